@@ -1,0 +1,73 @@
+# make demo | test | check | docs | notebooks | bench | clean
+# All that is needed is Python 3.11 or later, with pip; the rest goes into .venv.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --quiet --constraint constraints.txt
+STAMP := $(VENV)/stamp
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check format docs notebooks bench clean
+
+help:
+	@echo "make demo       fill the gaps of a synthetic record: table, netCDF and picture in demo/"
+	@echo "make test       run the tests, with the network shut (ARGS='-k options' to choose)"
+	@echo "make check      ruff and mypy"
+	@echo "make format     let ruff rewrite the files"
+	@echo "make docs       build the documentation into docs/_build/html"
+	@echo "make notebooks  run the notebooks"
+	@echo "make bench      time and measure the engine"
+	@echo "make clean      remove all that make has made"
+
+# Debian's python3 comes without ensurepip: then the pip outside builds the one inside.
+$(STAMP)-pip:
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "xgeoml needs Python 3.11 or later")'
+	$(PYTHON) -m venv $(VENV) || { \
+	  $(PYTHON) -m venv --clear --without-pip $(VENV) && \
+	  $(PYTHON) -m pip --python $(BIN)/python install --quiet pip; }
+	$(BIN)/python -m pip install --quiet --upgrade "pip>=25.1"
+	@touch $@
+
+$(STAMP)-package: $(STAMP)-pip pyproject.toml constraints.txt
+	$(PIP) --editable ".[plot,io]"
+	@touch $@
+
+# Dependency groups (PEP 735) are why pip has to be 25.1 or later.
+$(STAMP)-%: $(STAMP)-package
+	$(PIP) --group $*
+	@touch $@
+
+demo: $(STAMP)-package
+	$(BIN)/xgeoml demo
+
+test: $(STAMP)-test
+	$(BIN)/python -m pytest $(ARGS)
+
+check: $(STAMP)-lint
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: $(STAMP)-lint
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+# The notebooks run on copies: those in the tree stay without output, the documentation shows the
+# copies with theirs.
+build/notebooks/stamp: $(STAMP)-docs $(wildcard notebooks/*.ipynb) $(shell find xgeoml -name '*.py')
+	rm -rf build/notebooks && mkdir -p build/notebooks
+	cp notebooks/*.ipynb build/notebooks/
+	cd build/notebooks && ../../$(BIN)/python -m pytest -c /dev/null --rootdir . --nbmake --overwrite .
+	@touch $@
+
+notebooks: build/notebooks/stamp
+
+docs: build/notebooks/stamp
+	$(BIN)/python -m sphinx -W --keep-going -b html docs docs/_build/html
+
+bench: $(STAMP)-test
+	$(BIN)/python -m pytest tests/benchmarks -o python_files='bench_*.py' --capture=no $(ARGS)
+
+clean:
+	rm -rf $(VENV) build demo docs/_build docs/generated docs/notebooks

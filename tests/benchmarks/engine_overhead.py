@@ -1,0 +1,89 @@
+"""The engine against a bare torch loop: same network, batch and threads, in one run.
+
+    python tests/benchmarks/engine_overhead.py [--series 4096] [--steps 240] [--model grace_tf]
+
+Prints medians in seconds and their ratio. The bare loop is given ready input channels.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import time
+
+import numpy as np
+import torch
+
+from xgeoml.engine.execute import execute
+from xgeoml.engine.features import series_channels
+from xgeoml.engine.handle import ModelHandle
+from xgeoml.engine.kernel import Job, summarise
+from xgeoml.engine.plan import plan_axes
+from xgeoml.models.series import Series
+from xgeoml.options import Options
+from xgeoml.registry import get_model
+from xgeoml.spec import AxisSpec
+
+
+def timed(function, repeats: int) -> float:
+    seconds = []
+    for _ in range(repeats):
+        start = time.perf_counter()
+        function()
+        seconds.append(time.perf_counter() - start)
+    return statistics.median(seconds)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--series", type=int, default=4096)
+    parser.add_argument("--steps", type=int, default=240)
+    parser.add_argument("--model", default="grace_tf")
+    parser.add_argument("--batch", type=int, default=128)
+    parser.add_argument("--repeats", type=int, default=3)
+    arguments = parser.parse_args()
+
+    random = np.random.default_rng(0)
+    n, t = arguments.series, arguments.steps
+    patterns = np.cumsum(random.standard_normal((5, t)), axis=1)
+    values = (random.standard_normal((n, 5)) @ patterns).astype(np.float32)
+    values += random.standard_normal((n, t), dtype=np.float32)
+    values[:, t // 2 : t // 2 + 11] = np.nan
+    years = tuple((2002 + np.arange(t) / 12).tolist())
+
+    spec = get_model(arguments.model)
+    handle = ModelHandle(spec, None, tuple(ModelHandle(get_model(b)) for b in spec.bases))
+    options = Options(device="cpu", batch_size=arguments.batch, progress=False)
+    plan = plan_axes((n, t), [AxisSpec("X", "pointwise"), AxisSpec("T")])
+    job = Job(handle, plan, options, years)
+    area = np.ones(n)
+
+    summary = summarise(values[None], area, job)
+    block = Series(
+        values.astype(np.float64), np.array(years), summary.trusted, np.empty((0, n, t)), area
+    )
+    models = handle.series_models()
+
+    def bases():
+        return {k: m.predict(block, summary.states[k]) for k, m in models.items()}
+
+    channels, _, _ = series_channels(block, bases(), spec.inputs)
+    network = handle.network("cpu")
+
+    def bare() -> None:
+        with torch.inference_mode():
+            for start in range(0, n, arguments.batch):
+                network(torch.from_numpy(channels[start : start + arguments.batch]))
+
+    engine = timed(lambda: execute([values], job, area), arguments.repeats)
+    loop = timed(bare, arguments.repeats)
+    classical = timed(lambda: (summarise(values[None], area, job), bases()), arguments.repeats)
+    print(f"{spec.key}: {n} series x {t} steps, batch {arguments.batch}")
+    print(f"  bare torch loop          {loop:7.2f} s")
+    print(f"  its classical bases      {classical:7.2f} s")
+    print(f"  engine, bases included   {engine:7.2f} s   ratio to the loop {engine / loop:.3f}")
+    print(f"  engine without the bases {engine - classical:7.2f} s   ratio {(engine - classical) / loop:.3f}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,41 @@
+"""What every test may use."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import hypothesis
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+
+# A shared machine may be slow: a time limit on each example would fail for no fault of the code.
+hypothesis.settings.register_profile("xgeoml", deadline=None, derandomize=True, print_blob=True)
+hypothesis.settings.load_profile("xgeoml")
+
+
+@pytest.fixture(scope="session")
+def data_path() -> Path:
+    """Return the folder of the real records, or skip the test."""
+    path = Path(os.environ.get("XGEOML_DATA_PATH", ROOT.parent / "shared" / "data"))
+    if not path.is_dir():
+        pytest.skip(f"no real records at {path}: set XGEOML_DATA_PATH to their folder")
+    return path
+
+
+@pytest.fixture(autouse=True)
+def _alone(
+    tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[None]:
+    """Keep the user's cache and environment out of a test, and its options out of the next."""
+    from xgeoml import options
+
+    for name in [name for name in os.environ if name.startswith("XGEOML_")]:
+        if name != "XGEOML_DATA_PATH":
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("XGEOML_CACHE_DIR", str(tmp_path_factory.getbasetemp() / "xgeoml-cache"))
+    before = options._current
+    yield
+    options._current = before

@@ -1,0 +1,206 @@
+"""The same kernel on NumPy and dask: same bits, whatever the chunks, threads or processes."""
+
+import dask
+import dask.array as da
+import numpy as np
+import pytest
+import torch
+import toys
+
+from xgeoml.engine.execute import execute
+from xgeoml.engine.handle import ModelHandle
+from xgeoml.engine.kernel import Job
+from xgeoml.engine.plan import plan_axes
+from xgeoml.engine.runner import resolve_device, run_network
+from xgeoml.exceptions import ExecutionError, InputError
+from xgeoml.options import Options
+from xgeoml.spec import AxisSpec, Channel, ModelSpec
+
+VALUE = (Channel("value"), Channel("validity"))
+QUIET = Options(device="cpu", progress=False)
+
+
+def series_spec(**changes):
+    spec = ModelSpec(name="toy_series", task="fill_gaps", factory=toys.SeriesNet, inputs=VALUE)
+    return spec.replace(**changes)
+
+
+def field_spec(window=16, stride=8, **changes):
+    spec = ModelSpec(
+        name="toy_field",
+        task="fill_gaps",
+        factory=toys.FieldNet,
+        axes=(AxisSpec("Y", "window", window, stride), AxisSpec("X", "window", window, stride)),
+        inputs=VALUE,
+    )
+    return spec.replace(**changes)
+
+
+def records(*shape, seed=0, missing=0.2):
+    random = np.random.default_rng(seed)
+    values = random.standard_normal(shape).astype(np.float32)
+    values[random.random(shape) < missing] = np.nan
+    return values
+
+
+def series_job(shape, spec=None, **options):
+    spec = spec or series_spec()
+    axes = [AxisSpec("Y", "pointwise"), AxisSpec("X", "pointwise"), AxisSpec("T")]
+    years = tuple((2000 + np.arange(shape[-1]) / 12).tolist())
+    bases = tuple(ModelHandle(get(name)) for name in spec.bases)
+    return Job(ModelHandle(spec, None, bases), plan_axes(shape, axes), Options(**options), years)
+
+
+def get(name):
+    from xgeoml.registry import get_model
+
+    return get_model(name)
+
+
+def field_job(shape, periodic=False, spec=None):
+    spec = spec or field_spec()
+    axes = [AxisSpec("T", "pointwise"), *spec.axes]
+    return Job(ModelHandle(spec), plan_axes(shape, axes, [False, False, periodic]), QUIET)
+
+
+CHUNKINGS = [(-1, -1), (1, -1), (7, 5), (13, 40), ((3, 30, 7), (20, 33))]
+
+
+@pytest.mark.parametrize("chunks", CHUNKINGS)
+@pytest.mark.parametrize("scheduler", ["synchronous", "threads"])
+def test_series_give_the_same_bits_in_any_chunking(chunks, scheduler):
+    values = records(40, 53, 30)
+    job = series_job(values.shape)
+    area = np.ones((40, 53))
+    expected, _, trusted = execute([values], job, area)
+    lazy, value, lazy_trusted = execute([da.from_array(values, chunks=(*chunks, 10))], job, area)
+    with dask.config.set(scheduler=scheduler):
+        np.testing.assert_array_equal(lazy.compute(), expected)
+        np.testing.assert_array_equal(value.compute(), values)
+        np.testing.assert_array_equal(lazy_trusted.compute(), trusted)
+    assert expected.dtype == np.float32
+
+
+def test_series_give_the_same_bits_in_other_processes():
+    values = records(40, 53, 30)
+    job = series_job(values.shape)
+    expected, _, _ = execute([values], job, np.ones((40, 53)))
+    lazy, _, _ = execute([da.from_array(values, chunks=(9, 20, 30))], job, np.ones((40, 53)))
+    with dask.config.set(scheduler="processes", num_workers=2):
+        np.testing.assert_array_equal(lazy.compute(), expected)
+
+
+@pytest.mark.parametrize("chunks", CHUNKINGS)
+@pytest.mark.parametrize("periodic", [False, True])
+def test_fields_give_the_same_bits_in_any_chunking(chunks, periodic):
+    values = records(2, 40, 56)
+    job = field_job(values.shape, periodic)
+    if isinstance(chunks[1], tuple):
+        chunks = (chunks[0], (20, 36))
+    expected, _, _ = execute([values], job, np.ones(2))
+    lazy, _, _ = execute([da.from_array(values, chunks=(1, *chunks))], job, np.ones(2))
+    np.testing.assert_array_equal(lazy.compute(scheduler="threads"), expected)
+    assert np.isfinite(expected).all()
+
+
+def test_a_periodic_field_may_be_rolled():
+    values = records(1, 24, 64)
+    job = field_job(values.shape, periodic=True)
+    rolled = np.roll(values, 8, axis=2)
+    expected, _, _ = execute([values], job, np.ones(1))
+    found, _, _ = execute([rolled], job, np.ones(1))
+    np.testing.assert_allclose(found, np.roll(expected, 8, axis=3), atol=1e-6)
+    regional, _, _ = execute([values], field_job(values.shape), np.ones(1))
+    assert np.abs(regional - expected).max() > 1e-3
+
+
+@pytest.mark.parametrize("shape", [(1, 3, 5), (1, 1, 1), (2, 8, 16), (1, 17, 9)])
+def test_fields_smaller_than_a_window(shape):
+    values = records(*shape, missing=0)
+    job = field_job(shape)
+    expected, _, _ = execute([values], job, np.ones(shape[0]))
+    lazy, _, _ = execute([da.from_array(values, chunks=(1, 2, 3))], job, np.ones(shape[0]))
+    np.testing.assert_array_equal(lazy.compute(), expected)
+    assert expected.shape == (1, *shape)
+    assert np.isfinite(expected).all()
+
+
+def test_the_batch_changes_nothing_but_rounding():
+    values = records(20, 20, 30)
+    one, _, _ = execute([values], series_job(values.shape, batch_size=1), np.ones((20, 20)))
+    many, _, _ = execute([values], series_job(values.shape, batch_size=64), np.ones((20, 20)))
+    np.testing.assert_allclose(one, many, atol=1e-5)
+
+
+def test_a_residual_is_added_to_its_base():
+    spec = series_spec(
+        inputs=(*VALUE, Channel("estimate", "linear")),
+        outputs=("residual",),
+        options={"channels": 3},
+    )
+    values = records(3, 4, 30)
+    with_net, _, _ = execute([values], series_job(values.shape, spec), np.ones((3, 4)))
+    base, _, _ = execute([values], series_job(values.shape, get("linear")), np.ones((3, 4)))
+    difference = np.abs(with_net - base)
+    assert np.isfinite(with_net).all()
+    assert 0 < difference.max() < 5
+
+
+def test_lazy_stays_lazy_and_small():
+    def refuse(*args, **kwargs):
+        raise AssertionError("computed while the graph was built")
+
+    values = da.random.random((200, 200, 24), chunks=(20, 20, 24))
+    job = series_job(values.shape)
+    with dask.config.set(scheduler=refuse):
+        lazy, _, _ = execute([values], job, np.ones((200, 200)))
+    assert isinstance(lazy, da.Array)
+    assert lazy.dtype == values.dtype
+
+
+def test_memory_that_runs_out_halves_the_batch_and_is_remembered():
+    handle = ModelHandle(series_spec(factory=toys.Hungry, options={"most": 4}))
+    samples = np.ones((20, 2, 5), np.float32)
+    with pytest.warns(UserWarning, match="batch_size=4"):
+        output = run_network(handle, samples, Options(device="cpu", batch_size=8))
+    np.testing.assert_array_equal(output, samples[:, :1])
+    run_network(handle, samples, Options(device="cpu", batch_size=8))  # no warning: remembered
+
+
+def test_memory_that_never_suffices_says_so():
+    spec = series_spec(factory=toys.Hungry, options={"most": 0})
+    with pytest.raises(ExecutionError, match="one sample at a time"):
+        run_network(
+            ModelHandle(spec), np.ones((2, 2, 5), np.float32), Options(device="cpu", batch_size=1)
+        )
+
+
+def test_a_wrong_output_shape_is_named():
+    spec = series_spec(factory=toys.WrongShape)
+    with pytest.raises(ExecutionError, match="returned shape"):
+        run_network(ModelHandle(spec), np.ones((2, 2, 5), np.float32), QUIET)
+
+
+def test_low_precision_is_close_and_differs():
+    values = records(8, 8, 30)
+    exact, _, _ = execute([values], series_job(values.shape), np.ones((8, 8)))
+    rough, _, _ = execute(
+        [values], series_job(values.shape, precision="bfloat16"), np.ones((8, 8))
+    )
+    assert 0 < np.abs(exact - rough).max() < 0.1
+
+
+def test_a_device_that_is_not_here_is_named():
+    if torch.cuda.is_available():
+        pytest.skip("this machine has CUDA")
+    with pytest.raises(InputError, match="not here"):
+        resolve_device("cuda")
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no accelerator here")
+def test_the_accelerator_gives_the_answer_of_the_processor():
+    values = records(20, 20, 30)
+    here, _, _ = execute([values], series_job(values.shape, device="cpu"), np.ones((20, 20)))
+    there, _, _ = execute([values], series_job(values.shape, device="auto"), np.ones((20, 20)))
+    np.testing.assert_allclose(here, there, atol=1e-4)

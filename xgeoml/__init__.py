@@ -1,0 +1,64 @@
+"""xgeoml: trained networks and classical methods as methods of xarray objects.
+
+``import xgeoml`` gives every DataArray, Dataset and DataTree a ``.geoml``.
+"""
+
+from importlib.metadata import version as _version
+
+from xgeoml import accessor as _accessor
+from xgeoml import datasets, testing
+from xgeoml.exceptions import (
+    AxisError,
+    DownloadError,
+    ExecutionError,
+    GeoMLError,
+    HashError,
+    InputError,
+    MissingExtraError,
+    ModelNotFoundError,
+    OfflineError,
+    SpecError,
+    TimeAxisError,
+    WeightsError,
+)
+from xgeoml.options import get_options, set_options
+from xgeoml.registry import get_model, list_models, register_model
+from xgeoml.spec import AxisSpec, Channel, ModelSpec, WeightsRef
+from xgeoml.tasks import fill_gaps, plan
+from xgeoml.tasks.inspect import models_for as models
+from xgeoml.versions import show_versions
+
+__version__ = _version("xgeoml")
+
+__all__ = [
+    "AxisError",
+    "AxisSpec",
+    "Channel",
+    "DownloadError",
+    "ExecutionError",
+    "GeoMLError",
+    "HashError",
+    "InputError",
+    "MissingExtraError",
+    "ModelNotFoundError",
+    "ModelSpec",
+    "OfflineError",
+    "SpecError",
+    "TimeAxisError",
+    "WeightsError",
+    "WeightsRef",
+    "__version__",
+    "datasets",
+    "fill_gaps",
+    "get_model",
+    "get_options",
+    "list_models",
+    "models",
+    "plan",
+    "register_model",
+    "set_options",
+    "show_versions",
+    "testing",
+]
+
+_accessor.register()

@@ -1,0 +1,159 @@
+"""Records of one earthquake at several stations, and what made them."""
+
+from __future__ import annotations
+
+import numpy as np
+import xarray as xr
+
+from xgeoml.datasets.fields import SOURCE, Floats, check, generator
+
+_STEP = 0.1  # seconds
+_P_SPEED, _S_SPEED = 6.0, 3.4  # km/s, of the upper crust
+
+
+def wavefield(
+    seed: int = 0,
+    *,
+    stations: int = 12,
+    samples: int = 512,
+    source_samples: int = 128,
+    signal_to_noise: float = 10.0,
+) -> xr.Dataset:
+    """Return synthetic records of an earthquake, with its Green's functions and its source.
+
+    Parameters
+    ----------
+    seed : int
+        The same seed gives the same records.
+    stations : int
+        Number of stations, at least 1.
+    samples : int
+        Length of the records and of the Green's functions, at least 256.
+    source_samples : int
+        Length of the source, at least 32 and at most `samples`.
+    signal_to_noise : float
+        Standard deviation of the record over that of the noise; ``inf`` for none.
+
+    Returns
+    -------
+    Dataset
+        `record` (station, time): the plain sum ``np.convolve(greens, source)``, cut to `samples`,
+        plus noise. `greens` (station, time): response to a unit impulse, of unit energy.
+        `source` (lag): positive, summing to 1. All float32, sampled at 10 Hz; `distance` and
+        `azimuth` of each station are coordinates.
+
+    Raises
+    ------
+    InputError
+        If a length is too short.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from xgeoml import datasets
+    >>> ds = datasets.wavefield(signal_to_noise=np.inf)
+    >>> made = np.convolve(ds.greens[0], ds.source)[: ds.sizes["time"]]
+    >>> bool(np.allclose(made, ds.record[0], atol=1e-5))
+    True
+    """
+    check("stations", stations, 1)
+    check("samples", samples, 256)
+    check("source_samples", source_samples, 32)
+    random = generator("waves", seed)
+    source = _source(random, source_samples)
+    azimuth = np.sort(random.uniform(0, 360, stations))
+    distance = random.uniform(15, 70, stations)
+    greens = np.stack(
+        [_response(random, *at, samples) for at in zip(distance, azimuth, strict=True)]
+    )
+    record = np.stack([np.convolve(green, source)[:samples] for green in greens])
+    noise = _coloured(random, (stations, samples))
+    record = record + noise * (record.std(axis=1, keepdims=True) / signal_to_noise)
+
+    shape = ("station", "time")
+    seconds = {"long_name": "time", "units": "s", "axis": "T"}
+    return xr.Dataset(
+        {
+            "record": (
+                shape,
+                record.astype(np.float32),
+                {"long_name": "ground velocity", "units": "m s-1"},
+            ),
+            "greens": (
+                shape,
+                greens.astype(np.float32),
+                {"long_name": "Green's function", "units": "m s-1"},
+            ),
+            "source": (
+                "lag",
+                source.astype(np.float32),
+                {"long_name": "moment rate, normalised", "units": "1"},
+            ),
+        },
+        coords={
+            "station": [f"XG{number:02d}" for number in range(stations)],
+            "time": ("time", _STEP * np.arange(samples), seconds),
+            "lag": ("lag", _STEP * np.arange(source_samples), {"units": "s"}),
+            "distance": (
+                "station",
+                distance,
+                {"long_name": "distance from the epicentre", "units": "km"},
+            ),
+            "azimuth": (
+                "station",
+                azimuth,
+                {"long_name": "azimuth from the epicentre", "units": "degree"},
+            ),
+        },
+        attrs={
+            "Conventions": "CF-1.11",
+            "title": "Synthetic records of an earthquake",
+            "source": SOURCE,
+            "comment": "made up: looks like real records, says nothing of a real event",
+        },
+    )
+
+
+def _source(random: np.random.Generator, samples: int) -> Floats:
+    """Draw a rupture in one to three bursts: each starts fast and dies out slowly."""
+    lag = np.arange(samples) / samples
+    source = np.zeros(samples)
+    for _ in range(random.integers(1, 4)):
+        since = np.clip(lag - random.uniform(0.02, 0.4), 0, None) / random.uniform(0.02, 0.08)
+        source += random.uniform(0.3, 1.0) * since**1.5 * np.exp(-since)
+    source *= np.clip((1 - lag) * 8, 0, 1)
+    normalised: Floats = source / source.sum()
+    return normalised
+
+
+def _response(random: np.random.Generator, distance: float, azimuth: float, samples: int) -> Floats:
+    """Draw a response of the crust: P and S as a double couple sends them out, each with coda."""
+    angle = np.deg2rad(azimuth)
+    # A strike-slip fault: P is strongest between the nodal planes, S on them. No node is silent.
+    strength = {"P": 0.35 * (np.sin(2 * angle) + 0.3), "S": np.cos(2 * angle) + 0.3}
+    step = np.arange(samples)
+    response = np.zeros(samples)
+    start = random.integers(8, 24)  # the records start a little before P
+    for phase, speed, fade in (("P", _P_SPEED, 45.0), ("S", _S_SPEED, 80.0)):
+        delay = distance / speed - distance / _P_SPEED
+        onset = min(int(start + delay / _STEP), samples - 2)
+        after = np.clip(step - onset, 0, None)
+        coda = np.where(step > onset, np.exp(-after / fade), 0.0)
+        sparse = random.standard_normal(samples) * (random.random(samples) < 0.3)
+        response[onset] += strength[phase]
+        response += 0.35 * abs(strength[phase]) * coda * sparse
+    # The crust takes the highest frequencies out.
+    width = np.arange(-4, 5)
+    pulse = np.exp(-0.5 * (width / 1.1) ** 2)
+    response = np.convolve(response, pulse / pulse.sum(), mode="same")
+    unit: Floats = response / np.sqrt((response**2).sum())
+    return unit
+
+
+def _coloured(random: np.random.Generator, shape: tuple[int, int]) -> Floats:
+    """Draw noise, (station, sample), that falls off towards the high frequencies as the Earth's."""
+    spectrum = np.fft.rfft(random.standard_normal(shape), axis=1)
+    frequency = np.fft.rfftfreq(shape[1], _STEP)
+    noise = np.fft.irfft(spectrum / np.sqrt(1 + (frequency / 0.8) ** 2), shape[1], axis=1)
+    unit: Floats = noise / noise.std(axis=1, keepdims=True)
+    return unit

@@ -1,0 +1,192 @@
+"""Run a job over a whole array: tile by tile on NumPy, one task an output chunk on dask."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from xgeoml.engine.kernel import Job, Summary, run_block, summarise
+from xgeoml.engine.plan import AxisPlan, Plan
+from xgeoml.models.series import Floats
+
+Array = Any  # numpy.ndarray or dask.array.Array
+
+# Elements of a block that the NumPy path works on at once: several tiles, so that the loop
+# over blocks costs nothing, and the temporaries of one block stay small.
+BLOCK_ELEMENTS = 2**22
+
+
+def is_lazy(array: Array) -> bool:
+    """Whether `array` is a dask array, found without importing dask."""
+    return type(array).__module__.split(".")[0] == "dask"
+
+
+def execute(arrays: Sequence[Array], job: Job, area: Floats) -> tuple[Array, Array, Array]:
+    """Return a model's estimate of every cell.
+
+    Parameters
+    ----------
+    arrays : sequence of array
+        The value and then the covariates, all of one shape and one floating dtype, axes in the
+        order of the plan. One dask array among them makes the result lazy.
+    job : Job
+        Model, plan and options.
+    area : ndarray, (*pointwise axes)
+        Relative area of each series.
+
+    Returns
+    -------
+    estimate : array, (estimate and spread, *axes)
+        NaN where the model says nothing.
+    value : array, (*axes)
+        The first of `arrays`, for use together with the estimate: on dask it is read a second
+        time, after the summary, so that no chunk waits in memory for the summary to be ready.
+    trusted : array of bool, (last axis)
+        False at suspect steps.
+    """
+    if any(is_lazy(a) for a in arrays):
+        return _execute_dask(arrays, job, area)
+    return _execute_numpy([np.asarray(a) for a in arrays], job, area)
+
+
+def _needs_summary(plan: Plan) -> bool:
+    return len(plan.core) == 1 and plan.core[0].mode == "whole"
+
+
+def _sample_index(plan: Plan) -> tuple[slice, ...]:
+    return tuple(slice(None, None, s) for s in plan.sample_steps())
+
+
+def _execute_numpy(
+    arrays: list[NDArray[np.floating]], job: Job, area: Floats
+) -> tuple[NDArray[np.floating], NDArray[np.floating], NDArray[np.bool_]]:
+    from tqdm.auto import tqdm
+
+    plan, value = job.plan, arrays[0]
+    summary = None
+    if _needs_summary(plan):
+        index = _sample_index(plan)
+        summary = summarise(np.stack([a[index] for a in arrays]), area[index], job)
+    result = np.full((job.n_outputs, *plan.shape), np.nan, value.dtype)
+    corners = list(itertools.product(*map(_starts, _blocks(plan))))
+    bar = tqdm(
+        corners,
+        desc=job.handle.spec.name,
+        unit="block",
+        disable=None if job.options.progress == "auto" else not job.options.progress,
+        delay=1.0,
+    )
+    for corner in bar:
+        estimate = run_block(np.stack([_cut(a, corner, plan) for a in arrays]), job, summary)
+        inside = tuple(slice(0, stop - start) for start, stop in corner)
+        where = tuple(slice(start, stop) for start, stop in corner)
+        result[(slice(None), *where)] = estimate[(slice(None), *inside)]
+    trusted = summary.trusted if summary else np.ones(plan.shape[-1], bool)
+    return result, value, trusted
+
+
+def _blocks(plan: Plan) -> list[tuple[int, ...]]:
+    """Return chunk lengths along each axis for blocks of about `BLOCK_ELEMENTS`."""
+    wanted = [a.unit for a in plan.axes]
+    for i in reversed(range(len(plan.axes))):
+        rest = int(np.prod([w for k, w in enumerate(wanted) if k != i], dtype=np.int64))
+        wanted[i] = max(plan.axes[i].unit, min(plan.axes[i].size, BLOCK_ELEMENTS // max(1, rest)))
+    return [a.chunks(w) for a, w in zip(plan.axes, wanted, strict=True)]
+
+
+def _starts(lengths: Sequence[int]) -> list[tuple[int, int]]:
+    edges = np.cumsum([0, *lengths]).tolist()
+    return list(itertools.pairwise(edges))
+
+
+def _cut(array: NDArray[Any], corner: Sequence[tuple[int, int]], plan: Plan) -> NDArray[Any]:
+    """Return one block with its halo; NaN beyond an edge, the other side if periodic."""
+    block = array
+    for i, ((start, stop), axis) in enumerate(zip(corner, plan.axes, strict=True)):
+        if axis.mode == "window":
+            first = start - axis.halo
+            block = _take(block, first, first + axis.padded(stop - start), i, axis)
+        else:
+            block = block[(slice(None),) * i + (slice(start, stop),)]
+    return block
+
+
+def _take(block: NDArray[Any], start: int, stop: int, i: int, axis: AxisPlan) -> NDArray[Any]:
+    index = np.arange(start, stop)
+    taken = np.take(block, index % axis.size, axis=i)
+    if not axis.periodic:
+        beyond = (index < 0) | (index >= axis.size)
+        taken[(slice(None),) * i + (beyond,)] = np.nan
+    return taken
+
+
+def _execute_dask(arrays: Sequence[Array], job: Job, area: Floats) -> tuple[Array, Array, Array]:
+    import dask
+    import dask.array as da
+    from dask.graph_manipulation import bind
+
+    plan = job.plan
+    lazy = [a if is_lazy(a) else da.from_array(a, chunks=-1) for a in arrays]
+    wanted = next(a for a in arrays if is_lazy(a)).chunksize
+    chunks = tuple(a.chunks(w) for a, w in zip(plan.axes, wanted, strict=True))
+    summary = None
+    trusted = da.ones(plan.shape[-1], dtype=bool, chunks=-1)
+    if _needs_summary(plan):
+        index = _sample_index(plan)
+        sample = da.stack([a[index] for a in lazy])
+        summary = dask.delayed(summarise, pure=True)(sample, area[index], job)
+        trusted = da.from_delayed(
+            dask.delayed(_trusted, pure=True)(summary), (plan.shape[-1],), bool
+        )
+        lazy = [bind(a, summary) for a in lazy]
+    value = lazy[0].rechunk(chunks)
+    stacked = da.stack(lazy).rechunk({0: len(lazy), **{i + 1: c for i, c in enumerate(chunks)}})
+    depth, boundary = {}, {}
+    for i, axis in enumerate(plan.axes, start=1):
+        if axis.halo and len(chunks[i - 1]) > 1:
+            depth[i] = axis.halo
+            boundary[i] = "periodic" if axis.periodic else np.nan
+    if depth:
+        stacked = da.overlap.overlap(
+            stacked, depth=depth, boundary=boundary, allow_rechunk=False
+        )
+    estimate = da.map_blocks(
+        _run_padded,
+        stacked,
+        job=job,
+        summary=summary,
+        has_halo=tuple(i + 1 in depth for i in range(len(plan.axes))),
+        dtype=value.dtype,
+        chunks=((job.n_outputs,), *chunks),
+        meta=np.empty((0,) * stacked.ndim, value.dtype),
+    )
+    return estimate, value, trusted
+
+
+def _trusted(summary: Summary) -> NDArray[np.bool_]:
+    return summary.trusted
+
+
+def _run_padded(
+    block: NDArray[np.floating], job: Job, summary: Summary | None, has_halo: tuple[bool, ...]
+) -> NDArray[np.floating]:
+    """Run one chunk; windowed axes are first padded to whole windows.
+
+    An axis in one chunk has no halo yet: it is made here, however short the axis.
+    """
+    lengths = []
+    for i, (axis, ready) in enumerate(zip(job.plan.axes, has_halo, strict=True)):
+        length = block.shape[i + 1] - 2 * axis.halo * ready
+        if axis.mode == "window" and not ready:
+            block = _take(block, -axis.halo, axis.padded(length) - axis.halo, i + 1, axis)
+        elif axis.mode == "window":
+            extra = axis.padded(length) - block.shape[i + 1]
+            padding = [(0, extra if k == i + 1 else 0) for k in range(block.ndim)]
+            block = np.pad(block, padding, constant_values=np.nan)
+        lengths.append(length)
+    estimate = run_block(block, job, summary)
+    return estimate[(slice(None), *(slice(0, n) for n in lengths))]

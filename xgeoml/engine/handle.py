@@ -1,0 +1,93 @@
+"""What travels to a worker in place of a model: a few plain values, turned into the model there.
+
+A network inside a dask graph would be pickled into every task. A handle is a name; each process
+loads the model that it means once.
+"""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from xgeoml.exceptions import WeightsError
+from xgeoml.spec import ModelSpec
+from xgeoml.weights.store import find
+
+if TYPE_CHECKING:
+    from torch import nn
+
+_loaded: dict[Any, Any] = {}
+_lock = threading.RLock()
+
+
+@dataclass(frozen=True)
+class ModelHandle:
+    """A model by description.
+
+    Parameters
+    ----------
+    spec : ModelSpec
+        The model.
+    weights : str, optional
+        Path of its parameters if the user gave one; otherwise those that the spec names are found
+        and checked in the process that needs them.
+    bases : tuple of ModelHandle
+        The models whose estimates it is fed with.
+    """
+
+    spec: ModelSpec
+    weights: str | None = None
+    bases: tuple[ModelHandle, ...] = field(default=())
+
+    def series_models(self) -> dict[str, Any]:
+        """Return the classical models involved, by name, made in this process."""
+        own = (self,) if self.spec.backend == "numpy" else ()
+        return {h.spec.name: h._made(h._make_series_model) for h in (*self.bases, *own)}
+
+    def network(self, device: str) -> nn.Module:
+        """Return the network on `device`, in evaluation mode, loaded once a process."""
+        return self._made(lambda: self._make_network(device), device)  # type: ignore[no-any-return]
+
+    def _made(self, make: Any, *extra: str) -> Any:
+        key = (self.spec, self.weights, *extra)
+        with _lock:
+            if key not in _loaded:
+                _loaded[key] = make()
+            return _loaded[key]
+
+    def _make_series_model(self) -> Any:
+        return self.spec.load_factory()(**self.spec.options)
+
+    def _make_network(self, device: str) -> nn.Module:
+        network: nn.Module = self.spec.load_factory()(**self.spec.options)
+        if self.weights is not None:
+            load_weights(network, self.weights)
+        elif self.spec.weights is not None:
+            load_weights(network, find(self.spec.weights))
+        return network.eval().requires_grad_(False).to(device)
+
+
+def load_weights(network: nn.Module, path: str | Path) -> None:
+    """Fill `network` with the parameters of a safetensors file.
+
+    Raises
+    ------
+    WeightsError
+        If the file is no safetensors file, or holds other parameters than the network has.
+    """
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    try:
+        network.load_state_dict(load_file(path))
+    except (SafetensorError, OSError) as error:
+        raise WeightsError(
+            f"weights file {path} cannot be read ({error}); expected a safetensors file"
+        ) from error
+    except RuntimeError as error:
+        raise WeightsError(
+            f"weights file {path} does not fit the network: {error}; "
+            "was it made by another version of the model, or with other options?"
+        ) from error

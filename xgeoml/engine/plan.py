@@ -1,0 +1,187 @@
+"""Where the windows lie: integers only.
+
+Every window, tile and batch sits on a lattice anchored at the domain's origin, so that the
+answer does not depend on how the data happen to be chunked.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from xgeoml.spec import AxisSpec, Mode
+
+# Elements that a tile of whole series may hold: 8 MB in float64, so that a few work arrays of
+# its size stay within a processor's cache levels and far below a chunk.
+TILE_ELEMENTS = 2**20
+# Elements that the sample behind a whole-field summary may hold (160 MB in float64).
+SAMPLE_ELEMENTS = 20_000_000
+
+
+@dataclass(frozen=True)
+class AxisPlan:
+    """How one axis is cut.
+
+    Parameters
+    ----------
+    size : int
+        Number of cells.
+    mode : {"whole", "window", "pointwise"}
+        As in `xgeoml.spec.AxisSpec`.
+    window, stride : int
+        Cells that a sample covers, and the distance of neighbouring samples.
+    unit : int
+        Chunks start at multiples of this.
+    periodic : bool
+        Whether the last cell neighbours the first.
+    """
+
+    size: int
+    mode: Mode
+    window: int
+    stride: int
+    unit: int
+    periodic: bool = False
+
+    @property
+    def halo(self) -> int:
+        """Cells beyond a chunk's edge that its windows reach, on either side."""
+        return self.window - self.stride if self.mode == "window" else 0
+
+    def n_windows(self, length: int) -> int:
+        """Return how many windows touch a chunk of `length` cells that starts on the lattice."""
+        if self.mode == "window":
+            return math.ceil(length / self.stride) + self.halo // self.stride
+        return length if self.mode == "pointwise" else 1
+
+    def padded(self, length: int) -> int:
+        """Return the cells that those windows cover, halos included."""
+        if self.mode == "window":
+            return (self.n_windows(length) - 1) * self.stride + self.window
+        return length
+
+    def chunks(self, wanted: int) -> tuple[int, ...]:
+        """Return chunk lengths near `wanted`, each but the last a multiple of the unit."""
+        if self.mode == "whole" or self.size == 0:
+            return (self.size,)
+        length = max(1, round(wanted / self.unit), math.ceil(self.halo / self.unit)) * self.unit
+        full, rest = divmod(self.size, length)
+        if full and 0 < rest < self.halo:  # too short to lend its neighbour a halo
+            return (length,) * (full - 1) + (length + rest,)
+        return (length,) * full + ((rest,) if rest else ())
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How a block of data is cut: first the pointwise axes, then the model's own.
+
+    Parameters
+    ----------
+    axes : tuple of AxisPlan
+        In the order of the data's axes.
+    """
+
+    axes: tuple[AxisPlan, ...]
+
+    @property
+    def n_pointwise(self) -> int:
+        """How many of the leading axes are pointwise."""
+        return sum(a.mode == "pointwise" for a in self.axes)
+
+    @property
+    def pointwise(self) -> tuple[AxisPlan, ...]:
+        """The leading, pointwise axes."""
+        return self.axes[: self.n_pointwise]
+
+    @property
+    def core(self) -> tuple[AxisPlan, ...]:
+        """The axes that the model sees."""
+        return self.axes[self.n_pointwise :]
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Size along each axis."""
+        return tuple(a.size for a in self.axes)
+
+    @property
+    def n_samples(self) -> int:
+        """How many windows or series the model is run on."""
+        return math.prod(a.n_windows(a.size) for a in self.axes)
+
+    @property
+    def sample_elements(self) -> int:
+        """Elements in one window or series."""
+        return math.prod(a.window for a in self.core)
+
+    def sample_steps(self) -> tuple[int, ...]:
+        """Return the stride along each pointwise axis of a sample that fits `SAMPLE_ELEMENTS`."""
+        steps = [1] * self.n_pointwise
+        sizes = [a.size for a in self.pointwise]
+        core = math.prod(a.size for a in self.core)
+
+        def kept() -> list[int]:
+            return [math.ceil(n / s) for n, s in zip(sizes, steps, strict=True)]
+
+        while math.prod(kept()) * core > SAMPLE_ELEMENTS and max(kept()) > 1:
+            steps[kept().index(max(kept()))] += 1
+        return tuple(steps)
+
+
+def plan_axes(
+    sizes: Sequence[int], specs: Sequence[AxisSpec], periodic: Sequence[bool] = ()
+) -> Plan:
+    """Return the plan for axes of the given sizes.
+
+    Parameters
+    ----------
+    sizes : sequence of int
+        The pointwise axes first.
+    specs : sequence of AxisSpec
+        How the model treats each axis.
+    periodic : sequence of bool, optional
+        Which axes close on themselves; none by default.
+    """
+    periodic = periodic or [False] * len(sizes)
+    n_pointwise = sum(s.mode == "pointwise" for s in specs)
+    if any(s.mode == "pointwise" for s in specs[n_pointwise:]):
+        raise ValueError("pointwise axes must come first")
+    core = math.prod(
+        (s.window or n) for n, s in zip(sizes[n_pointwise:], specs[n_pointwise:], strict=True)
+    )
+    tile = tile_lengths(sizes[:n_pointwise], max(1, TILE_ELEMENTS // max(1, core)))
+    made = []
+    for i, (size, spec, closed) in enumerate(zip(sizes, specs, periodic, strict=True)):
+        if spec.mode == "pointwise":
+            made.append(AxisPlan(size, "pointwise", 1, 1, tile[i]))
+        elif spec.mode == "whole":
+            made.append(AxisPlan(size, "whole", size, max(1, size), max(1, size)))
+        else:
+            assert spec.window and spec.stride
+            stride = _closing_stride(size, spec) if closed else spec.stride
+            made.append(AxisPlan(size, "window", spec.window, stride, stride, closed))
+    return Plan(tuple(made))
+
+
+def tile_lengths(sizes: Sequence[int], n: int) -> list[int]:
+    """Return tile lengths, powers of two or the whole axis, whose product is at most `n`.
+
+    The shorter an axis, the sooner it is taken whole; what is left goes to the longer ones.
+    """
+    lengths = [1] * len(sizes)
+    growing = [i for i, size in enumerate(sizes) if size > 1]
+    while growing:
+        i = min(growing, key=lambda k: (lengths[k], -k))
+        if math.prod(lengths) * 2 > n:
+            break
+        lengths[i] *= 2
+        if lengths[i] >= sizes[i]:
+            growing.remove(i)
+    return lengths
+
+
+def _closing_stride(size: int, spec: AxisSpec) -> int:
+    """Return the largest stride that divides a periodic axis, so that its lattice closes."""
+    assert spec.window and spec.stride
+    common = math.gcd(size, spec.window)
+    return max(d for d in range(1, spec.stride + 1) if common % d == 0)

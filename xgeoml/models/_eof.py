@@ -1,0 +1,91 @@
+"""Empirical orthogonal functions of a field with missing cells, and projections on them."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from xgeoml.models.series import Bools, Floats
+
+# Rounds of filling missing cells from the modes and finding the modes again; cells missing under
+# clouds settle in a few, and whole missing steps need none.
+_ROUNDS = 6
+
+
+class Modes(NamedTuple):
+    """The leading modes of a field.
+
+    Attributes
+    ----------
+    patterns : ndarray, (series, mode)
+        Orthonormal under the weights: sum over series of weight * pattern_j * pattern_k = (j == k).
+    amplitudes : ndarray, (step, mode)
+        Of each observed step.
+    variance : ndarray, (mode,)
+        Mean square of the amplitudes.
+    rest : float
+        Variance that the modes leave, sum over series of weight * residual^2.
+    """
+
+    patterns: Floats
+    amplitudes: Floats
+    variance: Floats
+    rest: float
+
+
+def leading_modes(anomaly: Floats, known: Bools, weight: Floats, most: int) -> Modes:
+    """Return the leading modes of the observed steps.
+
+    Parameters
+    ----------
+    anomaly : ndarray, (series, step)
+        Any finite value where not `known`.
+    known : ndarray of bool, (series, step)
+    weight : ndarray, (series,)
+        Summing to one.
+    most : int
+        Largest number of modes.
+
+    Returns
+    -------
+    Modes
+
+    Notes
+    -----
+    Cells missing at a step are filled from the modes found so far (Beckers and Rixen 2003), their
+    number growing to `most`.
+    """
+    root = np.sqrt(weight)[:, None]
+    field = np.where(known, anomaly, 0.0) * root
+    partly = not bool(known.all())
+    rounds = _ROUNDS if partly else 1
+    for k in range(rounds):
+        count = max(1, most * (k + 1) // rounds)
+        left, values, right = _svd(field, count)
+        if partly and k < rounds - 1:
+            field = np.where(known, field, (left * values) @ right.T)
+    steps = field.shape[1]
+    patterns = np.divide(left, root, out=np.zeros_like(left), where=root > 0.0)
+    variance = values**2 / steps
+    rest = max(float((field**2).sum() / steps - variance.sum()), 0.0)
+    return Modes(patterns, right * values, variance, rest)
+
+
+def _svd(field: Floats, count: int) -> tuple[Floats, Floats, Floats]:
+    """Return the leading left vectors, values and right vectors, through the smaller Gram matrix."""
+    tall = field.shape[0] > field.shape[1]
+    gram = field.T @ field if tall else field @ field.T
+    values, vectors = np.linalg.eigh(gram)
+    # Below this, directions are rounding noise.
+    floor = max(float(values[-1]) * 1e-10, np.finfo(np.float64).tiny)
+    order = [i for i in np.argsort(-values)[:count] if values[i] > floor]
+    values, vectors = np.sqrt(values[order]), vectors[:, order]
+    if len(order) == 0:
+        return np.zeros((field.shape[0], 0)), values, np.zeros((field.shape[1], 0))
+    # The sign of an eigenvector is open; its largest element is made positive.
+    largest = vectors[np.argmax(np.abs(vectors), axis=0), np.arange(len(order))]
+    vectors = vectors * np.sign(largest)
+    if tall:
+        return (field @ vectors) / values, values, vectors
+    return vectors, values, (field.T @ vectors) / values

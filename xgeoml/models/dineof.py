@@ -1,0 +1,318 @@
+"""Data interpolating empirical orthogonal functions.
+
+Beckers and Rixen (2003), J. Atmos. Oceanic Technol. 20, 1839-1856; cross-validation of the number
+of modes: Alvera-Azcarate et al. (2005), Ocean Modelling 9, 325-346; filter in time:
+Alvera-Azcarate et al. (2009), Ocean Science 5, 475-485. Written from the papers.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from xgeoml.models.background import background
+from xgeoml.models.series import Bools, Estimate, Floats, Series, State
+
+Singles = NDArray[np.float32]
+
+# Numbers of modes that are tried, one after the other, each starting from the one before.
+_RANKS = (1, 2, 3, 4, 6, 8, 11, 15, 20, 27, 36, 48)
+# Passes of the filter in time, each with a diffusion of 0.3 steps squared.
+_PASSES = (0, 1, 3)
+_DIFFUSION = 0.3
+_FEW_RANKS = 4
+# Share of the values held out, and at how many values the share may end.
+_HELD, _LEAST_HELD = 0.03, 20
+_ITERATIONS, _TOLERANCE = 40, 1e-3
+# After that many ranks in a row without a better score the search ends.
+_PATIENCE = 3
+
+
+@dataclass(frozen=True)
+class Dineof:
+    """DINEOF in two steps: temporal modes of the whole field, then each series on them.
+
+    At the fixed point of DINEOF's iteration the spatial coefficients of a series are the least
+    squares fit of its observed values on the temporal modes, so that a series needs the modes and
+    nothing else of its field.
+
+    Attributes
+    ----------
+    seed : int
+        Chooses the values that are held out.
+    """
+
+    seed: int = 0
+
+    def summarise(self, sample: Series) -> State:
+        """Return the temporal modes of the field.
+
+        Parameters
+        ----------
+        sample : Series
+
+        Returns
+        -------
+        dict
+            `modes` (time, k), of unit variance; `doubt` (time, k), the variance of what is missing
+            of them where no series has a value; `penalty` (k,), noise over variance of each mode's
+            coefficient; `inflation` (), error variance of held-out values over the fitted one's.
+        """
+        known = sample.usable()
+        anomaly = np.where(known, sample.values - background(sample), 0.0)
+        steps = known.any(axis=0)
+        rows = known.sum(axis=1) > 1
+        scale = float(np.sqrt(np.mean(anomaly[known] ** 2))) if known.any() else 0.0
+        if scale == 0.0 or steps.sum() < 3:
+            none = np.zeros((len(sample.years), 0))
+            return {
+                "modes": none,
+                "doubt": none.copy(),
+                "penalty": np.zeros(0),
+                "inflation": np.ones(()),
+            }
+        inside = known[np.ix_(rows, steps)]
+        field = (anomaly[np.ix_(rows, steps)] / scale).astype(np.float32)
+        root = np.sqrt(sample.area[rows] / sample.area[rows].mean()).astype(np.float32)
+        found = _search(field, inside, root[:, None], sample.years[steps], self.seed)
+        modes, doubt = _interpolate(found.modes, sample.years[steps], sample.years)
+        inflation = 1.0
+        if found.noise > 0.0:
+            inflation = max(1.0, found.error**2 / found.noise)
+        return {
+            "modes": modes,
+            "doubt": doubt,
+            "penalty": found.penalty,
+            "inflation": np.array(inflation),
+        }
+
+    def predict(self, block: Series, state: State) -> Estimate:
+        """Return the background plus the modes, fitted to the usable values of each series.
+
+        Parameters
+        ----------
+        block : Series
+            On the steps of the sample that was summarised.
+        state : dict
+            What `summarise` returned.
+
+        Returns
+        -------
+        Estimate
+        """
+        base = background(block)
+        known = block.usable()
+        anomaly = np.where(known, block.values - base, 0.0)
+        modes = np.asarray(state["modes"], dtype=np.float64)
+        penalty = np.asarray(state["penalty"], dtype=np.float64)
+        fit = _ridge(anomaly, known, modes, penalty, _normal(known, modes))
+        mean = base + np.einsum("tk,sk->st", modes, fit.coefficients)
+        variance = _quadratic(fit.inverse, modes) + 1.0
+        variance *= (fit.noise * float(state["inflation"]))[:, None]
+        variance += np.einsum("tk,sk->st", state["doubt"], fit.coefficients**2)
+        spread = np.sqrt(variance)
+        spread[np.isnan(base)] = np.nan
+        return Estimate(mean, spread)
+
+
+class _Found(NamedTuple):
+    modes: Floats  # (time, k), unit variance
+    penalty: Floats  # (k,)
+    noise: float  # residual variance, in the field's
+    error: float  # standard deviation for held-out values, in the field's; 0 where none were
+
+
+class _Fit(NamedTuple):
+    coefficients: Floats  # (series, k)
+    inverse: Floats  # (series, k, k), of the normal equations
+    noise: Floats  # (series,), residual variance
+
+
+def _search(field: Singles, known: Bools, root: Singles, years: Floats, seed: int) -> _Found:
+    """Return the modes that predict held-out values best, then fitted to all values."""
+    random = np.random.default_rng(seed)
+    held = hold_out(known, random)
+    kept = known & ~held
+    start = random.standard_normal((field.shape[1], max(_RANKS))).astype(np.float32)
+    most = min(min(field.shape) - 1, int(known.sum()) // (2 * sum(field.shape)) + 1)
+    ranks = [k for k in _RANKS if k <= most] or [1]
+    if not held.any():
+        modes = _iterate(field, known, root, start[:, :1], years, 0)
+        penalty, fit = _penalty(field, known, modes)
+        return _Found(modes, penalty, float(np.mean(fit.noise)), 0.0)
+    # A few rounds at a few ranks tell the filters apart.
+    few = ranks[:_FEW_RANKS]
+    scores = [_path(field, kept, held, root, start, years, p, few, 12)[0] for p in _PASSES]
+    passes = _PASSES[int(np.argmin(scores))]
+    error, modes = _path(field, kept, held, root, start, years, passes, ranks)
+    modes = _iterate(field, known, root, modes.astype(np.float32), years, passes)
+    penalty, fit = _penalty(field, known, modes)
+    return _Found(modes, penalty, float(np.mean(fit.noise)), error)
+
+
+def hold_out(known: Bools, random: np.random.Generator) -> Bools:
+    """Choose values to hold out that are missing in the way that others are missing.
+
+    A step loses the values that another step, drawn at random, lacks: clouds hold out clouds. Where
+    no step is missing in part, single values are drawn.
+
+    Parameters
+    ----------
+    known : ndarray of bool, (series, time)
+    random : numpy.random.Generator
+
+    Returns
+    -------
+    ndarray of bool, (series, time)
+        No step and no series loses more than three quarters of its values.
+    """
+    held = np.zeros_like(known)
+    wanted = max(_LEAST_HELD, _HELD * known.sum())
+    for step in random.permutation(known.shape[1]):
+        lost = known[:, step] & ~known[:, random.integers(known.shape[1])]
+        if 0 < lost.sum() <= 0.75 * known[:, step].sum():
+            held[:, step] = lost
+        if held.sum() >= wanted:
+            break
+    if held.sum() < wanted and len(known) > 3:
+        share = min(wanted / known.sum(), 0.2)
+        held |= known & (random.random(known.shape) < share)
+    held[held.sum(axis=1) > 0.75 * known.sum(axis=1)] = False
+    held[:, held.sum(axis=0) > 0.75 * known.sum(axis=0)] = False
+    return held
+
+
+def _path(
+    field: Singles,
+    kept: Bools,
+    held: Bools,
+    root: Singles,
+    start: Singles,
+    years: Floats,
+    passes: int,
+    ranks: list[int],
+    rounds: int = _ITERATIONS,
+) -> tuple[float, Floats]:
+    """Return the least error of held-out values and the modes that reach it."""
+    truth = field[held].astype(np.float64)
+    weight = np.broadcast_to(root**2, field.shape)[held]
+    best, found, late = np.inf, start[:, :1].astype(np.float64), 0
+    modes = start[:, :0].astype(np.float64)
+    filled = np.where(kept, field, np.float32(0.0))
+    for rank in ranks:
+        more = start[:, modes.shape[1] : rank]
+        first = np.concatenate([modes.astype(np.float32), more], axis=1)
+        modes = _iterate(filled, kept, root, first, years, passes, rounds)
+        fit = _penalty(filled, kept, modes)[1]
+        guess = (fit.coefficients @ modes.T)[held]
+        error = float(np.sqrt(np.average((guess - truth) ** 2, weights=weight)))
+        late += 1
+        # A tenth of a per cent is no reason for more modes.
+        if error < 0.999 * best:
+            best, found, late = error, modes, 0
+        if late >= _PATIENCE:
+            break
+    return best, found
+
+
+def _iterate(
+    field: Singles,
+    known: Bools,
+    root: Singles,
+    start: Singles,
+    years: Floats,
+    passes: int,
+    rounds: int = _ITERATIONS,
+) -> Floats:
+    """Return the leading temporal modes of the field whose gaps they fill, (time, k).
+
+    One round is a step of subspace iteration on the filled, area-weighted field, its filter in
+    time, and a new fill; the gaps start from the modes that are given.
+    """
+    missing = ~known
+    filled = np.where(known, field, np.float32(0.0)) * root
+    # Steps that border on each other are filtered together, those beyond an absence are not.
+    apart = np.diff(years)
+    joined = (apart <= 1.5 * np.median(apart)).astype(np.float32)[:, None]
+    modes = np.linalg.qr(start)[0].astype(np.float32)
+    fill = (filled @ modes) @ modes.T
+    np.copyto(filled, fill, where=missing)
+    for iteration in range(rounds):
+        turned = filled.T @ (filled @ modes)
+        for _ in range(passes):
+            flow = np.float32(_DIFFUSION) * joined * np.diff(turned, axis=0)
+            turned[:-1] += flow
+            turned[1:] -= flow
+        modes = np.linalg.qr(turned)[0].astype(np.float32)
+        before, fill = fill, (filled @ modes) @ modes.T
+        np.copyto(filled, fill, where=missing)
+        if iteration % 4 == 3:
+            change = np.linalg.norm((fill - before)[missing]) if missing.any() else 0.0
+            if change < _TOLERANCE * np.sqrt(missing.sum()):
+                break
+    return modes.astype(np.float64) * np.sqrt(len(modes))
+
+
+def _normal(known: Bools, modes: Floats) -> Floats:
+    """Return the normal equations of each series' known steps, (series, k, k)."""
+    k = modes.shape[1]
+    upper = np.triu_indices(k)
+    # By einsum, so that a series' result does not depend on the number of its neighbours.
+    packed = np.einsum("st,tp->sp", known.astype(np.float64), modes[:, upper[0]] * modes[:, upper[1]])
+    normal = np.zeros((len(known), k, k))
+    normal[:, upper[0], upper[1]] = packed
+    normal[:, upper[1], upper[0]] = packed
+    return normal
+
+
+def _ridge(anomaly: Floats, known: Bools, modes: Floats, penalty: Floats, normal: Floats) -> _Fit:
+    """Fit each series on the modes by ridge regression over its known steps."""
+    inverse = np.linalg.inv(normal + np.diag(penalty))
+    right = np.einsum("st,tk->sk", anomaly, modes)
+    coefficients = np.einsum("skl,sl->sk", inverse, right)
+    free = known.sum(axis=1) - np.einsum("skl,slk->s", inverse, normal)
+    # |a - M c|^2 from its three products; the anomaly is 0 where it is not known.
+    square = (anomaly**2).sum(axis=1) - 2.0 * np.einsum("sk,sk->s", coefficients, right)
+    square += np.einsum("sk,skl,sl->s", coefficients, normal, coefficients, optimize=True)
+    return _Fit(coefficients, inverse, np.maximum(square, 0.0) / np.maximum(free, 1.0))
+
+
+def _penalty(field: Singles, known: Bools, modes: Floats) -> tuple[Floats, _Fit]:
+    """Return how far to draw the coefficients to 0, (k,), noise over variance, and the fit so."""
+    values = np.where(known, field, np.float32(0.0)).astype(np.float64)
+    normal = _normal(known, modes)
+    penalty = np.full(modes.shape[1], 1e-3)
+    fit = _ridge(values, known, modes, penalty, normal)
+    for _ in range(2):
+        power = np.maximum(np.mean(fit.coefficients**2, axis=0), 1e-12)
+        penalty = np.maximum(np.mean(fit.noise) / power, 1e-9)
+        fit = _ridge(values, known, modes, penalty, normal)
+    return penalty, fit
+
+
+def _quadratic(inverse: Floats, modes: Floats) -> Floats:
+    """Return m' P m for each series' P and each step's m, (series, time)."""
+    upper = np.triu_indices(modes.shape[1])
+    twice = np.where(upper[0] == upper[1], 1.0, 2.0)
+    products = modes[:, upper[0]] * modes[:, upper[1]] * twice
+    result: Floats = np.einsum("sp,tp->st", inverse[:, upper[0], upper[1]], products)
+    return np.maximum(result, 0.0)
+
+
+def _interpolate(modes: Floats, seen: Floats, years: Floats) -> tuple[Floats, Floats]:
+    """Return the modes at every step, linear where none was seen, and the variance they then lack."""
+    whole = np.stack([np.interp(years, seen, mode) for mode in modes.T], axis=1)
+    apart = np.diff(seen)
+    rate = (np.diff(modes, axis=0) ** 2).sum(axis=0) / apart.sum()
+    after = np.searchsorted(seen, years)
+    left = years - seen[np.maximum(after - 1, 0)]
+    right = seen[np.minimum(after, len(seen) - 1)] - years
+    inner = (left > 0.0) & (right > 0.0)
+    away = np.where(inner, left * right / np.where(inner, left + right, 1.0), 0.0)
+    # Beyond the ends np.interp holds the last value.
+    away = np.where(years < seen[0], seen[0] - years, away)
+    away = np.where(years > seen[-1], years - seen[-1], away)
+    return whole, np.minimum(away[:, None] * rate, 2.0)

@@ -1,0 +1,110 @@
+"""Which whole steps of a field are bad: solutions that neither neighbour in time bears out."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from xgeoml.models.background import background
+from xgeoml.models.series import Bools, Floats, Series
+
+# A bad step departs from its neighbours further than the largest of so many Gaussian departures,
+# so far beyond the others that no tail of theirs explains it (rain has long tails, storage short;
+# robust standard deviations of the logarithm),
+_BEYOND = 2.5
+# and is itself, as an anomaly, this much larger than either neighbour: real extremes last.
+_LONE = 1.8
+# Fewer steps say nothing of what is usual; fewer common cells say nothing of a whole step.
+_FEWEST_STEPS, _LEAST_COMMON = 12, 0.2
+
+
+def suspect_steps(sample: Series) -> Bools:
+    """Return True where a whole step is bad.
+
+    Parameters
+    ----------
+    sample : Series
+        All series of a field, or an evenly drawn sample of them. Steps that are not trusted are
+        left out of the comparison, and stay False here.
+
+    Returns
+    -------
+    ndarray of bool, (time,)
+        The first and the last observed step, which have one neighbour, are never True.
+
+    Notes
+    -----
+    The anomaly from trend and cycles is compared with the line between the anomalies of the
+    observed steps around it, over the cells that all three have. The step that departs most is set
+    aside and the rest judged again without it, so that a bad step casts no doubt on the good ones
+    beside it.
+    """
+    suspect = np.zeros(len(sample.years), dtype=bool)
+    if not sample.usable().any():
+        return suspect
+    plain = Series(
+        sample.values, sample.years, sample.trusted, sample.covariates[:0], sample.area
+    )
+    anomaly = np.where(plain.usable(), plain.values - background(plain), np.nan)
+    observed = np.flatnonzero(np.isfinite(anomaly).any(axis=0))
+    while len(observed) >= _FEWEST_STEPS:
+        worst = _worst(anomaly[:, observed], sample.years[observed], sample.area)
+        if worst is None:
+            break
+        suspect[observed[worst]] = True
+        observed = np.delete(observed, worst)
+    return suspect
+
+
+def _worst(anomaly: Floats, years: Floats, area: Floats) -> int | None:
+    """Return the index of the worst step, None where all pass."""
+    departure, lone = _departures(anomaly, years, area)
+    judged = departure > 0.0
+    if judged.sum() < _FEWEST_STEPS - 2:
+        return None
+    far = np.zeros(len(departure))
+    far[judged] = departure[judged] / np.median(departure[judged])
+    usual = 1.4826 * np.median(np.abs(np.log(far[judged])))
+    largest = np.sqrt(2.0 * np.log(judged.sum()))
+    bad = judged & (far > max(largest, np.exp(_BEYOND * usual))) & (lone > _LONE)
+    return int(np.argmax(np.where(bad, far, 0.0))) if bad.any() else None
+
+
+def _departures(anomaly: Floats, years: Floats, area: Floats) -> tuple[Floats, Floats]:
+    """Compare each step with its two neighbours.
+
+    Parameters
+    ----------
+    anomaly : ndarray, (series, time)
+        NaN where missing.
+    years : ndarray, (time,)
+    area : ndarray, (series,)
+
+    Returns
+    -------
+    departure : ndarray, (time,)
+        Root mean square distance from the line between the neighbours, 0 where not judged.
+    lone : ndarray, (time,)
+        Root mean square of the step over that of its larger neighbour, 0 where not judged.
+    """
+    departure, lone = np.zeros(len(years)), np.zeros(len(years))
+    known = np.isfinite(anomaly)
+    value = np.where(known, anomaly, 0.0)
+    common = known[:, 1:-1] & known[:, :-2] & known[:, 2:]
+    weight = common * area[:, None]
+    total = weight.sum(axis=0)
+    enough = total > _LEAST_COMMON * area.sum()
+    total = np.where(total > 0.0, total, 1.0)
+
+    share = (years[1:-1] - years[:-2]) / (years[2:] - years[:-2])
+    before, here, after = value[:, :-2], value[:, 1:-1], value[:, 2:]
+    line = before + share * (after - before)
+
+    def size(field: Floats) -> Floats:
+        root: Floats = np.sqrt((weight * field**2).sum(axis=0) / total)
+        return root
+
+    departure[1:-1] = np.where(enough, size(here - line), 0.0)
+    neighbour = np.maximum(size(before), size(after))
+    safe = np.where(neighbour > 0.0, neighbour, 1.0)
+    lone[1:-1] = np.where(enough & (neighbour > 0.0), size(here) / safe, 0.0)
+    return departure, lone

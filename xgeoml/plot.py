@@ -1,0 +1,160 @@
+"""Pictures of a filled record. Needs matplotlib (``pip install "xgeoml[plot]"``)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import xarray as xr
+
+from xgeoml.axes import find_axes, require
+from xgeoml.exceptions import InputError, MissingExtraError
+from xgeoml.provenance import FILLED, SUSPECT
+from xgeoml.times import decimal_years
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes as Panel
+    from matplotlib.figure import Figure
+
+
+def filled_record(dataset: xr.Dataset, variable: str) -> Figure:
+    """Draw a map of a filled step, and a series with its spread.
+
+    Parameters
+    ----------
+    dataset : Dataset
+        As `fill_gaps` returns it, with ``<variable>_fill_flag`` and, for the band around the
+        series, ``<variable>_spread``.
+    variable : str
+        What was filled.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+
+    Raises
+    ------
+    MissingExtraError
+        Without matplotlib.
+    InputError
+        If the flag variable is not there.
+    """
+    try:
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        raise MissingExtraError("plot", "drawing", "matplotlib") from error
+    if f"{variable}_fill_flag" not in dataset:
+        raise InputError(
+            f"{variable}_fill_flag is not in the Dataset; expected the result of "
+            f"ds.geoml.fill_gaps(), found {list(dataset.data_vars)}"
+        )
+    data, flag = dataset[variable], dataset[f"{variable}_fill_flag"]
+    axes = find_axes(data)
+    (time,) = require(axes, "T", purpose="the picture")
+    space = [d for d in data.dims if d != time]
+    series_at, step = _where_to_look(flag, time)
+    has_map = len(axes.space) == 2
+    figure = Figure(figsize=(9, 8 if has_map else 4), layout="constrained")
+    panels = figure.subplots(1 + has_map, 1, height_ratios=[3, 2] if has_map else None)
+    panels = np.atleast_1d(panels)
+    if has_map:
+        beside = {d: series_at[d] for d in space if d not in axes.space}
+        field = data.isel({time: step, **beside}).transpose(*axes.space)
+        _map(panels[0], field, str(data[time].values[step])[:10])
+        point = {d: series_at[d] for d in axes.space}
+        at = [field[d].values[i] if d in field.coords else i for d, i in point.items()]
+        panels[0].plot(at[1], at[0], marker="o", mfc="none", mec="k", ms=9, mew=1.5)
+    spread = dataset.get(f"{variable}_spread")
+    cell = {d: series_at[d] for d in space}
+    _series(
+        panels[-1],
+        data.isel(cell),
+        flag.isel(cell),
+        None if spread is None else spread.isel(cell),
+        time,
+    )
+    return figure
+
+
+def _where_to_look(flag: xr.DataArray, time: str) -> tuple[dict[str, int], int]:
+    """Return the cell nearest to the middle that was filled, and the middle of its longest gap."""
+    filled = (flag == FILLED).transpose(time, ...)
+    ever = filled.any(time)
+    shape = ever.shape
+    cells = np.argwhere(ever.values) if shape else np.zeros((1, 0), int)
+    if len(cells) == 0:
+        cells = np.array([[n // 2 for n in shape]])
+    centre = np.array([n / 2 for n in shape])
+    nearest = cells[np.argmin(((cells - centre) ** 2).sum(1))]
+    where = {str(d): int(i) for d, i in zip(ever.dims, nearest, strict=True)}
+    gap = filled.isel(where).values
+    edges = np.flatnonzero(np.diff(np.concatenate([[0], gap.astype(int), [0]])))
+    if len(edges) == 0:
+        return where, len(gap) // 2
+    starts, stops = edges[::2], edges[1::2]
+    longest = int(np.argmax(stops - starts))
+    return where, int((starts[longest] + stops[longest] - 1) // 2)
+
+
+def _label(data: xr.DataArray) -> str:
+    name = data.attrs.get("long_name", data.name)
+    units = data.attrs.get("units")
+    return f"{name} ({units})" if units else str(name)
+
+
+def _map(panel: Panel, field: xr.DataArray, when: str) -> None:
+    values = field.values
+    y, x = field.dims
+    signed = np.nanmin(values) < 0 < np.nanmax(values)
+    limit = float(np.nanpercentile(np.abs(values), 99))
+    mesh = panel.pcolormesh(
+        field[x].values if x in field.coords else np.arange(field.sizes[x]),
+        field[y].values if y in field.coords else np.arange(field.sizes[y]),
+        values,
+        cmap="RdBu" if signed else "viridis",
+        vmin=-limit if signed else None,
+        vmax=limit if signed else None,
+        shading="nearest",
+    )
+    panel.set_facecolor("0.85")
+    panel.figure.colorbar(mesh, ax=panel, label=_label(field), extend="both" if signed else None)
+    panel.set_title(f"{when}: every value on this map was filled in")
+    panel.set_xlabel(_label(field[x]) if x in field.coords else str(x))
+    panel.set_ylabel(_label(field[y]) if y in field.coords else str(y))
+
+
+def _series(
+    panel: Panel,
+    series: xr.DataArray,
+    flag: xr.DataArray,
+    spread: xr.DataArray | None,
+    time: str,
+) -> None:
+    years = decimal_years(series[time])
+    values, filled = series.values, flag.values == FILLED
+    panel.plot(years, values, color="0.6", lw=1, zorder=1)
+    panel.plot(years[~filled], values[~filled], ".", color="0.25", ms=4, label="observed")
+    panel.plot(years[filled], values[filled], ".", color="#c44e00", ms=6, label="filled")
+    suspect = flag.values == SUSPECT
+    if suspect.any():
+        panel.plot(
+            years[suspect], values[suspect], "x", color="k", ms=7, label="observed, suspect"
+        )
+    if spread is not None:
+        # Runs of filled steps are joined by lines of their own, so that no band crosses data.
+        sigma = np.where(filled, spread.values, np.nan)
+        panel.errorbar(
+            years[filled],
+            values[filled],
+            1.645 * sigma[filled],
+            fmt="none",
+            ecolor="#c44e00",
+            alpha=0.45,
+            lw=2,
+            zorder=0,
+            label="90 % interval",
+        )
+    panel.set_xlabel("year")
+    panel.set_ylabel(_label(series))
+    panel.legend(loc="best", ncols=4, frameon=False, fontsize="small")
+    panel.set_title("the series at the circle" if len(panel.figure.axes) > 1 else "a series")

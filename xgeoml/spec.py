@@ -1,0 +1,342 @@
+"""What a model is, in plain values: frozen, hashable, and the same after a trip through JSON."""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib
+import inspect
+import json
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, get_args
+
+from xgeoml.exceptions import SpecError
+
+Task = Literal["fill_gaps", "downscale", "interp_time", "invert_waveform"]
+Backend = Literal["numpy", "torch"]
+Mode = Literal["whole", "window", "pointwise"]
+Role = Literal["value", "validity", "years", "estimate", "spread", "covariates"]
+Output = Literal["value", "residual", "log_spread"]
+
+_NAME = re.compile(r"[a-z][a-z0-9_]*")
+_VERSION = re.compile(r"\d+(\.\d+)*")
+
+
+@dataclass(frozen=True)
+class AxisSpec:
+    """How a model treats one axis.
+
+    Parameters
+    ----------
+    axis : {"T", "Y", "X"}
+        The axis meant. Axes that a spec does not name are pointwise.
+    mode : {"whole", "window", "pointwise"}
+        `whole`: the model needs every step at once. `window`: it sees `window` cells at a time.
+        `pointwise`: each position is a sample of its own.
+    window, stride : int, optional
+        For `window` only, in cells. `window` must be a multiple of `stride`; the halo, the
+        overlap of neighbouring windows, is their difference.
+    minimum : int
+        The fewest cells that the model can work on.
+    """
+
+    axis: str
+    mode: Mode = "whole"
+    window: int | None = None
+    stride: int | None = None
+    minimum: int = 1
+
+    def problems(self) -> list[str]:
+        """Return what is wrong with this spec, in words."""
+        found = []
+        if self.axis not in ("T", "Y", "X"):
+            found.append(f"axis {self.axis!r}: expected one of 'T', 'Y', 'X'")
+        if self.mode not in get_args(Mode):
+            found.append(f"axis {self.axis}: mode {self.mode!r}, expected one of {get_args(Mode)}")
+        if self.mode == "window":
+            if not self.window or not self.stride or self.window < 1 or self.stride < 1:
+                found.append(f"axis {self.axis}: mode 'window' needs window= and stride=, both > 0")
+            elif self.window % self.stride:
+                found.append(
+                    f"axis {self.axis}: window {self.window} is not a multiple of stride "
+                    f"{self.stride}"
+                )
+        elif self.window is not None or self.stride is not None:
+            found.append(f"axis {self.axis}: window= and stride= go with mode 'window' only")
+        if self.minimum < 1:
+            found.append(f"axis {self.axis}: minimum {self.minimum}, expected at least 1")
+        return found
+
+
+@dataclass(frozen=True)
+class Channel:
+    """One kind of input channel of a network, in the order in which it receives them.
+
+    Parameters
+    ----------
+    role : str
+        `value`: the scaled data, 0 where missing. `validity`: 1 where observed. `years`: decimal
+        years around the middle of the record. `estimate`, `spread`: what the model `name`
+        says, scaled as the value is (the spread as a logarithm). `covariates`: every driver
+        given in the call, each standardised; must come last.
+    name : str
+        The model whose estimate this is; empty for the other roles.
+    """
+
+    role: Role
+    name: str = ""
+
+    def problems(self) -> list[str]:
+        """Return what is wrong with this channel, in words."""
+        if self.role not in get_args(Role):
+            return [f"channel role {self.role!r}: expected one of {get_args(Role)}"]
+        if (self.role in ("estimate", "spread")) != bool(self.name):
+            return [f"channel {self.role!r}: a model name goes with 'estimate' and 'spread' only"]
+        return []
+
+
+@dataclass(frozen=True)
+class WeightsRef:
+    """Where a model's parameters are, and what they must hash to.
+
+    Parameters
+    ----------
+    file : str
+        File name of the safetensors file.
+    sha256 : str
+        Its hash, 64 hexadecimal digits.
+    """
+
+    file: str
+    sha256: str
+
+    def problems(self) -> list[str]:
+        """Return what is wrong with this reference, in words."""
+        found = []
+        if not self.file.endswith(".safetensors"):
+            found.append(f"weights file {self.file!r}: expected a .safetensors file")
+        if not re.fullmatch(r"[0-9a-f]{64}", self.sha256):
+            found.append(f"weights sha256 {self.sha256!r}: expected 64 hexadecimal digits")
+        return found
+
+
+@dataclass(frozen=True)
+class ModelSpec:
+    """A model's description: all that the package must know before it loads the model.
+
+    Parameters
+    ----------
+    name : str
+        Lower case letters, digits and underscores.
+    task : str
+        The task that the model does.
+    factory : str or callable
+        What makes the model, called with `options`: ``"package.module:Class"``, or the class
+        itself (it must be importable, since workers find it by name).
+    backend : {"numpy", "torch"}
+        `numpy`: the factory returns a `xgeoml.models.series.SeriesModel`. `torch`: it returns an
+        `nn.Module` that maps ``(batch, channel, *axes)`` to ``(batch, output, *axes)``.
+    axes : tuple of AxisSpec
+        How the model treats each axis; axes not named are pointwise.
+    inputs : tuple of Channel
+        Channels of a torch model.
+    outputs : tuple of str
+        Outputs of a torch model: `value` or `residual` (on the first `estimate` channel), both in
+        scaled units, then optionally `log_spread`.
+    options : mapping
+        Keyword arguments of the factory, plain JSON values.
+    weights : WeightsRef, optional
+        The trained parameters.
+    covariates : bool
+        Whether the model makes use of covariates.
+    version, summary, citation, license : str
+        For people, and for the model card.
+
+    Raises
+    ------
+    SpecError
+        Listing every problem at once.
+    """
+
+    name: str
+    task: Task
+    factory: str | Callable[..., Any]
+    backend: Backend = "torch"
+    axes: tuple[AxisSpec, ...] = (AxisSpec("T"),)
+    inputs: tuple[Channel, ...] = ()
+    outputs: tuple[Output, ...] = ("value",)
+    options: Mapping[str, Any] = field(default_factory=dict)
+    weights: WeightsRef | None = None
+    covariates: bool = False
+    version: str = "1.0"
+    summary: str = ""
+    citation: str = ""
+    license: str = ""
+
+    def __post_init__(self) -> None:
+        """Settle the factory's name, then check everything and complain once."""
+        if not isinstance(self.factory, str):
+            object.__setattr__(self, "factory", _importable_name(self.factory))
+        found = self._problems()
+        if found:
+            raise SpecError(found, f"the spec of model {self.name!r} has problems")
+
+    def __hash__(self) -> int:
+        """Hash by content, since `options` is a mapping."""
+        return hash(self.to_json())
+
+    @property
+    def key(self) -> str:
+        """Name and version, ``name@version``."""
+        return f"{self.name}@{self.version}"
+
+    @property
+    def bases(self) -> tuple[str, ...]:
+        """The models whose estimates this one is fed with, in order."""
+        named = [c.name for c in self.inputs if c.name]
+        return tuple(dict.fromkeys(named))
+
+    @property
+    def gives_spread(self) -> bool:
+        """Whether the model says how sure it is."""
+        return self.backend == "numpy" or "log_spread" in self.outputs
+
+    def axis(self, axis: str) -> AxisSpec:
+        """Return how `axis` is treated: pointwise where the spec does not name it."""
+        return next((a for a in self.axes if a.axis == axis), AxisSpec(axis, "pointwise"))
+
+    def replace(self, **changes: Any) -> ModelSpec:
+        """Return a copy with `changes`, checked like a new spec."""
+        return dataclasses.replace(self, **changes)
+
+    def with_options(self, options: Mapping[str, Any]) -> ModelSpec:
+        """Return a copy whose factory gets `options` too.
+
+        Raises
+        ------
+        SpecError
+            If the factory takes no such option.
+        """
+        known = inspect.signature(self.load_factory()).parameters
+        if not any(p.kind is p.VAR_KEYWORD for p in known.values()):
+            unknown = [k for k in options if k not in known]
+            if unknown:
+                raise SpecError(
+                    [f"{k!r}: expected one of {sorted(known)}" for k in unknown],
+                    f"model {self.name!r} was given options that it does not have",
+                )
+        return self.replace(options={**self.options, **options})
+
+    def load_factory(self) -> Callable[..., Any]:
+        """Import and return the factory.
+
+        Raises
+        ------
+        SpecError
+            If it cannot be imported.
+        """
+        assert isinstance(self.factory, str)
+        module, _, attribute = self.factory.partition(":")
+        try:
+            found: Any = importlib.import_module(module)
+            for part in attribute.split("."):
+                found = getattr(found, part)
+        except (ImportError, AttributeError) as error:
+            raise SpecError(
+                f"{self.factory}: {error}",
+                f"the factory of model {self.name!r} cannot be imported",
+            ) from error
+        return found  # type: ignore[no-any-return]
+
+    def to_json(self) -> str:
+        """Return the spec as a JSON text that `from_json` reads back."""
+        return json.dumps(dataclasses.asdict(self), sort_keys=True)
+
+    @classmethod
+    def from_json(cls, text: str) -> ModelSpec:
+        """Return the spec that `to_json` wrote.
+
+        Raises
+        ------
+        SpecError
+            If the text is no JSON object, or holds unknown or missing fields.
+        """
+        try:
+            raw = json.loads(text)
+        except json.JSONDecodeError as error:
+            raise SpecError(f"not JSON: {error}", "a model spec cannot be read") from error
+        known = {f.name for f in dataclasses.fields(cls)}
+        if not isinstance(raw, dict):
+            raise SpecError("expected a JSON object", "a model spec cannot be read")
+        found = [f"unknown field {k!r}; known: {sorted(known)}" for k in raw if k not in known]
+        found += [f"field {k!r} is missing" for k in ("name", "task", "factory") if k not in raw]
+        if found:
+            raise SpecError(found, "a model spec cannot be read")
+        try:
+            raw["axes"] = tuple(AxisSpec(**a) for a in raw.get("axes", ()))
+            raw["inputs"] = tuple(Channel(**c) for c in raw.get("inputs", ()))
+            raw["outputs"] = tuple(raw.get("outputs", ("value",)))
+            if raw.get("weights") is not None:
+                raw["weights"] = WeightsRef(**raw["weights"])
+        except TypeError as error:
+            raise SpecError(str(error), "a model spec cannot be read") from error
+        return cls(**raw)
+
+    def _problems(self) -> list[str]:
+        found = []
+        if not _NAME.fullmatch(self.name):
+            found.append(f"name {self.name!r}: expected lower case letters, digits, underscores")
+        if not _VERSION.fullmatch(self.version):
+            found.append(f"version {self.version!r}: expected digits and dots, such as '1.0'")
+        if self.task not in get_args(Task):
+            found.append(f"task {self.task!r}: expected one of {get_args(Task)}")
+        if self.backend not in get_args(Backend):
+            found.append(f"backend {self.backend!r}: expected one of {get_args(Backend)}")
+        if not re.fullmatch(r"[\w.]+:[\w.]+", str(self.factory)):
+            found.append(f"factory {self.factory!r}: expected 'package.module:Class'")
+        for part in (*self.axes, *self.inputs, *([self.weights] if self.weights else [])):
+            found += part.problems()
+        if len({a.axis for a in self.axes}) < len(self.axes):
+            found.append("axes: an axis is named twice")
+        try:
+            json.dumps(dict(self.options))
+        except TypeError as error:
+            found.append(f"options: {error}; expected plain JSON values")
+        if self.backend == "torch":
+            found += self._network_problems()
+        elif self.axis("T").mode != "whole" or len(self.axes) != 1:
+            found.append("axes: a numpy model works on whole time series, axes=(AxisSpec('T'),)")
+        return found
+
+    def _network_problems(self) -> list[str]:
+        found = []
+        roles = [c.role for c in self.inputs]
+        if "value" not in roles:
+            found.append("inputs: a torch model needs a Channel('value')")
+        if "covariates" in roles[:-1]:
+            found.append("inputs: Channel('covariates') must come last, its number varies")
+        if ("covariates" in roles) and not self.covariates:
+            found.append("inputs: Channel('covariates') goes with covariates=True")
+        if self.bases and (self.axis("T").mode != "whole" or len(self.axes) != 1):
+            found.append("inputs: estimates of other models go with axes=(AxisSpec('T'),) only")
+        if self.outputs not in {("value",), ("residual",)} | {
+            (first, "log_spread") for first in ("value", "residual")
+        }:
+            found.append(
+                f"outputs {self.outputs}: expected 'value' or 'residual', then at most 'log_spread'"
+            )
+        if "residual" in self.outputs and "estimate" not in roles:
+            found.append("outputs: a 'residual' needs a Channel('estimate', model) to add it to")
+        return found
+
+
+def _importable_name(factory: Callable[..., Any]) -> str:
+    """Return ``module:qualified name``: workers in other processes find the factory by it."""
+    module, name = getattr(factory, "__module__", None), getattr(factory, "__qualname__", "")
+    if not module or "<" in name:
+        raise SpecError(
+            f"{factory!r} is local or a lambda; put it at the top of a module",
+            "a model's factory must be importable",
+        )
+    return f"{module}:{name}"

@@ -1,0 +1,364 @@
+"""Fill what is missing in time: cells that are NaN, and steps that are absent altogether."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from xgeoml import provenance
+from xgeoml.engine.execute import execute, is_lazy
+from xgeoml.engine.handle import ModelHandle
+from xgeoml.engine.kernel import Job
+from xgeoml.exceptions import InputError, SpecError, did_you_mean
+from xgeoml.options import Options, get_options
+from xgeoml.tasks.choose import ModelLike, automatic, make_handle
+from xgeoml.tasks.dispatch import GeoObject, on_object
+from xgeoml.tasks.gaps import MaxGap, check_max_gap, short_gaps
+from xgeoml.tasks.prepare import Covariates, Prepared, prepare
+
+TASK = "fill_gaps"
+
+
+@dataclass(frozen=True)
+class Request:
+    """What the user asked for, checked as far as it can be without the data."""
+
+    model: ModelLike
+    model_options: Mapping[str, Any] | None
+    covariates: Covariates
+    mask: str | xr.DataArray | None
+    max_gap: int | float | None
+    spread: bool
+    dims: Mapping[str, str] | None
+    options: Options
+    call: str
+
+
+def fill_gaps(
+    obj: GeoObject,
+    model: ModelLike = "auto",
+    *,
+    variables: str | Sequence[Hashable] | None = None,
+    covariates: Covariates = None,
+    mask: str | xr.DataArray | None = None,
+    max_gap: MaxGap | None = None,
+    spread: bool = False,
+    dims: Mapping[str, str] | None = None,
+    model_options: Mapping[str, Any] | None = None,
+    device: str | None = None,
+    batch_size: int | None = None,
+    precision: str | None = None,
+    progress: bool | None = None,
+    seed: int | None = None,
+) -> GeoObject:
+    """Fill missing values and absent time steps.
+
+    Observed values come back bit for bit. Time steps that are absent from a regular axis (months
+    without a GRACE solution, days without a file) are added and filled. A series without a single
+    value stays missing.
+
+    Parameters
+    ----------
+    obj : DataArray, Dataset or DataTree
+        Data with a time axis; any other axes. Lazy (dask) in, lazy out.
+    model : str, path or ModelSpec
+        A name from ``xgeoml.list_models("fill_gaps")``, the path of a ``.safetensors`` file, or
+        a spec. ``"auto"``: `linear` under 24 steps, `grace_tf` with covariates, else `kalman`.
+    variables : str or sequence of str, optional
+        Which variables of a Dataset to fill. By default every floating-point variable with a
+        time axis that is not a covariate, a mask, or a flag or spread made by an earlier call.
+    covariates : str, DataArray or sequence of these, optional
+        Drivers, such as precipitation and temperature: names in the Dataset, or DataArrays on the
+        same grid with a time axis of their own.
+    mask : str or DataArray of bool, optional
+        Where gaps may be filled, such as a land mask: a variable's name, or an array over some
+        of the dims. Other gaps stay.
+    max_gap : int, str or timedelta, optional
+        Longest gap to fill: steps in a row (``3``), or the time between the observed values on
+        either side (``"92D"``). By default all are filled.
+    spread : bool
+        Add ``<variable>_spread``: one standard deviation of each filled value.
+    dims : mapping, optional
+        Which dim is which axis, such as ``{"T": "month"}``, where it cannot be found out.
+    model_options : mapping, optional
+        Options of the model itself, such as ``{"n_modes": 5}``.
+    device, batch_size, precision, progress, seed : optional
+        For this call, in place of `xgeoml.set_options`.
+
+    Returns
+    -------
+    same type as `obj`
+        With every step present; dims in their order, coordinates, attributes and dtype kept
+        (integers become float64 if steps are added). ``<variable>_fill_flag`` tells observed (0),
+        filled (1), unfilled (2) and suspect (3) cells; beside a DataArray it is a coordinate.
+        `suspect` marks observed steps that depart so far from their neighbours that no model
+        learnt from them; their values are kept.
+
+    Raises
+    ------
+    AxisError, TimeAxisError
+        If there is no time axis, or it is unsorted or has duplicates.
+    InputError, SpecError
+        If data, covariates, mask or options do not fit.
+    ModelNotFoundError, WeightsError
+        If there is no such model, or its weights cannot be used.
+
+    Examples
+    --------
+    >>> import xgeoml
+    >>> record = xgeoml.datasets.grace_like(nlat=4, nlon=5)
+    >>> full = record.geoml.fill_gaps(model="climatology")
+    >>> record.sizes["time"] < full.sizes["time"]
+    True
+    """
+    options = get_options(
+        device=device, batch_size=batch_size, precision=precision, progress=progress, seed=seed
+    )
+    request = Request(
+        model=model,
+        model_options=model_options,
+        covariates=covariates,
+        mask=mask,
+        max_gap=check_max_gap(max_gap),
+        spread=spread,
+        dims=dims,
+        options=options,
+        call=_describe(model=model, covariates=covariates, max_gap=max_gap, spread=spread),
+    )
+    wanted = None if variables is None else _listed(variables)
+
+    def task(
+        dataset: xr.Dataset, names: list[Hashable] | None
+    ) -> tuple[xr.Dataset, dict[Hashable, list[str]]]:
+        return _fill_dataset(dataset, names, request)
+
+    return on_object(obj, wanted, task)
+
+
+def _listed(variables: str | Sequence[Hashable]) -> list[Hashable]:
+    return [variables] if isinstance(variables, str) else list(variables)
+
+
+def _describe(model: ModelLike, covariates: Covariates, **options: Any) -> str:
+    """Return the call for the history line, with what is not at its default."""
+    if isinstance(model, os.PathLike):
+        model = os.fspath(model)
+    parts = [f"model={model!r}" if isinstance(model, str) else f"model={model.key!r}"]
+    if covariates is not None:
+        several = [covariates] if isinstance(covariates, (str, xr.DataArray)) else covariates
+        named = [c if isinstance(c, str) else str(getattr(c, "name", c)) for c in several]
+        parts.append(f"covariates={named}")
+    parts += [f"{k}={v!r}" for k, v in options.items() if v not in (None, False)]
+    return f"fill_gaps({', '.join(parts)})"
+
+
+def _fill_dataset(
+    dataset: xr.Dataset, names: list[Hashable] | None, request: Request
+) -> tuple[xr.Dataset, dict[Hashable, list[str]]]:
+    names = variables_to_fill(dataset, names, request)
+    added: dict[Hashable, list[str]] = {}
+    result = dataset
+    for name in names:
+        result, filled, extras = _fill_variable(result, name, request)
+        result = result.assign({name: filled, **extras})
+        added[name] = list(extras)
+    if request.options.keep_history:
+        result.attrs = provenance.with_history(
+            result.attrs, provenance.history_line(request.call)
+        )
+    return result, added
+
+
+def variables_to_fill(
+    dataset: xr.Dataset, names: list[Hashable] | None, request: Request
+) -> list[Hashable]:
+    """Return the variables to fill, named or found.
+
+    Raises
+    ------
+    InputError
+        If a name is not there, or no variable fits.
+    """
+    if names is not None:
+        for name in names:
+            if name not in dataset.data_vars:
+                known = list(map(str, dataset.data_vars))
+                near = did_you_mean(name, known)
+                hint = f"did you mean {near}?" if near else f"found {known}"
+                raise InputError(f"variable {name!r} is not in the Dataset: {hint}")
+        return names
+    listed = request.covariates
+    if listed is None or isinstance(listed, (str, xr.DataArray)):
+        listed = [] if listed is None else [listed]
+    apart = {c for c in listed if isinstance(c, str)}
+    apart |= {request.mask} if isinstance(request.mask, str) else set()
+    apart |= {v.attrs.get("bounds") for v in dataset.variables.values()}
+    found = [
+        name
+        for name, variable in dataset.data_vars.items()
+        if variable.dtype.kind == "f"
+        and name not in apart
+        and not str(name).endswith(("_fill_flag", "_spread"))
+        and _has_time(variable, request.dims)
+    ]
+    if not found:
+        kinds = {str(k): f"{v.dtype}{v.dims}" for k, v in dataset.data_vars.items()}
+        raise InputError(
+            f"no floating-point variable with a time axis to fill; found {kinds}: name one with "
+            "variables=, and its time axis with dims={'T': ...}"
+        )
+    return found
+
+
+def _has_time(variable: xr.DataArray, dims: Mapping[str, str] | None) -> bool:
+    from xgeoml.axes import find_axes
+
+    usable = {k: d for k, d in (dims or {}).items() if d in variable.dims}
+    return "T" in find_axes(variable, usable or None).names
+
+
+def _fill_variable(
+    dataset: xr.Dataset, name: Hashable, request: Request
+) -> tuple[xr.Dataset, xr.DataArray, dict[str, xr.DataArray]]:
+    """Return the Dataset with its steps completed, the filled variable, and flag and spread."""
+    complete, prepared = prepare(dataset, name, request.covariates, request.dims)
+    handle = resolve(prepared, request)
+    if request.spread and not handle.spec.gives_spread:
+        raise SpecError("it gives no spread", f"model {handle.spec.key} cannot do spread=True")
+    dims = prepared.canonical_dims(handle.spec)
+    estimate, value, trusted = _estimate(prepared, handle, dims, request)
+    may = _may_fill(prepared, value, dims, complete, request)
+    xp = _array_module(value)
+    missing = xp.isnan(value)
+    filled = xp.where(missing & may & xp.isfinite(estimate[0]), estimate[0], value)
+    suspect = _along(trusted, dims.index(prepared.time), len(dims)) == 0
+    observed = xp.where(suspect, provenance.SUSPECT, provenance.OBSERVED)
+    gap = xp.where(xp.isnan(filled), provenance.UNFILLED, provenance.FILLED)
+    flag = xp.where(missing, gap, observed).astype(np.int8)
+
+    def as_array(values: Any, attrs: Mapping[Hashable, Any]) -> xr.DataArray:
+        made = xr.DataArray(values, dims=dims, coords=prepared.data.coords, attrs=dict(attrs))
+        return made.transpose(*prepared.data.dims)
+
+    extras = {f"{name}_fill_flag": as_array(flag, provenance.flag_attrs(str(name)))}
+    if request.spread:
+        unsure = xp.where(flag == provenance.FILLED, estimate[1], np.nan).astype(value.dtype)
+        attrs = provenance.spread_attrs(str(name), prepared.data.attrs)
+        extras[f"{name}_spread"] = as_array(unsure, attrs)
+    attrs = provenance.with_ancillary(prepared.data.attrs, list(extras))
+    result = as_array(filled, attrs)
+    result.encoding = provenance.encoding_that_holds(prepared.data.encoding)
+    return complete, result, extras
+
+
+def resolve(prepared: Prepared, request: Request) -> ModelHandle:
+    """Return the model asked for, ``"auto"`` replaced by the model that the rule names.
+
+    Raises
+    ------
+    SpecError
+        If covariates are given to a model that has no use for them.
+    """
+    model = request.model
+    if model == "auto":
+        model, _ = automatic(prepared.data.sizes[prepared.time], len(prepared.covariates))
+    handle = make_handle(model, TASK, request.model_options, request.options.seed)
+    if prepared.covariates and not handle.spec.covariates:
+        raise SpecError(
+            "it makes no use of covariates; leave them out, or use 'kalman' or 'grace_tf'",
+            f"model {handle.spec.key} cannot take covariates={request.covariates!r}",
+        )
+    return handle
+
+
+def make_job(prepared: Prepared, handle: ModelHandle, request: Request) -> Job:
+    """Return what the engine is to do."""
+    return Job(
+        handle=handle,
+        plan=prepared.plan(handle.spec),
+        options=request.options,
+        years=tuple(prepared.years.tolist()) if handle.spec.axis("T").mode == "whole" else (),
+        spread=request.spread,
+    )
+
+
+def _estimate(
+    prepared: Prepared, handle: ModelHandle, dims: tuple[str, ...], request: Request
+) -> tuple[Any, Any, Any]:
+    job = make_job(prepared, handle, request)
+    area = prepared.area(dims[: job.plan.n_pointwise])
+    return execute(prepared.arrays(dims), job, area)
+
+
+def _may_fill(
+    prepared: Prepared,
+    value: Any,
+    dims: tuple[str, ...],
+    dataset: xr.Dataset,
+    request: Request,
+) -> Any:
+    """Return where gaps may be filled: True, or an array that broadcasts against `value`."""
+    may: Any = True
+    if request.mask is not None:
+        may = _mask(prepared, dims, dataset, request.mask)
+    if request.max_gap is not None:
+        may = may & _short(value, dims.index(prepared.time), request.max_gap, prepared.years)
+    return may
+
+
+def _short(value: Any, axis: int, max_gap: int | float, years: np.ndarray[Any, Any]) -> Any:
+    last = np.moveaxis if not is_lazy(value) else _array_module(value).moveaxis
+    moved = last(value, axis, -1)
+    if is_lazy(value):
+        moved = moved.rechunk({-1: -1})
+        short = moved.map_blocks(short_gaps, max_gap=max_gap, years=years, dtype=bool)
+    else:
+        short = short_gaps(moved, max_gap, years)
+    return last(short, -1, axis)
+
+
+def _mask(
+    prepared: Prepared,
+    dims: tuple[str, ...],
+    dataset: xr.Dataset,
+    given: str | xr.DataArray,
+) -> Any:
+    if isinstance(given, str):
+        if given not in dataset:
+            known = list(map(str, dataset.variables))
+            near = did_you_mean(given, known)
+            hint = f"did you mean {near}?" if near else f"found {known}"
+            raise InputError(f"mask {given!r} is not in the Dataset: {hint}")
+        given = dataset[given]
+    if not isinstance(given, xr.DataArray):
+        raise InputError(
+            f"mask is a {type(given).__name__}; expected a variable's name or a DataArray of bool"
+        )
+    if given.dtype.kind not in "bi":
+        raise InputError(
+            f"mask has dtype {given.dtype}; expected True where gaps may be filled: compare first, "
+            f"such as mask={given.name or 'mask'} > 0.5"
+        )
+    wrong = {d: n for d, n in given.sizes.items() if prepared.data.sizes.get(str(d)) != n}
+    if wrong:
+        raise InputError(f"mask has sizes {wrong}; the data have {dict(prepared.data.sizes)}")
+    order = [d for d in dims if d in given.dims]
+    values = given.astype(bool).transpose(*order).variable.data
+    return values.reshape([given.sizes[d] if d in order else 1 for d in dims])
+
+
+def _along(vector: Any, axis: int, ndim: int) -> Any:
+    return vector.reshape([-1 if i == axis else 1 for i in range(ndim)])
+
+
+def _array_module(array: Any) -> Any:
+    if is_lazy(array):
+        import dask.array
+
+        return dask.array
+    return np

@@ -1,0 +1,70 @@
+"""How long gaps are, and which of them may be filled."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from xgeoml.exceptions import InputError
+
+DAYS_A_YEAR = 365.2425
+
+MaxGap = int | str | timedelta | np.timedelta64
+
+
+def check_max_gap(max_gap: MaxGap | None) -> int | float | None:
+    """Return the longest gap to fill: steps (int), or years (float) if given as a duration.
+
+    Raises
+    ------
+    InputError
+        If it is neither a positive whole number nor a duration.
+    """
+    if max_gap is None:
+        return None
+    if isinstance(max_gap, (int, np.integer)) and not isinstance(max_gap, bool):
+        steps = int(max_gap)
+        if steps < 1:
+            raise InputError(f"max_gap={max_gap!r}: expected at least 1 step")
+        return steps
+    try:
+        days = pd.Timedelta(max_gap) / pd.Timedelta(days=1)
+    except (ValueError, TypeError) as error:
+        raise InputError(
+            f"max_gap={max_gap!r}: expected a number of steps, such as 3, or a duration, such as "
+            "'92D' or timedelta(days=92)"
+        ) from error
+    if not days > 0:
+        raise InputError(f"max_gap={max_gap!r}: expected a duration above zero")
+    return float(days / DAYS_A_YEAR)
+
+
+def short_gaps(
+    values: NDArray[np.floating], max_gap: int | float, years: NDArray[np.float64]
+) -> NDArray[np.bool_]:
+    """Return which missing values lie in gaps no longer than `max_gap`.
+
+    Parameters
+    ----------
+    values : ndarray, (..., time)
+        NaN where missing.
+    max_gap : int or float
+        Steps in a row (int), or years between the observed neighbours (float). A gap at an end of
+        the record has no second neighbour: there the years are counted to the record's end.
+    years : ndarray, (time,)
+        Decimal years.
+    """
+    missing = np.isnan(values)
+    n = values.shape[-1]
+    step = np.arange(n)
+    before = np.maximum.accumulate(np.where(missing, -1, step), axis=-1)
+    after = np.where(missing, n, step)
+    after = np.minimum.accumulate(after[..., ::-1], axis=-1)[..., ::-1]
+    if isinstance(max_gap, int):
+        return np.asarray(missing & (after - before - 1 <= max_gap))
+    edges = np.concatenate([[years[0]], years, [years[-1]]])
+    # Tolerance: decimal years of stamps that are exactly `max_gap` apart differ by rounding.
+    return np.asarray(missing & (edges[after + 1] - edges[before + 1] <= max_gap + 1e-6))

@@ -1,0 +1,61 @@
+"""What an object holds and which models fit it, without running any."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import xarray as xr
+
+from xgeoml.axes import Axes, find_axes
+from xgeoml.exceptions import InputError
+from xgeoml.registry import get_model, list_models
+from xgeoml.spec import Task
+from xgeoml.tasks.dispatch import GeoObject
+
+
+def datasets_in(obj: xr.DataArray | xr.Dataset | xr.DataTree) -> Iterator[xr.DataArray | xr.Dataset]:
+    """Yield the object itself, or the groups of a DataTree that hold data."""
+    if isinstance(obj, xr.DataTree):
+        yield from (node.to_dataset() for node in obj.subtree if node.data_vars)
+    elif isinstance(obj, (xr.DataArray, xr.Dataset)):
+        yield obj
+    else:
+        raise InputError(
+            f"found a {type(obj).__name__}; expected an xarray DataArray, Dataset or DataTree"
+        )
+
+
+def axes_of(obj: GeoObject) -> Axes:
+    """Return which dim is which axis; of a DataTree, in its first group with data.
+
+    Raises
+    ------
+    InputError
+        If a DataTree holds no data.
+    """
+    first = next(datasets_in(obj), None)
+    if first is None:
+        raise InputError("the DataTree holds no data variables")
+    return find_axes(first)
+
+
+def models_for(obj: GeoObject, task: Task | None = None) -> list[str]:
+    """Return the names of the models that can work on the object's axes.
+
+    Parameters
+    ----------
+    obj : DataArray, Dataset or DataTree
+        The data.
+    task : str, optional
+        Only models for this task.
+
+    Examples
+    --------
+    >>> import xgeoml
+    >>> record = xgeoml.datasets.grace_like(nlat=4, nlon=5)
+    >>> "kalman" in record.geoml.models("fill_gaps")
+    True
+    """
+    there = set(axes_of(obj).names)
+    specs = (get_model(name) for name in list_models(task))
+    return [s.name for s in specs if {a.axis for a in s.axes} <= there]

@@ -1,0 +1,205 @@
+"""What a call would do: windows, chunks, device and memory, without doing it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Hashable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import xarray as xr
+
+from xgeoml.engine.execute import BLOCK_ELEMENTS, is_lazy
+from xgeoml.engine.plan import Plan
+from xgeoml.exceptions import InputError
+from xgeoml.options import get_options
+from xgeoml.tasks.choose import ModelLike, automatic
+from xgeoml.tasks.dispatch import UNNAMED, GeoObject
+from xgeoml.tasks.fill_gaps import TASK, Request, make_job, resolve, variables_to_fill
+from xgeoml.tasks.inspect import datasets_in
+from xgeoml.tasks.prepare import Covariates, Prepared, prepare
+
+# Work arrays of one tile in float64, over the tile itself: measured with the classical models.
+_WORK_ARRAYS = 12
+
+
+@dataclass(frozen=True)
+class TaskPlan:
+    """What a call would do. Print it.
+
+    Attributes
+    ----------
+    task, model, reason : str
+        The job, the model as name@version, and why it was taken.
+    variable : str
+        The variable treated.
+    dims : tuple of str
+        Dims in the engine's order; pointwise ones first.
+    axes : tuple of str
+        One line for each axis: how it was found.
+    engine : Plan
+        Windows, stride, halo and tiles along each of `dims`.
+    time_step : str
+        Sampling found, such as ``"monthly"``.
+    n_added : int
+        Absent time steps that will be added.
+    missing : float or None
+        Share of missing cells after that; None if the data are lazy.
+    chunks : tuple of tuple of int
+        Chunks of the result along each of `dims`; of NumPy data, one.
+    bases : tuple of str
+        Classical models that run first.
+    device : str
+        Where the network runs; the classical models run on the processor.
+    batch_size : int or None
+        Series or windows in one pass, if set.
+    memory : int
+        Estimate of the bytes needed beyond the input: the result, and the work on one block.
+    """
+
+    task: str
+    model: str
+    reason: str
+    variable: str
+    dims: tuple[str, ...]
+    axes: tuple[str, ...]
+    engine: Plan
+    time_step: str
+    n_added: int
+    missing: float | None
+    chunks: tuple[tuple[int, ...], ...]
+    bases: tuple[str, ...]
+    device: str
+    batch_size: int | None
+    memory: int
+
+    def __repr__(self) -> str:
+        """Return the plan as a table."""
+        sizes = ", ".join(f"{d}: {n}" for d, n in zip(self.dims, self.engine.shape, strict=True))
+        n_chunks = math.prod(len(c) for c in self.chunks)
+        tiles = " x ".join(str(a.unit) for a in self.engine.pointwise) or "-"
+        windows = [
+            f"{d}: window {a.window}, stride {a.stride}, halo {a.halo}"
+            + (", periodic" if a.periodic else "")
+            for d, a in zip(self.dims, self.engine.axes, strict=True)
+            if a.mode == "window"
+        ]
+        missing = "unknown (lazy)" if self.missing is None else f"{self.missing:.1%} of the cells"
+        rows = [
+            ("model", f"{self.model} ({self.reason})"),
+            ("runs first", ", ".join(self.bases) or "-"),
+            ("variable", f"{self.variable} ({sizes})"),
+            *(("axis", line) for line in self.axes),
+            ("time steps", f"{self.time_step}, {self.n_added} absent ones to add"),
+            ("missing", missing),
+            *(("windows", line) for line in windows),
+            ("samples", f"{self.engine.n_samples}, in tiles of {tiles}"),
+            ("output", f"{n_chunks} chunk{'s' * (n_chunks != 1)}"),
+            ("device", f"{self.device}, batch of {self.batch_size or 'its own choice'}"),
+            ("memory", f"about {self.memory / 1e6:.0f} MB beyond the input"),
+        ]
+        width = max(len(label) for label, _ in rows)
+        lines = [f"  {label:<{width}}  {text}" for label, text in rows]
+        return "\n".join([f"<xgeoml plan: {self.task}>", *lines])
+
+
+def plan(
+    obj: GeoObject,
+    task: Literal["fill_gaps"] = "fill_gaps",
+    model: ModelLike = "auto",
+    *,
+    variable: Hashable | None = None,
+    covariates: Covariates = None,
+    spread: bool = False,
+    dims: Mapping[str, str] | None = None,
+    model_options: Mapping[str, Any] | None = None,
+    device: str | None = None,
+    batch_size: int | None = None,
+) -> TaskPlan:
+    """Return what a call of `task` would do, without running the model.
+
+    Parameters
+    ----------
+    obj : DataArray, Dataset or DataTree
+        The data; of a DataTree, the first group with data is planned for.
+    task : {"fill_gaps"}
+        The job.
+    model, covariates, spread, dims, model_options, device, batch_size : optional
+        As in `fill_gaps`.
+    variable : str, optional
+        Which variable of a Dataset; by default the first that the task would treat.
+
+    Returns
+    -------
+    TaskPlan
+
+    Raises
+    ------
+    GeoMLError
+        Whatever the call itself would raise before it computes.
+
+    Examples
+    --------
+    >>> import xgeoml
+    >>> record = xgeoml.datasets.grace_like(nlat=4, nlon=5)
+    >>> record.geoml.plan(model="kalman").time_step
+    'monthly'
+    """
+    if task != TASK:
+        raise InputError(f"task={task!r}: expected 'fill_gaps'")
+    first = next(datasets_in(obj), None)
+    if first is None:
+        raise InputError("the DataTree holds no data variables")
+    options = get_options(device=device, batch_size=batch_size)
+    request = Request(
+        model, model_options, covariates, None, None, spread, dims, options, call=""
+    )
+    if isinstance(first, xr.DataArray):
+        variable = UNNAMED if first.name is None else first.name
+        first = first.to_dataset(name=variable)
+    named = None if variable is None else [variable]
+    variable = variables_to_fill(first, named, request)[0]
+    _, prepared = prepare(first, variable, covariates, dims)
+    return _plan_of(prepared, first[variable].sizes[prepared.time], request)
+
+
+def _plan_of(prepared: Prepared, n_before: int, request: Request) -> TaskPlan:
+    handle = resolve(prepared, request)
+    job = make_job(prepared, handle, request)
+    dims = prepared.canonical_dims(handle.spec)
+    value = prepared.data.transpose(*dims).variable.data
+    n_steps = prepared.data.sizes[prepared.time]
+    reason = "as asked"
+    if request.model == "auto":
+        reason = automatic(n_steps, len(prepared.covariates))[1]
+    lazy = is_lazy(value)
+    chunks = tuple((n,) for n in job.plan.shape)
+    if lazy:
+        chunks = tuple(
+            a.chunks(w) for a, w in zip(job.plan.axes, value.chunksize, strict=True)
+        )
+    block = min(job.plan.n_samples * job.plan.sample_elements, BLOCK_ELEMENTS)
+    elements = math.prod(max(c) for c in chunks) * (job.n_outputs + len(prepared.covariates))
+    device = "cpu"
+    if handle.spec.backend == "torch":
+        from xgeoml.engine.runner import resolve_device
+
+        device = resolve_device(request.options.device)
+    return TaskPlan(
+        task=TASK,
+        model=handle.spec.key,
+        reason=reason,
+        variable=str(prepared.data.name),
+        dims=dims,
+        axes=tuple(f"{a}: {prepared.axes.names[a]} ({how})" for a, how in prepared.axes.how.items()),
+        engine=job.plan,
+        time_step=prepared.steps.freq,
+        n_added=n_steps - n_before,
+        missing=None if lazy else float(np.isnan(value).mean()),
+        chunks=chunks,
+        bases=tuple(h.spec.key for h in handle.bases),
+        device=device,
+        batch_size=request.options.batch_size,
+        memory=elements * value.dtype.itemsize + block * 8 * _WORK_ARRAYS,
+    )

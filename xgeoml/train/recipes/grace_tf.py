@@ -1,0 +1,406 @@
+"""Train grace_tf: ``python -m xgeoml.train.recipes.grace_tf --data-path ../shared/data --out RUN``.
+
+Patterns of hidden months are drawn, the base models run on what is left, and the network learns to
+correct them at the hidden months. Months that the benchmark scores are removed before anything
+else. Interrupted runs go on from their last checkpoint.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import math
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.random import Generator
+from numpy.typing import NDArray
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from xgeoml.engine.features import series_channels
+from xgeoml.models.climatology import Climatology
+from xgeoml.models.grace_tf import GraceTF
+from xgeoml.models.kalman import Kalman
+from xgeoml.models.screen import suspect_steps
+from xgeoml.models.series import Bools, Floats, Series, SeriesModel
+from xgeoml.spec import Channel
+from xgeoml.train.masks import hide_cells, hide_steps
+
+log = logging.getLogger(__name__)
+
+Months = NDArray[np.datetime64]
+TARGET = "lwe_thickness"
+RECORDS = {
+    "grace_csr": "grace/grace_csr_tws_1deg_land_train.nc",
+    "grace_brazil": "grace/grace_era5_southern_brazil_1deg_train.nc",
+    "grace_indochina": "grace/grace_era5_indochina_1deg_train.nc",
+    "grace_regions": "grace/south_america_regions_grace_chirps_t2m_cc0.nc",
+}
+DRIVERS = {
+    "grace_brazil": ("tp", "t2m"),
+    "grace_indochina": ("tp", "t2m"),
+    "grace_regions": ("precipitation", "t2m"),
+}
+# Never scored, never a target: solutions many times off their neighbours.
+BAD = {
+    "grace_csr": ("2004-09", "2015-02"),
+    "grace_brazil": ("2004-09", "2015-02"),
+    "grace_indochina": ("2015-02",),
+}
+SCORED_SEEDS, SCORED_SINGLES = (1, 2, 3), {"grace_csr": 12}
+# South, north, west, east, in degrees: cells of the global record that the others cover.
+SOUTH_AMERICA = (-57.0, 14.0, -83.0, -33.0)
+INDOCHINA = (6.0, 25.0, 100.0, 112.0)
+BRAZIL = (-35.0, -21.0, -59.0, -47.0)
+
+BASES: dict[str, SeriesModel] = {"kalman": Kalman(), "climatology": Climatology()}
+CHANNELS = (
+    Channel("value"),
+    Channel("validity"),
+    Channel("years"),
+    *(Channel(role, base) for base in BASES for role in ("estimate", "spread")),
+    Channel("covariates"),
+)
+NETWORK: dict[str, Any] = {
+    "bases": len(BASES),
+    "d_model": 64,
+    "layers": 3,
+    "heads": 4,
+    "ffn": 192,
+    "kernel": 25,
+    "driver_width": 32,
+    "driver_kernel": 25,
+    "attention": "full",
+    "causal": False,
+    "dropout": 0.1,
+}
+
+
+@dataclass(frozen=True)
+class Record:
+    """One field of series, scored months removed.
+
+    Attributes
+    ----------
+    name : str
+    series : Series
+        Every step of `trusted` is True: screening is the pattern's business.
+    target : ndarray of bool, (time,)
+        Steps that may be hidden and learnt.
+    """
+
+    name: str
+    series: Series
+    target: Bools
+
+
+@dataclass(frozen=True)
+class Pattern:
+    """What the network sees of a record with some months hidden, and what it should say.
+
+    Attributes
+    ----------
+    x : ndarray of float32, (series, channel, time)
+    truth : ndarray of float32, (series, time)
+        Scaled as the input is; NaN wherever nothing is to be learnt.
+    weight : ndarray of float32, (series,)
+        Area times scale.
+    """
+
+    x: NDArray[np.float32]
+    truth: NDArray[np.float32]
+    weight: NDArray[np.float32]
+
+
+def scored_steps(observed: Bools, bad: Bools, seed: int, singles: int) -> Bools:
+    """Return the steps that the benchmark hides: one run of eleven, and single ones.
+
+    Parameters
+    ----------
+    observed, bad : ndarray of bool, (time,)
+    seed, singles : int
+
+    Returns
+    -------
+    ndarray of bool, (time,)
+    """
+    rng, n, run = np.random.default_rng(seed), len(observed), 11
+    low, high = int(n * 0.15), int(n * 0.85) - run
+    # Drawn as there, though not used here: the generator must stay in step.
+    rng.integers(low, max(high, low + 1))
+    starts = [s for s in range(12, n - 24) if observed[s : s + run].sum() >= run - 1]
+    hidden = np.zeros(n, dtype=bool)
+    start = rng.choice(starts)
+    hidden[start : start + run] = True
+    free = [
+        i
+        for i in range(2, n - 2)
+        if observed[i] and not bad[i] and not hidden[i - 1 : i + 2].any()
+    ]
+    hidden[rng.choice(free, singles, replace=False)] = True
+    return hidden
+
+
+def decimal_years(time: NDArray[np.datetime64]) -> Floats:
+    """Return stamps as decimal years, (time,)."""
+    start = time.astype("M8[Y]")
+    first, last = start.astype("M8[ns]"), (start + 1).astype("M8[ns]")
+    part = (time.astype("M8[ns]") - first) / (last - first)
+    years: Floats = start.astype(np.int64) + 1970 + part
+    return years
+
+
+def read_records(data_path: Path) -> list[Record]:
+    """Return the records, without the months that any benchmark scores in their place.
+
+    Parameters
+    ----------
+    data_path : Path
+        Folder that holds `RECORDS`.
+
+    Returns
+    -------
+    list of Record
+        The global record in two parts, South America and the rest, and without the cells of the
+        regional records; then the regional ones with their drivers.
+    """
+    import xarray as xr
+
+    opened, hidden = {}, {}
+    for name, file in RECORDS.items():
+        with xr.open_dataset(data_path / file) as found:
+            opened[name] = found.load()
+        months = opened[name].time.values.astype("M8[M]")
+        field = opened[name][TARGET].transpose("time", ...).values
+        observed = np.isfinite(field.reshape(len(months), -1)).any(1)
+        bad = np.isin(months, np.array(BAD.get(name, ()), "M8[M]"))
+        singles = SCORED_SINGLES.get(name, 8)
+        steps = [scored_steps(observed, bad, seed, singles) for seed in SCORED_SEEDS]
+        hidden[name] = months[np.any(steps, axis=0)]
+
+    world = opened["grace_csr"]
+    lat, lon = (world[c].values for c in ("lat", "lon"))
+    america = _inside(lat, lon, SOUTH_AMERICA)
+    kept = ~_inside(lat, lon, INDOCHINA) & ~_inside(lat, lon, BRAZIL)
+    parts = [
+        ("grace_csr_world", "grace_csr", kept & ~america, ("grace_csr",)),
+        ("grace_csr_america", "grace_csr", kept & america, ("grace_csr", "grace_regions")),
+        *((name, name, None, ("grace_csr", name)) for name in DRIVERS),
+    ]
+    records = []
+    for name, source, cells, scored in parts:
+        away = np.unique(np.concatenate([hidden[s] for s in scored]))
+        records.append(_record(name, source, opened[source], cells, away))
+    return records
+
+
+def _inside(lat: Floats, lon: Floats, box: tuple[float, float, float, float]) -> Bools:
+    south, north, west, east = box
+    rows = (lat > south) & (lat < north)
+    inside: Bools = rows[:, None] & ((lon > west) & (lon < east))[None]
+    return inside
+
+
+def _record(name: str, source: str, opened: Any, cells: Bools | None, away: Months) -> Record:
+    months = opened.time.values.astype("M8[M]")
+    field = opened[TARGET].transpose("time", ...)
+    values = field.values.reshape(len(months), -1).T.astype(np.float64)
+    area = np.ones(field.shape[1:])
+    if "lat" in field.dims:
+        area *= np.cos(np.deg2rad(field.lat.values))[:, None]
+    drivers = [opened[d].transpose("time", ...).values for d in DRIVERS.get(source, ())]
+    covariates = np.array([d.reshape(len(months), -1).T for d in drivers], np.float64)
+    covariates = covariates.reshape(len(drivers), *values.shape)
+    values[:, np.isin(months, away)] = np.nan
+    some = np.isfinite(values).any(1)
+    if cells is not None:
+        some &= cells.reshape(-1)
+    values = values[some]
+    everything = np.ones(len(months), dtype=bool)
+    years = decimal_years(opened.time.values)
+    series = Series(values, years, everything, covariates[:, some], area.reshape(-1)[some])
+    bad = np.isin(months, np.array(BAD.get(source, ()), "M8[M]"))
+    return Record(name, series, np.isfinite(values).any(0) & ~bad)
+
+
+def cut(series: Series, steps: slice, rows: NDArray[np.intp], drivers: Sequence[int]) -> Series:
+    """Return some steps, series and drivers of `series`."""
+    covariates = series.covariates[list(drivers)][:, rows][:, :, steps]
+    values = series.values[rows, steps]
+    return Series(values, series.years[steps], series.trusted[steps], covariates, series.area[rows])
+
+
+def make_pattern(record: Record, hidden: Bools, most: int, rng: Generator) -> Pattern:
+    """Return the pattern of a record with the cells `hidden`, (series, time), taken away.
+
+    The bases learn from every series of the record; at most `most` series are kept.
+    """
+    truth = record.series.values
+    left = replace(record.series, values=np.where(hidden, np.nan, truth))
+    left = replace(left, trusted=~suspect_steps(left))
+    rows = np.flatnonzero(left.usable().any(1))
+    if len(rows) > most:
+        rows = np.sort(rng.choice(rows, most, replace=False))
+    block = cut(left, slice(None), rows, range(len(left.covariates)))
+    estimates = {n: model.predict(block, model.summarise(left)) for n, model in BASES.items()}
+    x, mean, deviation = series_channels(block, estimates, CHANNELS)
+    scale = np.where(deviation > 0, deviation, np.nan)[:, None]
+    wanted = np.where(hidden[rows] & record.target, (truth[rows] - mean[:, None]) / scale, np.nan)
+    return Pattern(x, wanted.astype(np.float32), (block.area * deviation).astype(np.float32))
+
+
+def draw_pattern(record: Record, most: int, rng: Generator) -> Pattern:
+    """Return a random pattern: part of the record in space and time, some drivers, some months."""
+    series, n = record.series, len(record.series.years)
+    steps = slice(0, n)
+    if rng.random() < 0.3:
+        length = int(rng.integers(60, n + 1))
+        start = int(rng.integers(0, n - length + 1))
+        steps = slice(start, start + length)
+    if record.target[steps].sum() < 24:
+        steps = slice(0, n)
+    rows = np.arange(len(series.values))
+    if len(rows) > 3 * most:
+        # The bases know as much from every few cells; a part of the world has patterns of its own.
+        rows = rows[int(rng.integers(3)) :: 3]
+    if len(rows) > 100 and rng.random() < 0.3:
+        length = int(len(rows) * rng.uniform(0.05, 0.5))
+        start = int(rng.integers(0, len(rows) - length + 1))
+        rows = rows[start : start + length]
+    available = len(series.covariates)
+    drivers: Sequence[int] = range(available)
+    if available and rng.random() < 0.5:
+        drivers = rng.permutation(available)[: int(rng.integers(0, available))].tolist()
+    part = cut(series, steps, rows, drivers)
+    if rng.random() < 0.2:
+        part = replace(part, values=_spoilt(part, rng))
+    target = record.target[steps]
+    if rng.random() < 0.15:
+        hidden = hide_cells(np.isfinite(part.values) & target, rng)
+    else:
+        hidden = np.broadcast_to(hide_steps(target, rng), part.values.shape)
+    return make_pattern(Record(record.name, part, target), hidden, most, rng)
+
+
+def _spoilt(series: Series, rng: Generator) -> Floats:
+    """Return the values with noise as large as a fifth of their deviation on every step."""
+    observed = np.isfinite(series.values)
+    deviation = np.nanstd(np.where(observed, series.values, np.nan), axis=1, keepdims=True)
+    noise = 0.2 * rng.random() * deviation * rng.standard_normal(series.values.shape)
+    spoilt: Floats = series.values + noise
+    return spoilt
+
+
+def validation_steps(record: Record, seed: int, run: int = 11, singles: int = 6) -> Bools:
+    """Return a run of `run` months and some single ones, kept for choosing the network.
+
+    Parameters
+    ----------
+    record : Record
+    seed, run, singles : int
+
+    Returns
+    -------
+    ndarray of bool, (time,)
+    """
+    rng = np.random.default_rng([seed, len(record.series.years)])
+    n = len(record.target)
+    inside = np.convolve(record.target, np.ones(run, int), "valid")
+    inside[:6], inside[n - run - 5 :] = 0, 0
+    starts = np.flatnonzero(inside >= max(4, np.quantile(inside[inside > 0], 0.6)))
+    hidden = np.zeros(n, dtype=bool)
+    start = int(rng.choice(starts))
+    hidden[start : start + run] = True
+    free = [i for i in np.flatnonzero(record.target) if not hidden[max(i - 1, 0) : i + 2].any()]
+    hidden[rng.choice(free, min(singles, len(free)), replace=False)] = True
+    return hidden & record.target
+
+
+def make_pool(
+    records: Sequence[Record], counts: Sequence[int], most: int, seed: int
+) -> list[list[Pattern]]:
+    """Return `counts` random patterns of each record, the same for the same seed."""
+    pool = []
+    for i, (record, count) in enumerate(zip(records, counts, strict=True)):
+        start = time.perf_counter()
+        made = []
+        for k in range(count):
+            made.append(draw_pattern(record, most, np.random.default_rng([seed, i, k])))
+        pool.append(made)
+        log.info("%s: %d patterns, %.0f s", record.name, count, time.perf_counter() - start)
+    return pool
+
+
+def batches(
+    pool: Sequence[Sequence[Pattern]], shares: Floats, size: int, rng: Generator
+) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+    """Yield input, truth and weight of random pieces of random patterns, for ever.
+
+    One batch has pieces of eight patterns, all of one length and with one number of drivers; those
+    without so many drivers get zeros, as a driver that is missing everywhere has.
+    """
+    groups = 8
+    while True:
+        chosen = []
+        for _ in range(groups):
+            patterns = pool[int(rng.choice(len(pool), p=shares))]
+            chosen.append(patterns[int(rng.integers(len(patterns)))])
+        shortest = min(p.x.shape[2] for p in chosen)
+        length = shortest if rng.random() < 0.4 else int(rng.integers(36, shortest + 1))
+        channels = max(p.x.shape[1] for p in chosen)
+        x = np.zeros((size, channels, length), np.float32)
+        truth = np.full((size, length), np.nan, np.float32)
+        weight = np.zeros(size, np.float32)
+        for g, pattern in enumerate(chosen):
+            part = slice(g * size // groups, (g + 1) * size // groups)
+            rows = rng.integers(len(pattern.x), size=part.stop - part.start)
+            start = _start(pattern, length, rng)
+            piece = pattern.x[rows, :, start : start + length]
+            x[part, : piece.shape[1]] = piece
+            # Absolute time is no clue to what happened.
+            x[part, 2] += rng.integers(-8, 9) if rng.random() < 0.5 else rng.uniform(-8, 8)
+            truth[part] = pattern.truth[rows, start : start + length]
+            weight[part] = pattern.weight[rows] / pattern.weight.mean()
+        yield torch.from_numpy(x), torch.from_numpy(truth), torch.from_numpy(weight)
+
+
+def _start(pattern: Pattern, length: int, rng: Generator) -> int:
+    """Return where a piece begins, such that it has something to learn if it can."""
+    last = pattern.x.shape[2] - length
+    wanted = np.isfinite(pattern.truth).any(0)
+    start = 0
+    for _ in range(10):
+        start = int(rng.integers(last + 1))
+        if wanted[start : start + length].any():
+            break
+    return start
+
+
+def loss(output: Tensor, x: Tensor, truth: Tensor, weight: Tensor) -> Tensor:
+    """Return the loss over the hidden steps: misfit of the estimate, and likelihood of the spread.
+
+    The first is a Huber loss in units of the base's spread; the second the negative log
+    likelihood of a normal distribution about an estimate that it cannot move.
+    """
+    wanted = torch.isfinite(truth)
+    error = torch.where(wanted, x[:, 3] + output[:, 0] - truth, 0.0)
+    base_spread = x[:, 4].exp()
+    misfit = functional_huber(error / base_spread)
+    log_spread = output[:, 1]
+    likelihood = log_spread - x[:, 4] + 0.5 * (error.detach() / log_spread.exp()) ** 2
+    # Large signals count more than small ones, less than their squares would make them.
+    weights = torch.where(wanted, weight[:, None].sqrt(), 0.0)
+    return (weights * (misfit + 0.2 * likelihood)).sum() / weights.sum().clamp(min=1.0)
+
+
+def functional_huber(error: Tensor) -> Tensor:
+    """Return half the square up to two, linear beyond."""
+    size = error.abs()
+    return torch.where(size < 2.0, 0.5 * error**2, 2.0 * size - 2.0)

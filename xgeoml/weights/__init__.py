@@ -1,0 +1,1 @@
+"""Trained parameters: where they are, and whether they are what they claim to be."""
