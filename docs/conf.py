@@ -30,7 +30,7 @@ exclude_patterns = ["_build", "**.ipynb_checkpoints"]
 autosummary_generate = True
 autodoc_typehints = "none"
 numpydoc_show_class_members = False
-myst_enable_extensions = ["colon_fence", "dollarmath"]
+myst_enable_extensions = ["colon_fence", "deflist", "dollarmath"]
 myst_heading_anchors = 3
 
 # The notebooks run under nbmake, which fails on an error in any cell; here they are only shown.
@@ -45,6 +45,8 @@ for notebook in sorted((here.parent / "notebooks").glob("*.ipynb")):
 
 html_theme = "pydata_sphinx_theme"
 html_title = "xgeoml"
+html_static_path = ["_static"]
+html_css_files = ["xgeoml.css"]
 html_theme_options = {
     "navbar_align": "left",
     "show_toc_level": 2,

@@ -114,7 +114,7 @@ def test_show_versions_lists_requirements_and_extras(capsys):
     xgeoml.show_versions(device=False)
     assert capsys.readouterr().out == stream.getvalue()
     rows = dict(line.split(None, 1) for line in stream.getvalue().splitlines())
-    assert {"python", "system", "xgeoml", "xarray", "torch", "lightning", "netCDF4"} <= set(rows)
+    assert {"python", "system", "xgeoml", "xarray", "torch", "lightning", "netcdf4"} <= set(rows)
     assert rows["xarray"][0].isdigit()
 
 

@@ -1,4 +1,4 @@
-"""``.geoml`` on DataArray, Dataset and DataTree: each method is a call of the task it is named for."""
+"""``.geoml`` on DataArray, Dataset and DataTree: each method calls the task it is named for."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class GeoMLAccessor(Generic[GeoObject]):
     """Methods of xgeoml on an xarray object. Keeps nothing but the object itself."""
 
     def __init__(self, obj: GeoObject) -> None:
-        self._obj = obj
+        self._obj: GeoObject = obj
 
     def __repr__(self) -> str:
         """Describe what was found in the object."""

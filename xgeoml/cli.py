@@ -26,9 +26,7 @@ def main() -> None:
     show_default=True,
     help="Folder for the filled record and the picture.",
 )
-def demo(
-    data: Path | None, variable: str | None, covariates: tuple[str, ...], out: Path
-) -> None:
+def demo(data: Path | None, variable: str | None, covariates: tuple[str, ...], out: Path) -> None:
     """Fill gaps in a record, beside the skill of every model on hidden steps of it.
 
     Without --data the record is a built-in, synthetic one that resembles GRACE.

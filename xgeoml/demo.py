@@ -75,7 +75,9 @@ def run(
     return netcdf, _picture(filled, variable, folder, say)
 
 
-def _fit_for(model: str, covariates: list[str | xr.DataArray] | None) -> object:
+def _fit_for(
+    model: str, covariates: list[str | xr.DataArray] | None
+) -> list[str | xr.DataArray] | None:
     from xgeoml.registry import get_model
 
     return covariates if get_model(model).covariates else None
@@ -93,16 +95,16 @@ def _skill_table(
     area = cell_area(truth.isel({time: 0}, drop=True), axes)
     units = truth.attrs.get("units", "")
     say(f"skill on {int((hidden == 2).sum())} steps in a row and {int((hidden == 1).sum())} single")
-    say(f"steps, hidden in all cells before any model sees the data (RMSE in {units or 'its units'})")
+    say(f"steps, hidden in all cells before any model sees them (RMSE in {units or 'its units'})")
     say(f"  {'model':<14}{'covariates':<12}{'run':>8}{'singles':>9}{'NSE':>7}{'seconds':>9}")
     scores: dict[str, float] = {}
     for model in list_models("fill_gaps"):
         used = _fit_for(model, covariates)
         start = clock.perf_counter()
         try:
-            estimate = fill_gaps(
-                blind, model, variables=variable, covariates=used, progress=False  # type: ignore[arg-type]
-            )[variable]
+            estimate = fill_gaps(blind, model, variables=variable, covariates=used, progress=False)[
+                variable
+            ]
         except GeoMLError as error:
             say(f"  {model:<14}{error}")
             continue

@@ -40,7 +40,7 @@ def _describe_part(part: xr.DataArray | xr.Dataset) -> list[str]:
         array = part if isinstance(part, xr.DataArray) else _first_in_space(part, axes.space)
         if array is not None:
             lines.append(f"  grid: {describe_grid(array, axes)}")
-    models = models_for(part, "fill_gaps")
+    models = models_for(part, "fill_gaps")  # type: ignore[type-var]
     if models:
         lines.append(f"  fill_gaps models: {', '.join(models)}")
         lines.append('  next: .geoml.plan("fill_gaps"), .geoml.fill_gaps()')

@@ -51,7 +51,7 @@ def filled_record(dataset: xr.Dataset, variable: str) -> Figure:
     data, flag = dataset[variable], dataset[f"{variable}_fill_flag"]
     axes = find_axes(data)
     (time,) = require(axes, "T", purpose="the picture")
-    space = [d for d in data.dims if d != time]
+    space = [str(d) for d in data.dims if d != time]
     series_at, step = _where_to_look(flag, time)
     has_map = len(axes.space) == 2
     figure = Figure(figsize=(9, 8 if has_map else 4), layout="constrained")
@@ -61,7 +61,7 @@ def filled_record(dataset: xr.Dataset, variable: str) -> Figure:
         beside = {d: series_at[d] for d in space if d not in axes.space}
         field = data.isel({time: step, **beside}).transpose(*axes.space)
         _map(panels[0], field, str(data[time].values[step])[:10])
-        point = {d: series_at[d] for d in axes.space}
+        point = {str(d): series_at[d] for d in axes.space}
         at = [field[d].values[i] if d in field.coords else i for d, i in point.items()]
         panels[0].plot(at[1], at[0], marker="o", mfc="none", mec="k", ms=9, mew=1.5)
     spread = dataset.get(f"{variable}_spread")
@@ -137,9 +137,7 @@ def _series(
     panel.plot(years[filled], values[filled], ".", color="#c44e00", ms=6, label="filled")
     suspect = flag.values == SUSPECT
     if suspect.any():
-        panel.plot(
-            years[suspect], values[suspect], "x", color="k", ms=7, label="observed, suspect"
-        )
+        panel.plot(years[suspect], values[suspect], "x", color="k", ms=7, label="observed, suspect")
     if spread is not None:
         # Runs of filled steps are joined by lines of their own, so that no band crosses data.
         sigma = np.where(filled, spread.values, np.nan)

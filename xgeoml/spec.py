@@ -295,7 +295,10 @@ class ModelSpec:
             found.append(f"backend {self.backend!r}: expected one of {get_args(Backend)}")
         if not re.fullmatch(r"[\w.]+:[\w.]+", str(self.factory)):
             found.append(f"factory {self.factory!r}: expected 'package.module:Class'")
-        for part in (*self.axes, *self.inputs, *([self.weights] if self.weights else [])):
+        parts: list[AxisSpec | Channel | WeightsRef] = [*self.axes, *self.inputs]
+        if self.weights is not None:
+            parts.append(self.weights)
+        for part in parts:
             found += part.problems()
         if len({a.axis for a in self.axes}) < len(self.axes):
             found.append("axes: an axis is named twice")

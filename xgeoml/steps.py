@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import xarray as xr
@@ -28,6 +28,8 @@ SEEN = 0.1
 # Of a step: how far a stamp may lie from its place on a regular lattice.
 JITTER = 0.1
 IRREGULAR = "irregular"
+# Two stamps are always one step apart; only these steps are believed.
+_COMMON = {"yearly", "seasonal", "monthly", "weekly", "daily", "6-hourly", "3-hourly", "hourly"}
 
 
 @dataclass(frozen=True)
@@ -64,6 +66,27 @@ class Steps:
     def __str__(self) -> str:
         """Return one line."""
         return f"{self.freq}, {len(self.index)} steps, {self.n_added} absent"
+
+
+@dataclass(frozen=True)
+class _Place:
+    """Where in a month a record has its stamps; called with a month's start and end, in ticks."""
+
+    clock: Clock
+    kind: Literal["day", "end", "share"]
+    at: float
+
+    def __call__(self, start: Ints, end: Ints) -> Ints:
+        if self.kind == "day":
+            # The 31st, in months that are shorter, is the last day.
+            last_day = end - self.clock.day + int(self.at) % self.clock.day
+            return np.minimum(start + int(self.at), last_day)
+        if self.kind == "end":
+            return np.asarray(end - int(self.at), dtype=np.int64)
+        # In whole days where all stamps are, so that the encoding of the record still holds.
+        unit = self.clock.resolution
+        within = np.floor(self.at * (end - start) / unit + 1e-6).astype(np.int64) * unit
+        return np.asarray(start + within, dtype=np.int64)
 
 
 class _Lattice(NamedTuple):
@@ -113,6 +136,8 @@ def infer_steps(coord: xr.DataArray | ArrayLike, *, max_ratio: float = MAX_RATIO
         if lattice is None or lattice.slots[-1] + 1 > max_ratio * count:
             continue
         if count > 2 and np.mean(np.diff(lattice.slots) == 1) < SEEN:
+            continue
+        if count == 2 and lattice.freq not in _COMMON:
             continue
         full = _complete(clock, lattice, stamps)
         if full is not None:
@@ -184,26 +209,10 @@ def _whole_months(clock: Clock) -> _Lattice | None:
     if not (apart > 0).all():
         return None
     every = int(np.gcd.reduce(apart))
-    within, length = clock.in_month, clock.month_length
-    left = length - within
-    share = within / length
-    first = int(clock.month[0])
-    if (within == within[0]).all():
-
-        def place(start: Ints, end: Ints) -> Ints:
-            # The 31st, in months that are shorter, is the last day.
-            last_day = end - clock.day + within[0] % clock.day
-            return np.minimum(start + within[0], last_day)
-
-    elif (left == left[0]).all():
-
-        def place(start: Ints, end: Ints) -> Ints:
-            return end - left[0]
-
-    elif np.ptp(share) <= 0.04:
-        place = _share_of_month(clock, float(np.median(share)))
-    else:
+    place = _same_place(clock)
+    if place is None:
         return None
+    first = int(clock.month[0])
 
     def tick(slots: Ints) -> Ints:
         month = first + every * slots
@@ -212,16 +221,22 @@ def _whole_months(clock: Clock) -> _Lattice | None:
     return _Lattice(_name_months(every), (clock.month - first) // every, tick)
 
 
-def _share_of_month(clock: Clock, share: float) -> Callable[[Ints, Ints], Ints]:
-    """Return the function that puts a stamp at a share of a month, in whole days if all are."""
-    unit = clock.resolution
+def _same_place(clock: Clock) -> _Place | None:
+    """Return where in the month all stamps are: same day, same distance from the end, or share."""
+    within, length = clock.in_month, clock.month_length
+    if (within == within[0]).all():
+        return _Place(clock, "day", within[0])
+    if (length - within == length[0] - within[0]).all():
+        return _Place(clock, "end", length[0] - within[0])
+    share = within / length
+    if np.ptp(share) > 0.04:
+        return None
+    return _Place(clock, "share", _or_middle(float(np.median(share)), 0.03))
 
-    def place(start: Ints, end: Ints) -> Ints:
-        # A stamp of the record that is just before the next month's start stays before it.
-        within = np.floor(share * (end - start) / unit + 1e-6).astype(np.int64) * unit
-        return np.asarray(start + within, dtype=np.int64)
 
-    return place
+def _or_middle(share: float, tolerance: float) -> float:
+    """Return a half for a share of a month that is near it: whole days made it differ."""
+    return 0.5 if abs(share - 0.5) <= tolerance else share
 
 
 def _exact(clock: Clock) -> _Lattice | None:
@@ -305,8 +320,7 @@ def _loose_months(clock: Clock) -> _Lattice | None:
     usual = 0.5
     if abs(turn) > 0.8:
         # Stamps that gather about a month's edge belong together, on whichever side they fall.
-        usual = float(np.angle(turn) / (2 * np.pi)) % 1.0
-        usual = 0.5 if abs(usual - 0.5) < 0.1 else usual
+        usual = _or_middle(float(np.angle(turn) / (2 * np.pi)) % 1.0, 0.1)
     month = assign_months(clock.month + share - usual + 0.5)
     if month is None:
         return None
@@ -314,7 +328,7 @@ def _loose_months(clock: Clock) -> _Lattice | None:
     if moved > max(2, 0.1 * month.size):
         return None
     first = int(month[0])
-    place = _share_of_month(clock, usual)
+    place = _Place(clock, "share", usual)
 
     def tick(slots: Ints) -> Ints:
         return place(clock.month_start(first + slots), clock.month_start(first + slots + 1))
@@ -323,7 +337,7 @@ def _loose_months(clock: Clock) -> _Lattice | None:
 
 
 def _jittered(clock: Clock) -> _Lattice | None:
-    """A regular step with every stamp within a tenth of it."""
+    """Every stamp within a tenth of a regular step."""
     apart = np.diff(clock.ticks).astype(np.float64)
     for guess in sorted({*np.quantile(apart, [0.5, 0.25, 0.1, 0.0])}, reverse=True):
         step = float(guess)

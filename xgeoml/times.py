@@ -96,7 +96,8 @@ def check_time(coord: xr.DataArray) -> None:
         different = list(dict.fromkeys(_show(stamp) for stamp in again))
         raise TimeAxisError(
             f"the time coordinate {name!r} has {again.size} duplicate stamps: "
-            f"{', '.join(different[:3])}{' ...' if len(different) > 3 else ''}; expected each once. "
+            f"{', '.join(different[:3])}{' ...' if len(different) > 3 else ''}; "
+            "expected each once. "
             f'Keep the first: obj = obj.drop_duplicates("{name}"), '
             f'or average them: obj = obj.groupby("{name}").mean()'
         )
@@ -113,7 +114,7 @@ def check_time(coord: xr.DataArray) -> None:
 def _not_a_time(values: NDArray[np.generic]) -> NDArray[np.bool_]:
     """Return where a stamp is NaT, None or NaN."""
     if values.dtype.kind == "M":
-        return np.isnat(values)
+        return np.asarray(np.isnat(values))
     return np.array([not is_cftime([stamp]) for stamp in values], dtype=np.bool_)
 
 
@@ -126,7 +127,7 @@ def _show(stamp: object) -> str:
 def _wrong_dtype(coord: xr.DataArray, name: str, dim: str) -> str:
     """Return the message for a time coordinate that holds no dates."""
     units = str(coord.attrs.get("units", ""))
-    first = coord.values.flat[0]
+    first = str(coord.values.flat[0])
     found = f"the time coordinate {name!r} has dtype {coord.dtype}" + (
         f" and units {units!r}" if units else f", first value {first!r}"
     )
@@ -147,8 +148,9 @@ def _wrong_dtype(coord: xr.DataArray, name: str, dim: str) -> str:
     elif (pattern := _digits(coord)) is not None:
         cure = f'{assign}pd.to_datetime(obj["{name}"].values.astype(int), format="{pattern}"))'
     else:
+        counted = {"s": "seconds", "min": "minutes", "h": "hours"}.get(units, units or "days")
         cure = (
-            f'Say what they count, obj["{name}"].attrs["units"] = "days since 2000-01-01", '
+            f'Say what they count, obj["{name}"].attrs["units"] = "{counted} since 2000-01-01", '
             "then ds = xr.decode_cf(ds)"
         )
     hint = "" if name == dim else f" (it lies along dimension {dim!r})"

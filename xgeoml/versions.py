@@ -52,6 +52,7 @@ def show_versions(file: TextIO | None = None, *, device: bool = True) -> None:
 
     Examples
     --------
+    >>> import xgeoml
     >>> xgeoml.show_versions(device=False)
     python       3...
     system       ...

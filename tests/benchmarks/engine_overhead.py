@@ -82,7 +82,9 @@ def main() -> None:
     print(f"  bare torch loop          {loop:7.2f} s")
     print(f"  its classical bases      {classical:7.2f} s")
     print(f"  engine, bases included   {engine:7.2f} s   ratio to the loop {engine / loop:.3f}")
-    print(f"  engine without the bases {engine - classical:7.2f} s   ratio {(engine - classical) / loop:.3f}")
+    print(
+        f"  engine without the bases {engine - classical:7.2f} s   ratio {(engine - classical) / loop:.3f}"
+    )
 
 
 if __name__ == "__main__":

@@ -184,9 +184,7 @@ def test_a_wrong_output_shape_is_named():
 def test_low_precision_is_close_and_differs():
     values = records(8, 8, 30)
     exact, _, _ = execute([values], series_job(values.shape), np.ones((8, 8)))
-    rough, _, _ = execute(
-        [values], series_job(values.shape, precision="bfloat16"), np.ones((8, 8))
-    )
+    rough, _, _ = execute([values], series_job(values.shape, precision="bfloat16"), np.ones((8, 8)))
     assert 0 < np.abs(exact - rough).max() < 0.1
 
 

@@ -1,3 +1,4 @@
+import itertools
 import math
 
 import numpy as np
@@ -45,7 +46,7 @@ def test_every_cell_is_covered_by_the_same_windows_in_any_chunking(size, stride,
         return [w for w in first if w <= cell < w + axis.window]
 
     edges = np.cumsum([0, *axis.chunks(stride)])
-    for start, stop in zip(edges[:-1], edges[1:], strict=True):
+    for start, stop in itertools.pairwise(edges):
         for cell in {start, stop - 1}:
             found = windows_of(cell, start, stop)
             assert found == windows_of(cell, 0, size)

@@ -18,7 +18,8 @@ def taper(window: int, halo: int) -> Floats:
     Never zero, so that a cell covered by one window only still gets that window's value.
     """
     rise = np.minimum(1.0, (np.arange(window) + 1.0) / (halo + 1.0))
-    return np.minimum(rise, rise[::-1])
+    weights: Floats = np.minimum(rise, rise[::-1])
+    return weights
 
 
 def window_weights(axes: Sequence[AxisPlan]) -> Floats:
@@ -50,9 +51,7 @@ def add_windows(
         From `window_weights`.
     """
     for i, start in enumerate(starts):
-        where = tuple(
-            slice(s, s + n) for s, n in zip(start, taper_weights.shape, strict=True)
-        )
+        where = tuple(slice(s, s + n) for s, n in zip(start, taper_weights.shape, strict=True))
         known = np.isfinite(values[0, i])
         total[(slice(None), *where)] += np.where(known, values[:, i] * taper_weights, 0.0)
         weight[where] += np.where(known, taper_weights, 0.0)

@@ -125,8 +125,8 @@ def _take(block: NDArray[Any], start: int, stop: int, i: int, axis: AxisPlan) ->
 
 
 def _execute_dask(arrays: Sequence[Array], job: Job, area: Floats) -> tuple[Array, Array, Array]:
-    import dask
     import dask.array as da
+    from dask.delayed import delayed
     from dask.graph_manipulation import bind
 
     plan = job.plan
@@ -138,10 +138,8 @@ def _execute_dask(arrays: Sequence[Array], job: Job, area: Floats) -> tuple[Arra
     if _needs_summary(plan):
         index = _sample_index(plan)
         sample = da.stack([a[index] for a in lazy])
-        summary = dask.delayed(summarise, pure=True)(sample, area[index], job)
-        trusted = da.from_delayed(
-            dask.delayed(_trusted, pure=True)(summary), (plan.shape[-1],), bool
-        )
+        summary = delayed(summarise, pure=True)(sample, area[index], job)
+        trusted = da.from_delayed(delayed(_trusted, pure=True)(summary), (plan.shape[-1],), bool)
         lazy = [bind(a, summary) for a in lazy]
     value = lazy[0].rechunk(chunks)
     stacked = da.stack(lazy).rechunk({0: len(lazy), **{i + 1: c for i, c in enumerate(chunks)}})
@@ -151,9 +149,7 @@ def _execute_dask(arrays: Sequence[Array], job: Job, area: Floats) -> tuple[Arra
             depth[i] = axis.halo
             boundary[i] = "periodic" if axis.periodic else np.nan
     if depth:
-        stacked = da.overlap.overlap(
-            stacked, depth=depth, boundary=boundary, allow_rechunk=False
-        )
+        stacked = da.overlap.overlap(stacked, depth=depth, boundary=boundary, allow_rechunk=False)
     estimate = da.map_blocks(
         _run_padded,
         stacked,

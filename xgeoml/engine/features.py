@@ -28,7 +28,9 @@ def standard(values: Floats, usable: Bools) -> tuple[Floats, Floats]:
 
 def _scaled(values: Floats, mean: Floats, deviation: Floats) -> Floats:
     divisor = np.where(deviation > 0, deviation, np.inf)[..., None]
-    return np.nan_to_num((values - mean[..., None]) / divisor, posinf=0.0, neginf=0.0)
+    scaled: Floats = (values - mean[..., None]) / divisor
+    scaled[~np.isfinite(scaled)] = 0.0
+    return scaled
 
 
 def centred_years(years: Floats) -> Floats:

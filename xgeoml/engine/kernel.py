@@ -9,6 +9,7 @@ import itertools
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
@@ -147,8 +148,10 @@ def _run_windows(fields: NDArray[np.floating], job: Job) -> Floats:
     weights = blend.window_weights(core)[None]
     for group in _groups(math.prod(lattice), max(1, TILE_ELEMENTS // job.plan.sample_elements)):
         field, *index = np.unravel_index(group, lattice)
-        estimate = _run_samples(windows[(slice(None), field, *index)], job, None)
-        corners = [field, *(i * a.stride for i, a in zip(index, core, strict=True))]
+        where: Any = (slice(None), field, *index)
+        estimate = _run_samples(windows[where], job, None)
+        strides = [a.stride for a in core]
+        corners = [field, *(i * s for i, s in zip(index, strides, strict=True))]
         starts = [tuple(map(int, corner)) for corner in zip(*corners, strict=True)]
         blend.add_windows(total, weight, estimate[:, :, None], starts, weights)
     return blend.weighted_mean(total, weight)
@@ -180,13 +183,11 @@ def _run_samples(samples: NDArray[np.floating], job: Job, summary: Summary | Non
     return result.reshape(job.n_outputs, *samples.shape[1:])
 
 
-def _estimate(
-    block: Series, shape: tuple[int, ...], job: Job, summary: Summary | None
-) -> Estimate:
+def _estimate(block: Series, shape: tuple[int, ...], job: Job, summary: Summary | None) -> Estimate:
     """Return the model's estimate of each series; a network gets its own shape back first."""
     spec = job.handle.spec
     states = summary.states if summary else {}
-    bases = {
+    bases: dict[str, Estimate] = {
         name: model.predict(block, states[name])
         for name, model in job.handle.series_models().items()
     }

@@ -157,7 +157,8 @@ def plan_axes(
         elif spec.mode == "whole":
             made.append(AxisPlan(size, "whole", size, max(1, size), max(1, size)))
         else:
-            assert spec.window and spec.stride
+            assert spec.window is not None
+            assert spec.stride is not None
             stride = _closing_stride(size, spec) if closed else spec.stride
             made.append(AxisPlan(size, "window", spec.window, stride, stride, closed))
     return Plan(tuple(made))
@@ -182,6 +183,7 @@ def tile_lengths(sizes: Sequence[int], n: int) -> list[int]:
 
 def _closing_stride(size: int, spec: AxisSpec) -> int:
     """Return the largest stride that divides a periodic axis, so that its lattice closes."""
-    assert spec.window and spec.stride
+    assert spec.window is not None
+    assert spec.stride is not None
     common = math.gcd(size, spec.window)
     return max(d for d in range(1, spec.stride + 1) if common % d == 0)

@@ -1,4 +1,4 @@
-"""Run a network over a batch after batch: device, precision, and what to do when memory is short."""
+"""Run a network batch after batch: device, precision, and what to do when memory is short."""
 
 from __future__ import annotations
 
@@ -113,9 +113,7 @@ def _smaller(batch: int, handle: ModelHandle, device: str, error: Exception) -> 
         torch.cuda.empty_cache()
     batch //= 2
     _fitting_batch[handle, device] = batch
-    warnings.warn(
-        f"{device} ran out of memory; going on with batch_size={batch}", stacklevel=2
-    )
+    warnings.warn(f"{device} ran out of memory; going on with batch_size={batch}", stacklevel=2)
     return batch
 
 

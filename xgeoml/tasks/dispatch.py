@@ -61,9 +61,7 @@ def _on_array(
     return made.rename(array.name).assign_attrs(result.attrs)
 
 
-def _on_tree(
-    tree: xr.DataTree, variables: list[Hashable] | None, task: DatasetTask
-) -> xr.DataTree:
+def _on_tree(tree: xr.DataTree, variables: list[Hashable] | None, task: DatasetTask) -> xr.DataTree:
     done = {}
     for path, node in tree.subtree_with_keys:
         dataset = node.to_dataset()

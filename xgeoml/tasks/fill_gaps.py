@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import xarray as xr
@@ -21,7 +21,7 @@ from xgeoml.tasks.dispatch import GeoObject, on_object
 from xgeoml.tasks.gaps import MaxGap, check_max_gap, short_gaps
 from xgeoml.tasks.prepare import Covariates, Prepared, prepare
 
-TASK = "fill_gaps"
+TASK: Literal["fill_gaps"] = "fill_gaps"
 
 
 @dataclass(frozen=True)
@@ -168,9 +168,7 @@ def _fill_dataset(
         result = result.assign({name: filled, **extras})
         added[name] = list(extras)
     if request.options.keep_history:
-        result.attrs = provenance.with_history(
-            result.attrs, provenance.history_line(request.call)
-        )
+        result.attrs = provenance.with_history(result.attrs, provenance.history_line(request.call))
     return result, added
 
 
@@ -195,7 +193,7 @@ def variables_to_fill(
     listed = request.covariates
     if listed is None or isinstance(listed, (str, xr.DataArray)):
         listed = [] if listed is None else [listed]
-    apart = {c for c in listed if isinstance(c, str)}
+    apart: set[object] = {c for c in listed if isinstance(c, str)}
     apart |= {request.mask} if isinstance(request.mask, str) else set()
     apart |= {v.attrs.get("bounds") for v in dataset.variables.values()}
     found = [
@@ -241,15 +239,16 @@ def _fill_variable(
     gap = xp.where(xp.isnan(filled), provenance.UNFILLED, provenance.FILLED)
     flag = xp.where(missing, gap, observed).astype(np.int8)
 
-    def as_array(values: Any, attrs: Mapping[Hashable, Any]) -> xr.DataArray:
+    def as_array(values: Any, attrs: Mapping[Any, Any]) -> xr.DataArray:
         made = xr.DataArray(values, dims=dims, coords=prepared.data.coords, attrs=dict(attrs))
         return made.transpose(*prepared.data.dims)
 
     extras = {f"{name}_fill_flag": as_array(flag, provenance.flag_attrs(str(name)))}
     if request.spread:
         unsure = xp.where(flag == provenance.FILLED, estimate[1], np.nan).astype(value.dtype)
-        attrs = provenance.spread_attrs(str(name), prepared.data.attrs)
-        extras[f"{name}_spread"] = as_array(unsure, attrs)
+        extras[f"{name}_spread"] = as_array(
+            unsure, provenance.spread_attrs(str(name), prepared.data.attrs)
+        )
     attrs = provenance.with_ancillary(prepared.data.attrs, list(extras))
     result = as_array(filled, attrs)
     result.encoding = provenance.encoding_that_holds(prepared.data.encoding)
@@ -342,7 +341,7 @@ def _mask(
     if given.dtype.kind not in "bi":
         raise InputError(
             f"mask has dtype {given.dtype}; expected True where gaps may be filled: compare first, "
-            f"such as mask={given.name or 'mask'} > 0.5"
+            f"such as mask={given.name} > 0.5"
         )
     wrong = {d: n for d, n in given.sizes.items() if prepared.data.sizes.get(str(d)) != n}
     if wrong:

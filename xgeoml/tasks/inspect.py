@@ -13,7 +13,9 @@ from xgeoml.spec import Task
 from xgeoml.tasks.dispatch import GeoObject
 
 
-def datasets_in(obj: xr.DataArray | xr.Dataset | xr.DataTree) -> Iterator[xr.DataArray | xr.Dataset]:
+def datasets_in(
+    obj: xr.DataArray | xr.Dataset | xr.DataTree,
+) -> Iterator[xr.DataArray | xr.Dataset]:
     """Yield the object itself, or the groups of a DataTree that hold data."""
     if isinstance(obj, xr.DataTree):
         yield from (node.to_dataset() for node in obj.subtree if node.data_vars)

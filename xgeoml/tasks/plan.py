@@ -152,9 +152,7 @@ def plan(
     if first is None:
         raise InputError("the DataTree holds no data variables")
     options = get_options(device=device, batch_size=batch_size)
-    request = Request(
-        model, model_options, covariates, None, None, spread, dims, options, call=""
-    )
+    request = Request(model, model_options, covariates, None, None, spread, dims, options, call="")
     if isinstance(first, xr.DataArray):
         variable = UNNAMED if first.name is None else first.name
         first = first.to_dataset(name=variable)
@@ -174,11 +172,8 @@ def _plan_of(prepared: Prepared, n_before: int, request: Request) -> TaskPlan:
     if request.model == "auto":
         reason = automatic(n_steps, len(prepared.covariates))[1]
     lazy = is_lazy(value)
-    chunks = tuple((n,) for n in job.plan.shape)
-    if lazy:
-        chunks = tuple(
-            a.chunks(w) for a, w in zip(job.plan.axes, value.chunksize, strict=True)
-        )
+    wanted = value.chunksize if lazy else value.shape
+    chunks = tuple(a.chunks(w) for a, w in zip(job.plan.axes, wanted, strict=True))
     block = min(job.plan.n_samples * job.plan.sample_elements, BLOCK_ELEMENTS)
     elements = math.prod(max(c) for c in chunks) * (job.n_outputs + len(prepared.covariates))
     device = "cpu"
@@ -192,7 +187,10 @@ def _plan_of(prepared: Prepared, n_before: int, request: Request) -> TaskPlan:
         reason=reason,
         variable=str(prepared.data.name),
         dims=dims,
-        axes=tuple(f"{a}: {prepared.axes.names[a]} ({how})" for a, how in prepared.axes.how.items()),
+        axes=tuple(
+            f"{axis}: {prepared.axes.names[axis]} ({how})"
+            for axis, how in prepared.axes.how.items()
+        ),
         engine=job.plan,
         time_step=prepared.steps.freq,
         n_added=n_steps - n_before,

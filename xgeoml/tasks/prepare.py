@@ -209,7 +209,7 @@ def _aligned(covariate: xr.DataArray, label: str, data: xr.DataArray, time: str)
 def _check_same_grid(
     covariate: xr.DataArray, label: str, data: xr.DataArray, dim: Hashable
 ) -> None:
-    cure = f"bring it to the grid first, with cov.interp_like({data.name or 'da'})"
+    cure = f"bring it to the grid first, with cov.interp_like({data.name})"
     if covariate.sizes[dim] != data.sizes[dim]:
         raise InputError(
             f"{label} has {covariate.sizes[dim]} cells along {dim!r}, expected "
@@ -229,9 +229,7 @@ def _check_same_grid(
             )
 
 
-def _on_steps(
-    covariate: xr.DataArray, label: str, data: xr.DataArray, time: str
-) -> xr.DataArray:
+def _on_steps(covariate: xr.DataArray, label: str, data: xr.DataArray, time: str) -> xr.DataArray:
     """Pick the step of a covariate that is nearest to each step of `data`, half a step off at most.
 
     By position, not by label: stamps of one month differ between products. A step that the

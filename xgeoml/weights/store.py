@@ -43,7 +43,7 @@ def find(ref: WeightsRef) -> Path:
 
 
 @lru_cache(maxsize=64)
-def _sha256(path: Path, size: int, mtime: int) -> str:
+def _sha256(path: Path, _size: int, _mtime: int) -> str:
     """Hash once for each path, size and time of change."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

@@ -55,6 +55,8 @@ BAD = {
     "grace_indochina": ("2015-02",),
 }
 SCORED_SEEDS, SCORED_SINGLES = (1, 2, 3), {"grace_csr": 12}
+# How often each record is drawn, in the order of `read_records`.
+SHARES = (0.35, 0.2, 0.15, 0.15, 0.15)
 # South, north, west, east, in degrees: cells of the global record that the others cover.
 SOUTH_AMERICA = (-57.0, 14.0, -83.0, -33.0)
 INDOCHINA = (6.0, 25.0, 100.0, 112.0)
@@ -110,13 +112,14 @@ class Pattern:
     x : ndarray of float32, (series, channel, time)
     truth : ndarray of float32, (series, time)
         Scaled as the input is; NaN wherever nothing is to be learnt.
-    weight : ndarray of float32, (series,)
-        Area times scale.
+    area, deviation : ndarray of float32, (series,)
+        Relative area, and what scaled values are to be multiplied with.
     """
 
     x: NDArray[np.float32]
     truth: NDArray[np.float32]
-    weight: NDArray[np.float32]
+    area: NDArray[np.float32]
+    deviation: NDArray[np.float32]
 
 
 def scored_steps(observed: Bools, bad: Bools, seed: int, singles: int) -> Bools:
@@ -253,7 +256,8 @@ def make_pattern(record: Record, hidden: Bools, most: int, rng: Generator) -> Pa
     x, mean, deviation = series_channels(block, estimates, CHANNELS)
     scale = np.where(deviation > 0, deviation, np.nan)[:, None]
     wanted = np.where(hidden[rows] & record.target, (truth[rows] - mean[:, None]) / scale, np.nan)
-    return Pattern(x, wanted.astype(np.float32), (block.area * deviation).astype(np.float32))
+    single = np.float32
+    return Pattern(x, wanted.astype(single), block.area.astype(single), deviation.astype(single))
 
 
 def draw_pattern(record: Record, most: int, rng: Generator) -> Pattern:
@@ -367,7 +371,9 @@ def batches(
             # Absolute time is no clue to what happened.
             x[part, 2] += rng.integers(-8, 9) if rng.random() < 0.5 else rng.uniform(-8, 8)
             truth[part] = pattern.truth[rows, start : start + length]
-            weight[part] = pattern.weight[rows] / pattern.weight.mean()
+            # Large signals count more than small ones, less than their squares would make them.
+            size = pattern.area * pattern.deviation
+            weight[part] = size[rows] / size.mean()
         yield torch.from_numpy(x), torch.from_numpy(truth), torch.from_numpy(weight)
 
 
@@ -395,8 +401,7 @@ def loss(output: Tensor, x: Tensor, truth: Tensor, weight: Tensor) -> Tensor:
     misfit = functional_huber(error / base_spread)
     log_spread = output[:, 1]
     likelihood = log_spread - x[:, 4] + 0.5 * (error.detach() / log_spread.exp()) ** 2
-    # Large signals count more than small ones, less than their squares would make them.
-    weights = torch.where(wanted, weight[:, None].sqrt(), 0.0)
+    weights = torch.where(wanted, weight[:, None], 0.0)
     return (weights * (misfit + 0.2 * likelihood)).sum() / weights.sum().clamp(min=1.0)
 
 
@@ -404,3 +409,114 @@ def functional_huber(error: Tensor) -> Tensor:
     """Return half the square up to two, linear beyond."""
     size = error.abs()
     return torch.where(size < 2.0, 0.5 * error**2, 2.0 * size - 2.0)
+
+
+@dataclass
+class Run:
+    """A training run: the network, its running mean, the optimiser, and where it stands."""
+
+    network: GraceTF
+    mean: GraceTF
+    optimiser: torch.optim.AdamW
+    step: int = 0
+
+    def save(self, path: Path) -> None:
+        """Write everything that `load` needs, by way of a temporary file."""
+        tensors = {f"network.{k}": v for k, v in self.network.state_dict().items()}
+        tensors |= {f"mean.{k}": v for k, v in self.mean.state_dict().items()}
+        for i, state in self.optimiser.state_dict()["state"].items():
+            tensors |= {f"optimiser.{i}.{k}": v for k, v in state.items()}
+        held = path.with_suffix(".new")
+        save_file({k: v.contiguous() for k, v in tensors.items()}, held, {"step": str(self.step)})
+        held.replace(path)
+
+    def load(self, path: Path) -> None:
+        """Go on from what `save` wrote."""
+        from safetensors import safe_open
+
+        tensors = load_file(path)
+        states: dict[int, dict[str, Tensor]] = {}
+        for key, value in tensors.items():
+            kind, _, rest = key.partition(".")
+            if kind == "optimiser":
+                i, _, name = rest.partition(".")
+                states.setdefault(int(i), {})[name] = value
+        for kind, network in (("network", self.network), ("mean", self.mean)):
+            start = len(kind) + 1
+            own = {k[start:]: v for k, v in tensors.items() if k.startswith(f"{kind}.")}
+            network.load_state_dict(own)
+        groups = self.optimiser.state_dict()["param_groups"]
+        self.optimiser.load_state_dict({"state": states, "param_groups": groups})
+        with safe_open(path, "pt") as file:
+            self.step = int(file.metadata()["step"])
+
+
+def start_run(options: dict[str, Any], seed: int) -> Run:
+    """Return a run at its first step."""
+    torch.manual_seed(seed)
+    network, mean = GraceTF(**options), GraceTF(**options)
+    mean.load_state_dict(network.state_dict())
+    mean.eval().requires_grad_(False)
+    optimiser = torch.optim.AdamW(network.parameters(), lr=0.0, weight_decay=0.02)
+    return Run(network, mean, optimiser)
+
+
+def train(
+    run: Run,
+    pool: Sequence[Sequence[Pattern]],
+    steps: int,
+    out: Path,
+    *,
+    size: int = 96,
+    rate: float = 1.5e-3,
+    seed: int = 0,
+) -> None:
+    """Train to step `steps`, with a checkpoint every two minutes.
+
+    Parameters
+    ----------
+    run : Run
+        Changed in place.
+    pool : sequence of sequence of Pattern
+        Patterns of each record.
+    steps : int
+        Length of the whole schedule.
+    out : Path
+        Folder of the checkpoint.
+    size, rate, seed
+        Batch size, largest learning rate, and what batches are drawn with.
+    """
+    shares = np.array(SHARES[: len(pool)]) / sum(SHARES[: len(pool)])
+    source = batches(pool, shares, size, np.random.default_rng([seed, run.step]))
+    run.network.train()
+    saved, total = time.perf_counter(), 0.0
+    while run.step < steps:
+        x, truth, weight = next(source)
+        for group in run.optimiser.param_groups:
+            group["lr"] = rate * schedule(run.step, steps)
+        with torch.autocast("cpu", torch.bfloat16):
+            output = run.network(x)
+        misfit = loss(output.float(), x, truth, weight)
+        run.optimiser.zero_grad()
+        misfit.backward()  # type: ignore[no-untyped-call]
+        torch.nn.utils.clip_grad_norm_(run.network.parameters(), 1.0)
+        run.optimiser.step()
+        run.step += 1
+        keep = min(0.998, run.step / (run.step + 10.0))
+        with torch.no_grad():
+            for slow, fast in zip(run.mean.parameters(), run.network.parameters(), strict=True):
+                slow.lerp_(fast, 1.0 - keep)
+        total += float(misfit.detach())
+        if run.step % 100 == 0:
+            log.info("step %d of %d: loss %.4f", run.step, steps, total / 100)
+            total = 0.0
+        if time.perf_counter() - saved > 120 or run.step == steps:
+            run.save(out / "last.safetensors")
+            saved = time.perf_counter()
+
+
+def schedule(step: int, steps: int, warm_up: int = 200) -> float:
+    """Return the learning rate as a share of the largest: linear warm-up, then half a cosine."""
+    if step < warm_up:
+        return (step + 1) / warm_up
+    return 0.5 * (1.0 + math.cos(math.pi * (step - warm_up) / max(1, steps - warm_up)))
