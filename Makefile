@@ -64,10 +64,10 @@ build/notebooks/stamp: $(STAMP)-docs $(wildcard notebooks/*.ipynb) $(shell find 
 notebooks: build/notebooks/stamp
 
 docs: build/notebooks/stamp
-	$(BIN)/python -m sphinx -W --keep-going -b html docs docs/_build/html
+	$(BIN)/python -m sphinx -W --keep-going --quiet -b html docs docs/_build/html
 
 bench: $(STAMP)-test
-	$(BIN)/python -m pytest tests/benchmarks -o python_files='bench_*.py' --capture=no $(ARGS)
+	for script in tests/benchmarks/*.py; do $(BIN)/python $$script || exit 1; done
 
 clean:
 	rm -rf $(VENV) build demo docs/_build docs/generated docs/notebooks

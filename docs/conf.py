@@ -55,5 +55,9 @@ html_theme_options = {
     "footer_start": ["copyright"],
     "footer_end": [],
 }
-html_sidebars = {"index": [], "get-started": [], "whats-new": [], "architecture": []}
+# Only the reference has pages below it to list at the left.
+html_sidebars = {
+    page: []
+    for page in ("index", "get-started", "notebooks/*", "datasets", "architecture", "whats-new")
+}
 html_show_sourcelink = False

@@ -11,6 +11,9 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 
+# Programs of their own, for make bench.
+collect_ignore = ["benchmarks"]
+
 # A shared machine may be slow: a time limit on each example would fail for no fault of the code.
 hypothesis.settings.register_profile("xgeoml", deadline=None, derandomize=True, print_blob=True)
 hypothesis.settings.load_profile("xgeoml")

@@ -172,9 +172,9 @@ def _expand_dask(
     local = np.stack(
         [steps.index - np.repeat(edges[:-1], old), np.repeat(np.diff(edges), old)], axis=1
     )
-    guide = da.from_array(local, chunks=(old, 2))  # type: ignore[no-untyped-call]
+    guide = da.from_array(local, chunks=(old, 2))
     letters = tuple(range(data.ndim))
-    grown: da.Array = da.blockwise(  # type: ignore[no-untyped-call]
+    grown: da.Array = da.blockwise(
         _place_block,
         letters,
         data,
@@ -191,7 +191,7 @@ def _expand_dask(
     )
     if len(set(old[:-1])) <= 1 and old[-1] <= old[0] and len(old) > 1:
         # Zarr takes only even chunks; the encoding, too, speaks of these.
-        grown = grown.rechunk({axis: old[0]})  # type: ignore[no-untyped-call]
+        grown = grown.rechunk({axis: old[0]})
     return grown
 
 
@@ -219,7 +219,7 @@ def _bounds(variable: xr.Variable, dim: str, steps: Steps) -> xr.Variable:
     """Return bounds with those of the added steps worked out."""
     turned = variable.transpose(dim, ...)
     if isinstance(turned.data, da.Array):
-        whole = turned.data.rechunk(-1)  # type: ignore[no-untyped-call]
+        whole = turned.data.rechunk(-1)
         edges: Any = whole.map_blocks(
             _continue_bounds,
             fill_steps=steps,

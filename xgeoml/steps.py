@@ -27,12 +27,14 @@ MAX_RATIO = 10.0
 SEEN = 0.1
 # Of a step: how far a stamp may lie from its place on a regular lattice.
 JITTER = 0.1
+# To tell a record of one season from one with gaps.
+FEWEST_MONTHS, FEWEST_YEARS = 3, 3
 IRREGULAR = "irregular"
 # Two stamps are always one step apart; only these steps are believed.
 _COMMON = {"yearly", "seasonal", "monthly", "weekly", "daily", "6-hourly", "3-hourly", "hourly"}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Steps:
     """A record's time steps, absent ones included.
 
@@ -117,7 +119,8 @@ def infer_steps(coord: xr.DataArray | ArrayLike, *, max_ratio: float = MAX_RATIO
     -----
     Months stamped off their centre are given one slot each, see `assign_months`. An absent month
     is stamped as the record's months are: on the same day, the last day, or in the middle; days
-    where the record has whole days.
+    where the record has whole days. A record of one season of several years stays one: months
+    that it has in no year are not added.
 
     Examples
     --------
@@ -200,7 +203,24 @@ def _complete(clock: Clock, lattice: _Lattice, stamps: NDArray[Any]) -> Steps | 
     full[empty] = clock.values(lattice.tick(np.flatnonzero(empty)))
     if not (full[1:] > full[:-1]).all():
         return None
-    return Steps(lattice.freq, slots, full)
+    wanted = ~(empty & _out_of_season(clock, full))
+    index = np.cumsum(wanted, dtype=np.int64)[slots] - 1
+    return Steps(lattice.freq, index, full[wanted])
+
+
+def _out_of_season(clock: Clock, full: NDArray[Any]) -> NDArray[np.bool_]:
+    """Return the steps in calendar months of which the record has none in any year.
+
+    A record of summers alone was cut so, or cannot be otherwise (polar night): the winters are
+    no gaps. Judged only over three years and three months, or chance might do it.
+    """
+    never = np.setdiff1d(np.arange(12), clock.month % 12)
+    months = int(np.ptp(clock.month))
+    # Seasons and years have few calendar months of their own.
+    coarse = full.size - 1 < months
+    if coarse or never.size < FEWEST_MONTHS or months < 12 * FEWEST_YEARS:
+        return np.zeros(full.size, dtype=np.bool_)
+    return np.isin(read_clock(full).month % 12, never)
 
 
 def _whole_months(clock: Clock) -> _Lattice | None:

@@ -25,14 +25,16 @@ def is_lazy(array: Array) -> bool:
     return type(array).__module__.split(".")[0] == "dask"
 
 
-def execute(arrays: Sequence[Array], job: Job, area: Floats) -> tuple[Array, Array, Array]:
-    """Return a model's estimate of every cell.
+def execute(arrays: Sequence[Array], job: Job, area: Floats) -> Array:
+    """Run a job over whole arrays.
 
     Parameters
     ----------
     arrays : sequence of array
-        The value and then the covariates, all of one shape and one floating dtype, axes in the
-        order of the plan. One dask array among them makes the result lazy.
+        The value, the covariates, and the mask if the job has one; all of one shape and one
+        floating dtype, axes in the order of the plan. One dask array among them makes the result
+        lazy. On dask the arrays are read a second time after the summary, so that no chunk waits
+        in memory for the summary to be ready.
     job : Job
         Model, plan and options.
     area : ndarray, (*pointwise axes)
@@ -40,13 +42,8 @@ def execute(arrays: Sequence[Array], job: Job, area: Floats) -> tuple[Array, Arr
 
     Returns
     -------
-    estimate : array, (estimate and spread, *axes)
-        NaN where the model says nothing.
-    value : array, (*axes)
-        The first of `arrays`, for use together with the estimate: on dask it is read a second
-        time, after the summary, so that no chunk waits in memory for the summary to be ready.
-    trusted : array of bool, (last axis)
-        False at suspect steps.
+    array, (output, *axes)
+        What the job makes of every cell, in the dtype of the input.
     """
     if any(is_lazy(a) for a in arrays):
         return _execute_dask(arrays, job, area)
@@ -63,15 +60,15 @@ def _sample_index(plan: Plan) -> tuple[slice, ...]:
 
 def _execute_numpy(
     arrays: list[NDArray[np.floating]], job: Job, area: Floats
-) -> tuple[NDArray[np.floating], NDArray[np.floating], NDArray[np.bool_]]:
+) -> NDArray[np.floating]:
     from tqdm.auto import tqdm
 
-    plan, value = job.plan, arrays[0]
+    plan = job.plan
     summary = None
     if _needs_summary(plan):
         index = _sample_index(plan)
         summary = summarise(np.stack([a[index] for a in arrays]), area[index], job)
-    result = np.full((job.n_outputs, *plan.shape), np.nan, value.dtype)
+    result = np.empty((job.n_outputs, *plan.shape), arrays[0].dtype)
     corners = list(itertools.product(*map(_starts, _blocks(plan))))
     bar = tqdm(
         corners,
@@ -85,8 +82,7 @@ def _execute_numpy(
         inside = tuple(slice(0, stop - start) for start, stop in corner)
         where = tuple(slice(start, stop) for start, stop in corner)
         result[(slice(None), *where)] = estimate[(slice(None), *inside)]
-    trusted = summary.trusted if summary else np.ones(plan.shape[-1], bool)
-    return result, value, trusted
+    return result
 
 
 def _blocks(plan: Plan) -> list[tuple[int, ...]]:
@@ -124,7 +120,7 @@ def _take(block: NDArray[Any], start: int, stop: int, i: int, axis: AxisPlan) ->
     return taken
 
 
-def _execute_dask(arrays: Sequence[Array], job: Job, area: Floats) -> tuple[Array, Array, Array]:
+def _execute_dask(arrays: Sequence[Array], job: Job, area: Floats) -> Array:
     import dask.array as da
     from dask.delayed import delayed
     from dask.graph_manipulation import bind
@@ -134,15 +130,14 @@ def _execute_dask(arrays: Sequence[Array], job: Job, area: Floats) -> tuple[Arra
     wanted = next(a for a in arrays if is_lazy(a)).chunksize
     chunks = tuple(a.chunks(w) for a, w in zip(plan.axes, wanted, strict=True))
     summary = None
-    trusted = da.ones(plan.shape[-1], dtype=bool, chunks=-1)
     if _needs_summary(plan):
         index = _sample_index(plan)
-        sample = da.stack([a[index] for a in lazy])
+        # A copy: a strided view would keep the whole chunk in memory until the summary is made.
+        sample = _stacked([a[index].map_blocks(np.copy) for a in lazy])
         summary = delayed(summarise, pure=True)(sample, area[index], job)
-        trusted = da.from_delayed(delayed(_trusted, pure=True)(summary), (plan.shape[-1],), bool)
         lazy = [bind(a, summary) for a in lazy]
-    value = lazy[0].rechunk(chunks)
-    stacked = da.stack(lazy).rechunk({0: len(lazy), **{i + 1: c for i, c in enumerate(chunks)}})
+    stacked = _stacked(lazy)
+    stacked = stacked.rechunk({0: len(lazy), **{i + 1: c for i, c in enumerate(chunks)}})
     depth, boundary = {}, {}
     for i, axis in enumerate(plan.axes, start=1):
         if axis.halo and len(chunks[i - 1]) > 1:
@@ -150,21 +145,23 @@ def _execute_dask(arrays: Sequence[Array], job: Job, area: Floats) -> tuple[Arra
             boundary[i] = "periodic" if axis.periodic else np.nan
     if depth:
         stacked = da.overlap.overlap(stacked, depth=depth, boundary=boundary, allow_rechunk=False)
-    estimate = da.map_blocks(
+    return da.map_blocks(
         _run_padded,
         stacked,
         job=job,
         summary=summary,
         has_halo=tuple(i + 1 in depth for i in range(len(plan.axes))),
-        dtype=value.dtype,
+        dtype=stacked.dtype,
         chunks=((job.n_outputs,), *chunks),
-        meta=np.empty((0,) * stacked.ndim, value.dtype),
+        meta=np.empty((0,) * stacked.ndim, stacked.dtype),
     )
-    return estimate, value, trusted
 
 
-def _trusted(summary: Summary) -> NDArray[np.bool_]:
-    return summary.trusted
+def _stacked(arrays: Sequence[Array]) -> Array:
+    import dask.array as da
+
+    # Stacking copies; one array alone only gets an axis more.
+    return arrays[0][None] if len(arrays) == 1 else da.stack(arrays)
 
 
 def _run_padded(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,9 +29,9 @@ def standard(values: Floats, usable: Bools) -> tuple[Floats, Floats]:
 
 def _scaled(values: Floats, mean: Floats, deviation: Floats) -> Floats:
     divisor = np.where(deviation > 0, deviation, np.inf)[..., None]
-    scaled: Floats = (values - mean[..., None]) / divisor
+    scaled = (values - mean[..., None]) / divisor
     scaled[~np.isfinite(scaled)] = 0.0
-    return scaled
+    return cast(Floats, scaled)
 
 
 def centred_years(years: Floats) -> Floats:

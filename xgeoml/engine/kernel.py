@@ -9,7 +9,7 @@ import itertools
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
@@ -18,11 +18,28 @@ from numpy.typing import NDArray
 from xgeoml.engine import blend
 from xgeoml.engine.features import series_channels, series_estimate
 from xgeoml.engine.handle import ModelHandle
-from xgeoml.engine.plan import TILE_ELEMENTS, Plan
+from xgeoml.engine.plan import SUMMARY_ELEMENTS, TILE_ELEMENTS, Plan
 from xgeoml.engine.runner import run_network
 from xgeoml.models.screen import suspect_steps
 from xgeoml.models.series import Bools, Estimate, Floats, Series, State
 from xgeoml.options import Options
+
+
+class Finish(Protocol):
+    """The last step, done tile by tile so that no estimate of a whole chunk is ever held."""
+
+    def __call__(
+        self,
+        value: NDArray[np.floating],
+        estimate: NDArray[np.floating],
+        mask: NDArray[np.floating] | None,
+        trusted: Bools | None,
+    ) -> NDArray[np.floating]:
+        """Return ``(field, *axes)`` from the value, ``(*axes)``, and the estimate.
+
+        `trusted` runs along the last axis.
+        """
+        ...
 
 
 @dataclass(frozen=True)
@@ -41,6 +58,12 @@ class Job:
         Decimal years along the last axis if the model takes whole series, else empty.
     spread : bool
         Whether the spread is wanted beside the estimate.
+    masked : bool
+        Whether the last input array is a mask for `finish`, not a covariate.
+    finish : callable, optional
+        What a task makes of a tile, see `Finish`; by default the estimate is the result.
+    n_finished : int
+        How many fields `finish` returns.
     """
 
     handle: ModelHandle
@@ -48,11 +71,19 @@ class Job:
     options: Options
     years: tuple[float, ...] = ()
     spread: bool = False
+    masked: bool = False
+    finish: Finish | None = None
+    n_finished: int = 0
+
+    @property
+    def n_estimates(self) -> int:
+        """How many fields a model returns: the estimate, and the spread if wanted."""
+        return 1 + self.spread
 
     @property
     def n_outputs(self) -> int:
-        """How many fields come out: the estimate, and the spread if wanted."""
-        return 1 + self.spread
+        """How many fields come out in the end."""
+        return self.n_finished if self.finish else self.n_estimates
 
 
 @dataclass(frozen=True)
@@ -80,11 +111,14 @@ def summarise(sample: NDArray[np.floating], area: Floats, job: Job) -> Summary:
     area : ndarray, (*pointwise axes)
     job : Job
     """
-    flat = np.asarray(sample, np.float64).reshape(len(sample), -1, sample.shape[-1])
-    flat[~np.isfinite(flat)] = np.nan
-    kept = np.isfinite(flat[0]).any(-1)
-    flat = flat[:, kept]
+    if job.masked:
+        sample = sample[:-1]
     years = np.array(job.years)
+    raw = sample.reshape(len(sample), -1, len(years))
+    kept = np.flatnonzero(np.isfinite(raw[0]).any(-1))
+    kept = kept[:: math.ceil(kept.size * len(sample) * len(years) / SUMMARY_ELEMENTS) or 1]
+    flat = raw[:, kept].astype(np.float64)
+    flat[~np.isfinite(flat)] = np.nan
     everything = np.ones(len(years), bool)
     weights = area.reshape(-1)[kept]
     suspect = suspect_steps(Series(flat[0], years, everything, flat[1:], weights))
@@ -100,7 +134,7 @@ def run_block(
 
     Parameters
     ----------
-    block : ndarray, (value and covariates, *axes)
+    block : ndarray, (value, covariates and mask, *axes)
         Starts on the lattice; along windowed axes it has a halo on both sides and is padded to
         whole windows.
     job : Job
@@ -109,24 +143,33 @@ def run_block(
 
     Returns
     -------
-    ndarray, (estimate and spread, *axes)
+    ndarray, (output, *axes)
         In the block's dtype, halos cropped. NaN where the model says nothing.
     """
     plan = job.plan
     n = plan.n_pointwise
-    core_shape = block.shape[1 + n :]
-    result = np.full((job.n_outputs, *block.shape[1:]), np.nan, block.dtype)
+    inside = tuple(
+        slice(a.halo, size - a.halo)
+        for a, size in zip(plan.core, block.shape[1 + n :], strict=True)
+    )
+    shape = (*block.shape[1 : 1 + n], *(s.stop - s.start for s in inside))
+    result = np.empty((job.n_outputs, *shape), block.dtype)
+    windowed = any(a.mode == "window" for a in plan.core)
+    crop = (slice(None), slice(None), *inside)
     for tile in _tiles(block.shape[1 : 1 + n], [a.unit for a in plan.pointwise]):
-        where = (slice(None), *tile)
-        part = block[where]
-        flat = part.reshape(len(part), -1, *core_shape)
-        if any(a.mode == "window" for a in plan.core):
-            estimate = _run_windows(flat, job)
-        else:
-            estimate = _run_samples(flat, job, summary)
-        result[where] = estimate.reshape(job.n_outputs, *part.shape[1:])
-    crop = tuple(slice(a.halo, s - a.halo) for a, s in zip(plan.core, core_shape, strict=True))
-    return result[(slice(None),) * (1 + n) + crop]
+        part = block[(slice(None), *tile)]
+        fields = part.reshape(len(part), -1, *part.shape[1 + n :])
+        given = fields[:-1] if job.masked else fields
+        estimate: NDArray[np.floating] = (
+            _run_windows(given, job) if windowed else _run_samples(given, job, summary)
+        )[crop]
+        if job.finish is not None:
+            own = fields[crop]
+            trusted = summary.trusted if summary else None
+            estimate = job.finish(own[0], estimate, own[-1] if job.masked else None, trusted)
+        target = result[(slice(None), *tile)]
+        target[...] = estimate.reshape(target.shape)
+    return result
 
 
 def _tiles(shape: tuple[int, ...], units: list[int]) -> Iterator[tuple[slice, ...]]:
@@ -143,7 +186,7 @@ def _run_windows(fields: NDArray[np.floating], job: Job) -> Floats:
     )
     windows = windows[(slice(None), slice(None), *(slice(None, None, a.stride) for a in core))]
     lattice = windows.shape[1 : 2 + len(core)]
-    total = np.zeros((job.n_outputs, *fields.shape[1:]))
+    total = np.zeros((job.n_estimates, *fields.shape[1:]))
     weight = np.zeros(fields.shape[1:])
     weights = blend.window_weights(core)[None]
     for group in _groups(math.prod(lattice), max(1, TILE_ELEMENTS // job.plan.sample_elements)):
@@ -165,7 +208,7 @@ def _groups(n: int, size: int) -> Iterator[NDArray[np.intp]]:
 def _run_samples(samples: NDArray[np.floating], job: Job, summary: Summary | None) -> Floats:
     """Run the model on ``(channel, sample, *axes)``; samples without any data stay NaN."""
     flat = np.asarray(samples, np.float64).reshape(*samples.shape[:2], -1)
-    result = np.full((job.n_outputs, *flat.shape[1:]), np.nan)
+    result = np.full((job.n_estimates, *flat.shape[1:]), np.nan)
     finite = np.isfinite(flat[0])
     some = finite.any(-1)
     if some.any():
@@ -179,8 +222,8 @@ def _run_samples(samples: NDArray[np.floating], job: Job, summary: Summary | Non
             np.ones(len(values)),
         )
         estimate = _estimate(block, samples.shape[2:], job, summary)
-        result[:, some] = np.stack(estimate)[: job.n_outputs]
-    return result.reshape(job.n_outputs, *samples.shape[1:])
+        result[:, some] = np.stack(estimate)[: job.n_estimates]
+    return result.reshape(job.n_estimates, *samples.shape[1:])
 
 
 def _estimate(block: Series, shape: tuple[int, ...], job: Job, summary: Summary | None) -> Estimate:

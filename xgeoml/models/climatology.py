@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import numpy as np
 
-from xgeoml.models.background import background, learnable
+from xgeoml.models.background import background, learnable, summarise_drivers
 from xgeoml.models.series import Estimate, Series, State
 
 
 class Climatology:
-    """Trend, yearly and daily cycle, and response to drivers, of each series by itself."""
+    """Trend, yearly and daily cycle, and response to the drivers of each series."""
 
     def summarise(self, sample: Series) -> State:
-        """Return nothing: no series knows of another."""
-        return {}
+        """Return what the field knows of its response to the drivers; nothing without drivers."""
+        return summarise_drivers(sample)
 
     def predict(self, block: Series, state: State) -> Estimate:
         """Return the background of each series and the standard deviation of what it leaves.
@@ -27,11 +27,12 @@ class Climatology:
         Returns
         -------
         Estimate
+            The spread is NaN for a series of one value.
         """
-        mean = background(block)
+        mean = background(block, state)
         learnt = learnable(block)
         count = learnt.sum(axis=1, keepdims=True)
         error = np.where(learnt, block.values - mean, 0.0)
-        spread = np.sqrt((error**2).sum(axis=1, keepdims=True) / np.maximum(count, 1))
+        spread = np.sqrt((error**2).sum(axis=1, keepdims=True) / np.maximum(count - 1, 1))
         spread = np.where(count > 1, spread, np.nan)
         return Estimate(mean, np.broadcast_to(spread, mean.shape).copy())

@@ -1,8 +1,9 @@
 """A transformer on single time series that corrects what classical models estimate.
 
-After Wang and Zhang (2024), Remote Sensing of Environment 315, 114465, with the log-sparse attention
-of Li et al. (2019), Advances in Neural Information Processing Systems 32: a wide convolution with a
-tanh gives each step its context, attention carries it across the gap, a linear layer reads it out.
+After Wang and Zhang (2024), Remote Sensing of Environment 315, 114465, with the log-sparse
+attention of Li et al. (2019), Advances in Neural Information Processing Systems 32: a wide
+convolution with a tanh gives each step its context, attention carries it across the gap, a linear
+layer reads it out.
 """
 
 from __future__ import annotations

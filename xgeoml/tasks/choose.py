@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from xgeoml.engine.handle import ModelHandle
-from xgeoml.exceptions import InputError, SpecError
-from xgeoml.registry import get_model
+from xgeoml.exceptions import InputError, ModelNotFoundError, SpecError
+from xgeoml.registry import get_model, list_models
 from xgeoml.spec import ModelSpec, Task
 from xgeoml.weights.store import find, read_spec
 
@@ -64,7 +64,7 @@ def make_handle(
         if text.endswith(".safetensors") or isinstance(model, os.PathLike) or os.sep in text:
             spec, weights = read_spec(text), str(Path(text).resolve())
         else:
-            spec = get_model(text, task)
+            spec = _by_name(text, task)
     else:
         raise InputError(
             f"model={model!r}: expected a name such as 'kalman', a path of a .safetensors file or "
@@ -72,6 +72,10 @@ def make_handle(
         )
     if spec.task != task:
         raise SpecError(f"it is a model for {spec.task}", f"model {spec.key} cannot do {task}")
+    if options is not None and not isinstance(options, Mapping):
+        raise InputError(
+            f"model_options={options!r}: expected a mapping, such as {{'n_modes': 5}}"
+        )
     if options:
         spec = spec.with_options(options)
     if spec.weights is not None and weights is None:
@@ -80,3 +84,12 @@ def make_handle(
         spec = spec.replace(options={"seed": seed, **spec.options})
     bases = tuple(make_handle(name, task, None, seed) for name in spec.bases)
     return ModelHandle(spec, weights, bases)
+
+
+def _by_name(name: str, task: Task) -> ModelSpec:
+    try:
+        return get_model(name, task)
+    except ModelNotFoundError:
+        if name.partition("@")[0] in list_models(task) or name not in list_models():
+            raise
+        return get_model(name)  # of another task, which is what the user should be told

@@ -63,6 +63,8 @@ def _on_array(
 
 def _on_tree(tree: xr.DataTree, variables: list[Hashable] | None, task: DatasetTask) -> xr.DataTree:
     done = {}
+    if not any(node.data_vars for node in tree.subtree):
+        raise InputError("the DataTree holds no data variables; expected some in a group of it")
     for path, node in tree.subtree_with_keys:
         dataset = node.to_dataset()
         wanted = variables if variables is None else [v for v in variables if v in dataset]

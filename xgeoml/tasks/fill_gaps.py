@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -14,11 +14,11 @@ from xgeoml import provenance
 from xgeoml.engine.execute import execute, is_lazy
 from xgeoml.engine.handle import ModelHandle
 from xgeoml.engine.kernel import Job
-from xgeoml.exceptions import InputError, SpecError, did_you_mean
+from xgeoml.exceptions import AxisError, InputError, SpecError, did_you_mean
 from xgeoml.options import Options, get_options
 from xgeoml.tasks.choose import ModelLike, automatic, make_handle
 from xgeoml.tasks.dispatch import GeoObject, on_object
-from xgeoml.tasks.gaps import MaxGap, check_max_gap, short_gaps
+from xgeoml.tasks.gaps import MaxGap, check_max_gap, fill_block, short_gaps
 from xgeoml.tasks.prepare import Covariates, Prepared, prepare
 
 TASK: Literal["fill_gaps"] = "fill_gaps"
@@ -37,6 +37,11 @@ class Request:
     dims: Mapping[str, str] | None
     options: Options
     call: str
+
+    def __post_init__(self) -> None:
+        """Complain of a `dims` that is no mapping: it is easily taken for a list of names."""
+        if self.dims is not None and not isinstance(self.dims, Mapping):
+            raise AxisError(f"dims={self.dims!r}: expected a mapping, such as {{'T': 'time'}}")
 
 
 def fill_gaps(
@@ -141,20 +146,27 @@ def fill_gaps(
 
 
 def _listed(variables: str | Sequence[Hashable]) -> list[Hashable]:
-    return [variables] if isinstance(variables, str) else list(variables)
+    if isinstance(variables, str):
+        return [variables]
+    if not isinstance(variables, Iterable):
+        raise InputError(f"variables={variables!r}: expected a name or a list of names")
+    return list(variables)
 
 
 def _describe(model: ModelLike, covariates: Covariates, **options: Any) -> str:
     """Return the call for the history line, with what is not at its default."""
     if isinstance(model, os.PathLike):
         model = os.fspath(model)
-    parts = [f"model={model!r}" if isinstance(model, str) else f"model={model.key!r}"]
+    parts = [f"model={getattr(model, 'key', model)!r}"]
     if covariates is not None:
-        several = [covariates] if isinstance(covariates, (str, xr.DataArray)) else covariates
-        named = [c if isinstance(c, str) else str(getattr(c, "name", c)) for c in several]
-        parts.append(f"covariates={named}")
+        parts.append(f"covariates={_names_of(covariates)}")
     parts += [f"{k}={v!r}" for k, v in options.items() if v not in (None, False)]
     return f"fill_gaps({', '.join(parts)})"
+
+
+def _names_of(covariates: Covariates) -> list[str]:
+    several = covariates if isinstance(covariates, (list, tuple)) else [covariates]
+    return [c if isinstance(c, str) else str(getattr(c, "name", c)) for c in several]
 
 
 def _fill_dataset(
@@ -183,6 +195,8 @@ def variables_to_fill(
         If a name is not there, or no variable fits.
     """
     if names is not None:
+        if not names:
+            raise InputError(f"variables=[]: expected some of {list(map(str, dataset.data_vars))}")
         for name in names:
             if name not in dataset.data_vars:
                 known = list(map(str, dataset.data_vars))
@@ -229,29 +243,24 @@ def _fill_variable(
     if request.spread and not handle.spec.gives_spread:
         raise SpecError("it gives no spread", f"model {handle.spec.key} cannot do spread=True")
     dims = prepared.canonical_dims(handle.spec)
-    estimate, value, trusted = _estimate(prepared, handle, dims, request)
-    may = _may_fill(prepared, value, dims, complete, request)
-    xp = _array_module(value)
-    missing = xp.isnan(value)
-    filled = xp.where(missing & may & xp.isfinite(estimate[0]), estimate[0], value)
-    suspect = _along(trusted, dims.index(prepared.time), len(dims)) == 0
-    observed = xp.where(suspect, provenance.SUSPECT, provenance.OBSERVED)
-    gap = xp.where(xp.isnan(filled), provenance.UNFILLED, provenance.FILLED)
-    flag = xp.where(missing, gap, observed).astype(np.int8)
+    allowed = _allowed(prepared, complete, request)
+    job = make_job(prepared, handle, request, masked=allowed is not None)
+    area = prepared.area(dims[: job.plan.n_pointwise])
+    arrays = prepared.arrays(dims, () if allowed is None else (allowed,))
+    fields = execute(arrays, job, area)
 
     def as_array(values: Any, attrs: Mapping[Any, Any]) -> xr.DataArray:
         made = xr.DataArray(values, dims=dims, coords=prepared.data.coords, attrs=dict(attrs))
         return made.transpose(*prepared.data.dims)
 
-    extras = {f"{name}_fill_flag": as_array(flag, provenance.flag_attrs(str(name)))}
+    flag_attrs = provenance.flag_attrs(str(name))
+    extras = {f"{name}_fill_flag": as_array(fields[1].astype(np.int8), flag_attrs)}
     if request.spread:
-        unsure = xp.where(flag == provenance.FILLED, estimate[1], np.nan).astype(value.dtype)
-        extras[f"{name}_spread"] = as_array(
-            unsure, provenance.spread_attrs(str(name), prepared.data.attrs)
-        )
+        spread_attrs = provenance.spread_attrs(str(name), prepared.data.attrs)
+        extras[f"{name}_spread"] = as_array(fields[2], spread_attrs)
     attrs = provenance.with_ancillary(prepared.data.attrs, list(extras))
-    result = as_array(filled, attrs)
-    result.encoding = provenance.encoding_that_holds(prepared.data.encoding)
+    result = as_array(fields[0], attrs)
+    result.encoding = provenance.encoding_that_holds(complete[name].encoding)
     return complete, result, extras
 
 
@@ -270,12 +279,14 @@ def resolve(prepared: Prepared, request: Request) -> ModelHandle:
     if prepared.covariates and not handle.spec.covariates:
         raise SpecError(
             "it makes no use of covariates; leave them out, or use 'kalman' or 'grace_tf'",
-            f"model {handle.spec.key} cannot take covariates={request.covariates!r}",
+            f"model {handle.spec.key} cannot take covariates={_names_of(request.covariates)}",
         )
     return handle
 
 
-def make_job(prepared: Prepared, handle: ModelHandle, request: Request) -> Job:
+def make_job(
+    prepared: Prepared, handle: ModelHandle, request: Request, masked: bool = False
+) -> Job:
     """Return what the engine is to do."""
     return Job(
         handle=handle,
@@ -283,50 +294,37 @@ def make_job(prepared: Prepared, handle: ModelHandle, request: Request) -> Job:
         options=request.options,
         years=tuple(prepared.years.tolist()) if handle.spec.axis("T").mode == "whole" else (),
         spread=request.spread,
+        masked=masked,
+        finish=fill_block,
+        n_finished=2 + request.spread,
     )
 
 
-def _estimate(
-    prepared: Prepared, handle: ModelHandle, dims: tuple[str, ...], request: Request
-) -> tuple[Any, Any, Any]:
-    job = make_job(prepared, handle, request)
-    area = prepared.area(dims[: job.plan.n_pointwise])
-    return execute(prepared.arrays(dims), job, area)
-
-
-def _may_fill(
-    prepared: Prepared,
-    value: Any,
-    dims: tuple[str, ...],
-    dataset: xr.Dataset,
-    request: Request,
-) -> Any:
-    """Return where gaps may be filled: True, or an array that broadcasts against `value`."""
-    may: Any = True
+def _allowed(prepared: Prepared, dataset: xr.Dataset, request: Request) -> xr.DataArray | None:
+    """Return where gaps may be filled, over all dims of the data; None: everywhere."""
+    data = prepared.data
+    allowed = None
     if request.mask is not None:
-        may = _mask(prepared, dims, dataset, request.mask)
+        allowed = _mask(data, dataset, request.mask)
     if request.max_gap is not None:
-        may = may & _short(value, dims.index(prepared.time), request.max_gap, prepared.years)
-    return may
+        short = xr.apply_ufunc(
+            short_gaps,
+            data.chunk({prepared.time: -1}) if is_lazy(data.variable.data) else data,
+            input_core_dims=[[prepared.time]],
+            output_core_dims=[[prepared.time]],
+            kwargs={"max_gap": request.max_gap, "years": prepared.years},
+            dask="parallelized",
+            output_dtypes=[bool],
+        )
+        short = short.drop_vars(list(short.coords))
+        allowed = short if allowed is None else allowed & short
+    if allowed is None:
+        return None
+    lacking = {d: n for d, n in data.sizes.items() if d not in allowed.dims}
+    return allowed.expand_dims(lacking)
 
 
-def _short(value: Any, axis: int, max_gap: int | float, years: np.ndarray[Any, Any]) -> Any:
-    last = np.moveaxis if not is_lazy(value) else _array_module(value).moveaxis
-    moved = last(value, axis, -1)
-    if is_lazy(value):
-        moved = moved.rechunk({-1: -1})
-        short = moved.map_blocks(short_gaps, max_gap=max_gap, years=years, dtype=bool)
-    else:
-        short = short_gaps(moved, max_gap, years)
-    return last(short, -1, axis)
-
-
-def _mask(
-    prepared: Prepared,
-    dims: tuple[str, ...],
-    dataset: xr.Dataset,
-    given: str | xr.DataArray,
-) -> Any:
+def _mask(data: xr.DataArray, dataset: xr.Dataset, given: str | xr.DataArray) -> xr.DataArray:
     if isinstance(given, str):
         if given not in dataset:
             known = list(map(str, dataset.variables))
@@ -343,21 +341,7 @@ def _mask(
             f"mask has dtype {given.dtype}; expected True where gaps may be filled: compare first, "
             f"such as mask={given.name} > 0.5"
         )
-    wrong = {d: n for d, n in given.sizes.items() if prepared.data.sizes.get(str(d)) != n}
+    wrong = {d: n for d, n in given.sizes.items() if data.sizes.get(d) != n}
     if wrong:
-        raise InputError(f"mask has sizes {wrong}; the data have {dict(prepared.data.sizes)}")
-    order = [d for d in dims if d in given.dims]
-    values = given.astype(bool).transpose(*order).variable.data
-    return values.reshape([given.sizes[d] if d in order else 1 for d in dims])
-
-
-def _along(vector: Any, axis: int, ndim: int) -> Any:
-    return vector.reshape([-1 if i == axis else 1 for i in range(ndim)])
-
-
-def _array_module(array: Any) -> Any:
-    if is_lazy(array):
-        import dask.array
-
-        return dask.array
-    return np
+        raise InputError(f"mask has sizes {wrong}; the data have {dict(data.sizes)}")
+    return given.drop_vars(list(given.coords)).astype(bool)

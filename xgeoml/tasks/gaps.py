@@ -1,4 +1,4 @@
-"""How long gaps are, and which of them may be filled."""
+"""Which gaps may be filled, and what becomes of each cell."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from xgeoml.exceptions import InputError
+from xgeoml.provenance import FILLED, OBSERVED, SUSPECT, UNFILLED
 
 DAYS_A_YEAR = 365.2425
 
@@ -31,6 +32,8 @@ def check_max_gap(max_gap: MaxGap | None) -> int | float | None:
             raise InputError(f"max_gap={max_gap!r}: expected at least 1 step")
         return steps
     try:
+        if isinstance(max_gap, (bool, float)):  # pandas would take them for nanoseconds
+            raise TypeError
         days = pd.Timedelta(max_gap) / pd.Timedelta(days=1)
     except (ValueError, TypeError) as error:
         raise InputError(
@@ -68,3 +71,37 @@ def short_gaps(
     edges = np.concatenate([[years[0]], years, [years[-1]]])
     # Tolerance: decimal years of stamps that are exactly `max_gap` apart differ by rounding.
     return np.asarray(missing & (edges[after + 1] - edges[before + 1] <= max_gap + 1e-6))
+
+
+def fill_block(
+    value: NDArray[np.floating],
+    estimate: NDArray[np.floating],
+    mask: NDArray[np.floating] | None,
+    trusted: NDArray[np.bool_] | None,
+) -> NDArray[np.floating]:
+    """Return filled values, flags and, if the estimate has one, the spread of filled cells.
+
+    Parameters
+    ----------
+    value : ndarray, (..., time)
+        NaN where missing; every other value, infinite ones too, is returned as it is.
+    estimate : ndarray, (estimate and spread, ..., time)
+    mask : ndarray, (..., time), optional
+        Above zero where gaps may be filled.
+    trusted : ndarray of bool, (time,), optional
+        False at suspect steps.
+    """
+    missing = np.isnan(value)
+    may = missing & np.isfinite(estimate[0])
+    if mask is not None:
+        may &= mask > 0
+    result = np.empty((1 + len(estimate), *value.shape), value.dtype)
+    result[0] = value
+    np.copyto(result[0], estimate[0], where=may, casting="same_kind")
+    result[1] = OBSERVED if trusted is None else np.where(trusted, OBSERVED, SUSPECT)
+    result[1][missing] = UNFILLED
+    result[1][may] = FILLED
+    if len(estimate) > 1:
+        result[2] = np.nan
+        np.copyto(result[2], estimate[1], where=may, casting="same_kind")
+    return result

@@ -13,10 +13,14 @@ from xgeoml.axes import Axes, find_axes, require
 from xgeoml.engine.execute import is_lazy
 from xgeoml.engine.plan import Plan, plan_axes
 from xgeoml.exceptions import InputError, SpecError, did_you_mean
-from xgeoml.grid import cell_area, is_global, longitude
+from xgeoml.grid import cell_area, is_global, latitude, longitude
 from xgeoml.models.series import Floats
 from xgeoml.spec import ModelSpec
+from xgeoml.tasks.match import match_steps
 from xgeoml.times import Steps, add_steps, check_time, decimal_years, infer_steps
+
+# Cells at the poles may be stamped a little beyond them.
+FARTHEST_NORTH = 91.0
 
 Covariates = str | xr.DataArray | Sequence[str | xr.DataArray] | None
 
@@ -91,10 +95,10 @@ class Prepared:
         periodic = [closed and letter.get(d) == "X" for d in dims]
         return plan_axes([self.data.sizes[d] for d in dims], axis_specs, periodic)
 
-    def arrays(self, dims: Sequence[Hashable]) -> list[Any]:
-        """Return value and covariates, NumPy or dask, in the order `dims` and in one dtype."""
+    def arrays(self, dims: Sequence[Hashable], further: Sequence[xr.DataArray] = ()) -> list[Any]:
+        """Return value, covariates and `further` arrays in the order `dims` and in one dtype."""
         dtype = self.data.dtype
-        made = [self.data, *(c.astype(dtype) for c in self.covariates)]
+        made = [self.data, *(c.astype(dtype) for c in (*self.covariates, *further))]
         return [a.transpose(*dims).variable.data for a in made]
 
     def area(self, dims: Sequence[Hashable]) -> Floats:
@@ -134,6 +138,7 @@ def prepare(
         raise InputError(f"variable {name!r} is empty: sizes {dict(original.sizes)}")
     axes = find_axes(original, dims)
     (time,) = require(axes, "T", purpose="filling gaps in time")
+    _check_latitude(original, axes)
     check_time(original[time])
     steps = infer_steps(original[time])
     complete = add_steps(dataset, time, steps)
@@ -149,8 +154,22 @@ def prepare(
             f"variable {name!r} is missing everywhere: there is nothing to learn from; "
             "was a mask or a wrong _FillValue applied?"
         )
-    gathered = tuple(_covariates(complete, original, data, time, covariates))
+    gathered = tuple(_covariates(complete, original, data, time, covariates, steps))
     return complete, Prepared(data, axes, steps, gathered)
+
+
+def _check_latitude(data: xr.DataArray, axes: Axes) -> None:
+    """Raise if latitudes are no degrees: areas of cells follow from them."""
+    lat = latitude(data, axes)
+    if lat is None or is_lazy(lat.variable.data):
+        return
+    beyond = lat.values[np.abs(lat.values) > FARTHEST_NORTH]
+    if beyond.size:
+        raise InputError(
+            f"latitude {lat.name!r} holds {beyond.flat[np.abs(beyond).argmax()]:g}; expected "
+            "degrees between -90 and 90. If it is a distance on a map, call it otherwise and say "
+            f"so: obj = obj.rename({lat.name}='y'), obj['y'].attrs = {{'axis': 'Y', 'units': 'm'}}"
+        )
 
 
 def _covariates(
@@ -159,9 +178,15 @@ def _covariates(
     data: xr.DataArray,
     time: str,
     covariates: Covariates,
+    steps: Steps,
 ) -> list[xr.DataArray]:
     if covariates is None:
         return []
+    if not isinstance(covariates, (str, xr.DataArray, list, tuple)):
+        raise InputError(
+            f"covariates is a {type(covariates).__name__}; expected a name in the Dataset, a "
+            "DataArray, or a list of these, such as [era5['tp'], era5['t2m']]"
+        )
     listed = [covariates] if isinstance(covariates, (str, xr.DataArray)) else list(covariates)
     made = []
     for i, given in enumerate(listed):
@@ -179,13 +204,15 @@ def _covariates(
                 "DataArray"
             )
         label = covariate.name if covariate.name is not None else f"number {i}"
-        made.append(_aligned(covariate, f"covariate {label!r}", data, time))
+        made.append(_aligned(covariate, f"covariate {label!r}", data, time, steps))
         if isinstance(given, str) and given == original.name:
             raise InputError(f"covariate {given!r} is the variable to be filled itself")
     return made
 
 
-def _aligned(covariate: xr.DataArray, label: str, data: xr.DataArray, time: str) -> xr.DataArray:
+def _aligned(
+    covariate: xr.DataArray, label: str, data: xr.DataArray, time: str, steps: Steps
+) -> xr.DataArray:
     """Return a covariate on the dims and steps of `data`, matched by position."""
     if not np.issubdtype(covariate.dtype, np.number):
         raise InputError(f"{label} has dtype {covariate.dtype}; expected real numbers")
@@ -200,7 +227,7 @@ def _aligned(covariate: xr.DataArray, label: str, data: xr.DataArray, time: str)
     for dim in covariate.dims:
         if dim != time:
             _check_same_grid(covariate, label, data, dim)
-    covariate = _on_steps(covariate, label, data, time)
+    covariate = _on_steps(covariate, label, data, time, steps)
     bare = covariate.drop_vars(list(covariate.coords))
     missing = {d: n for d, n in data.sizes.items() if d not in bare.dims}
     return bare.expand_dims(missing).transpose(*data.dims) if missing else bare
@@ -229,11 +256,12 @@ def _check_same_grid(
             )
 
 
-def _on_steps(covariate: xr.DataArray, label: str, data: xr.DataArray, time: str) -> xr.DataArray:
-    """Pick the step of a covariate that is nearest to each step of `data`, half a step off at most.
+def _on_steps(
+    covariate: xr.DataArray, label: str, data: xr.DataArray, time: str, steps: Steps
+) -> xr.DataArray:
+    """Pick the step of a covariate that belongs to each step of `data`; missing where it has none.
 
-    By position, not by label: stamps of one month differ between products. A step that the
-    covariate lacks is missing.
+    By position, not by label: stamps of one month differ between products.
     """
     if time not in covariate.coords:
         if covariate.sizes[time] == data.sizes[time]:
@@ -243,22 +271,22 @@ def _on_steps(covariate: xr.DataArray, label: str, data: xr.DataArray, time: str
             f"{data.sizes[time]} steps: give it the coordinate"
         )
     check_time(covariate[time])
-    theirs, ours = decimal_years(covariate[time]), decimal_years(data[time])
-    if len(theirs) == len(ours) and np.array_equal(theirs, ours):
+    if covariate[time].dtype == data[time].dtype and np.array_equal(covariate[time], data[time]):
         return covariate
-    after = np.clip(np.searchsorted(theirs, ours), 1, max(1, len(theirs) - 1))
-    after = np.minimum(after, len(theirs) - 1)
-    before = np.maximum(after - 1, 0)
-    nearer_before = np.abs(theirs[before] - ours) <= np.abs(theirs[after] - ours)
-    nearest = np.where(nearer_before, before, after)
-    step = np.median(np.diff(ours)) if len(ours) > 1 else 1.0
-    near = np.abs(theirs[nearest] - ours) <= 0.55 * step
+    try:
+        at = match_steps(covariate[time], data[time], steps)
+    except ValueError as error:
+        raise InputError(
+            f"{label} does not fit in time: {error}; bring it to the data's steps first, such as "
+            f'with cov.resample({time}="MS").mean()'
+        ) from error
+    near = at >= 0
     if not near.any():
         raise InputError(
             f"{label} covers {covariate[time].values[0]} ... {covariate[time].values[-1]}, none of "
             f"the steps of {data.name!r}, {data[time].values[0]} ... {data[time].values[-1]}"
         )
-    picked = covariate.isel({time: nearest})
+    picked = covariate.isel({time: np.maximum(at, 0)})
     if near.all():
         return picked
     return picked.where(xr.DataArray(near, dims=time)).astype(covariate.dtype)

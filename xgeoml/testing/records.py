@@ -24,7 +24,7 @@ def drivers(seed: int = 0) -> xr.Dataset:
     random = np.random.default_rng([seed, 1])
     phase = 2 * np.pi * np.arange(N_TIME) / 12
     shape = (N_TIME, N_LAT, N_LON)
-    wet = random.gamma(2.0, 1.5, (N_TIME, 1, 1)) + 0.5 * random.standard_normal(shape)
+    wet = 3.0 + random.standard_normal((N_TIME, 1, 1)) + random.standard_normal(shape)
     warm = 288 + 8 * np.cos(phase)[:, None, None] + 0.8 * random.standard_normal(shape)
     coords = _coords().assign(time=pd.date_range("2001-01-01", periods=N_TIME, freq="MS"))
     dims = ("time", "lat", "lon")
@@ -65,18 +65,19 @@ def record(seed: int = 0, *, gaps: bool = True) -> xr.DataArray:
         6.0 * south * np.sin(phase)[:, None, None]
         + 0.05 * east * np.arange(N_TIME)[:, None, None]
         + south * memory
-        + 0.5 * random.standard_normal(rain.shape)
+        + 1.0 * random.standard_normal(rain.shape)
     ).astype(np.float32)
     array = xr.DataArray(values, _coords(), ("time", "lat", "lon"), "storage")
     array.attrs = {"units": "cm", "long_name": "stored water", "valid_min": -500.0}
-    array.encoding = {"zlib": True, "complevel": 4}
     if not gaps:
         return array
     hidden = random.random(values.shape) < 0.05
     hidden[list(MISSING_STEPS)] = True
     hidden[:, EMPTY_CELL["lat"], EMPTY_CELL["lon"]] = True
     kept = np.setdiff1d(np.arange(N_TIME), ABSENT_STEPS)
-    return array.where(~hidden).isel(time=kept)
+    array = array.where(~hidden).isel(time=kept)
+    array.encoding = {"zlib": True, "complevel": 4}
+    return array
 
 
 def stations(seed: int = 0) -> xr.DataArray:

@@ -1,0 +1,80 @@
+"""Robust scales and weights of blocks of time series."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from xgeoml.models.series import Bools, Floats, Series
+
+# Deviations kept at full weight: wide, because a skewed series (rain) must keep its mean; what is
+# beyond the second number is no tail and loses its pull as it grows.
+_HUBER, _ABSURD = 2.5, 8.0
+
+
+def learnable(series: Series) -> Bools:
+    """Return the usable values, or all finite ones where a series has no usable value."""
+    usable = series.usable()
+    none = ~usable.any(axis=1)
+    if none.any():
+        usable[none] = np.isfinite(series.values[none])
+    return usable
+
+
+def standardise(values: Floats, usable: Bools) -> tuple[Floats, Floats, Floats]:
+    """Return each series in its own units, so that no threshold depends on the user's.
+
+    Parameters
+    ----------
+    values : ndarray, (series, time)
+    usable : ndarray of bool, (series, time)
+
+    Returns
+    -------
+    scaled : ndarray, (series, time)
+        0 where not usable.
+    centre, scale : ndarray, (series, 1)
+        Median of the usable values, and their median distance from it as a standard deviation;
+        0 and 1 where there are none, and a `scale` of 1 for a constant series.
+    """
+    centre = median(values, usable)[:, None]
+    anomaly = np.where(usable, values - centre, 0.0)
+    scale = robust_scale(anomaly, usable)[:, None]
+    # The last digits of a constant are no signal.
+    scale = np.where(scale > 1e-12 * np.abs(centre), scale, 1.0)
+    return anomaly / scale, centre, scale
+
+
+def huber(residual: Floats, scale: Floats) -> Floats:
+    """Return the weight of each residual, 0 ... 1: Huber's, falling faster for absurd ones.
+
+    Parameters
+    ----------
+    residual : ndarray
+    scale : ndarray, broadcast against `residual`
+        Standard deviation; where it is 0, residuals of 0 keep a weight of 1.
+    """
+    size = np.abs(residual)
+    whole = size <= _HUBER * scale
+    ratio = scale / np.where(whole, 1.0, size)
+    weight: Floats = _HUBER * ratio * np.minimum(_ABSURD * ratio, 1.0) ** 2
+    return np.where(whole, 1.0, weight)
+
+
+def robust_scale(residual: Floats, usable: Bools) -> Floats:
+    """Return the standard deviation of each row, (series,), from its median absolute residual."""
+    middle = median(np.abs(residual), usable)
+    count = usable.sum(axis=1)
+    rms = np.sqrt((np.where(usable, residual, 0.0) ** 2).sum(axis=1) / np.maximum(count, 1))
+    # More than half of the residuals exactly 0 (a series of zeros and bursts) leaves no median.
+    return np.where(middle > 0.05 * rms, 1.4826 * middle, rms)
+
+
+def median(values: Floats, usable: Bools) -> Floats:
+    """Return the median of the usable values of each row, (series,), 0 where there are none."""
+    if values.shape[1] == 0:
+        return np.zeros(len(values))
+    ordered = np.sort(np.where(usable, values, np.inf), axis=1)
+    count = usable.sum(axis=1)
+    rows, last = np.arange(len(values)), np.maximum(count - 1, 0)
+    low, high = ordered[rows, last // 2], ordered[rows, np.minimum(count // 2, last)]
+    return 0.5 * (np.where(count > 0, low, 0.0) + np.where(count > 0, high, 0.0))

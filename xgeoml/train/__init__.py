@@ -1,0 +1,1 @@
+"""Training: hiding patterns, and a recipe for each shipped weight."""
