@@ -26,7 +26,10 @@ from xgeoml.spec import Channel, ModelSpec, WeightsRef
 
 NAME = "lwe_thickness"
 NETWORK = ModelSpec(
-    name="toy", task="fill_gaps", factory=toys.SeriesNet, inputs=(Channel("value"),),
+    name="toy",
+    task="fill_gaps",
+    factory=toys.SeriesNet,
+    inputs=(Channel("value"),),
     options={"channels": 1},
 )
 
@@ -77,9 +80,7 @@ def metres() -> xr.DataArray:
 def two_times() -> xr.DataArray:
     whole = array().transpose("time", "lat", "lon").values
     stamps = pd.date_range("2001", periods=4)
-    return xr.DataArray(
-        whole, {"a": time(), "b": stamps}, ("a", "b", "c"), attrs={"units": "cm"}
-    )
+    return xr.DataArray(whole, {"a": time(), "b": stamps}, ("a", "b", "c"), attrs={"units": "cm"})
 
 
 # What is given, the keywords, the error, and what its message must say: found, expected, cure.
@@ -386,8 +387,9 @@ def test_a_wrong_option_is_one_clear_error(name, value):
 def test_a_model_of_another_task_by_name(monkeypatch):
     from xgeoml import registry
 
-    monkeypatch.setattr(registry, "_registered", {"finer": NETWORK.replace(name="finer",
-                                                                           task="downscale")})
+    monkeypatch.setattr(
+        registry, "_registered", {"finer": NETWORK.replace(name="finer", task="downscale")}
+    )
     text = refused(array(), {"model": "finer"}, SpecError)
     assert "downscale" in text
     assert "fill_gaps" in text

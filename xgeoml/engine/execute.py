@@ -123,7 +123,8 @@ def _take(block: NDArray[Any], start: int, stop: int, i: int, axis: AxisPlan) ->
 def _execute_dask(arrays: Sequence[Array], job: Job, area: Floats) -> Array:
     import dask.array as da
     from dask.delayed import delayed
-    from dask.graph_manipulation import bind
+
+    from xgeoml.engine.reread import read_again
 
     plan = job.plan
     lazy = [a if is_lazy(a) else da.from_array(a, chunks=-1) for a in arrays]
@@ -135,7 +136,7 @@ def _execute_dask(arrays: Sequence[Array], job: Job, area: Floats) -> Array:
         # A copy: a strided view would keep the whole chunk in memory until the summary is made.
         sample = _stacked([a[index].map_blocks(np.copy) for a in lazy])
         summary = delayed(summarise, pure=True)(sample, area[index], job)
-        lazy = [bind(a, summary) for a in lazy]
+        lazy = [read_again(a, summary) for a in lazy]
     stacked = _stacked(lazy)
     stacked = stacked.rechunk({0: len(lazy), **{i + 1: c for i, c in enumerate(chunks)}})
     depth, boundary = {}, {}

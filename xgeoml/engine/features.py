@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,14 +28,15 @@ def standard(values: Floats, usable: Bools) -> tuple[Floats, Floats]:
 
 def _scaled(values: Floats, mean: Floats, deviation: Floats) -> Floats:
     divisor = np.where(deviation > 0, deviation, np.inf)[..., None]
-    scaled = (values - mean[..., None]) / divisor
+    scaled: Floats = (values - mean[..., None]) / divisor
     scaled[~np.isfinite(scaled)] = 0.0
-    return cast(Floats, scaled)
+    return scaled
 
 
 def centred_years(years: Floats) -> Floats:
     """Return decimal years minus the whole year in the middle: phase kept, size small."""
-    return years - np.floor((years[0] + years[-1]) / 2)
+    middle = np.floor((years[0] + years[-1]) / 2)
+    return np.asarray(years - middle)
 
 
 def series_channels(

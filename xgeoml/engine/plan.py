@@ -15,12 +15,12 @@ from xgeoml.spec import AxisSpec, Mode
 # Elements that a tile of whole series may hold: 8 MB in float64, so that a few work arrays of
 # its size stay within a processor's cache levels and far below a chunk.
 TILE_ELEMENTS = 2**20
-# Elements that the sample behind a whole-field summary may hold: enough to take the global land
-# of a one-degree record whole, seas included.
-SAMPLE_ELEMENTS = 20_000_000
-# Elements that remain of it when series without data are gone (40 MB in float64): every land
-# cell of such a record. The work arrays of a summary are several times this.
-SUMMARY_ELEMENTS = 5_000_000
+# Elements that the sample behind a whole-field summary may hold. On a one-degree monthly record
+# every cell, every second and every fourth one gave the same skill (3.322, 3.322, 3.314 cm).
+SAMPLE_ELEMENTS = 8_000_000
+# Elements that remain of it when series without data are gone (16 MB in float64). The work arrays
+# of a summary are many times this.
+SUMMARY_ELEMENTS = 2_000_000
 
 
 @dataclass(frozen=True)

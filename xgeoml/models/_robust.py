@@ -36,7 +36,7 @@ def standardise(values: Floats, usable: Bools) -> tuple[Floats, Floats, Floats]:
         Median of the usable values, and their median distance from it as a standard deviation;
         0 and 1 where there are none, and a `scale` of 1 for a constant series.
     """
-    centre = median(values, usable)[:, None]
+    centre = quantile(values, usable, 0.5)[:, None]
     anomaly = np.where(usable, values - centre, 0.0)
     scale = robust_scale(anomaly, usable)[:, None]
     # The last digits of a constant are no signal.
@@ -61,20 +61,31 @@ def huber(residual: Floats, scale: Floats) -> Floats:
 
 
 def robust_scale(residual: Floats, usable: Bools) -> Floats:
-    """Return the standard deviation of each row, (series,), from its median absolute residual."""
-    middle = median(np.abs(residual), usable)
-    count = usable.sum(axis=1)
-    rms = np.sqrt((np.where(usable, residual, 0.0) ** 2).sum(axis=1) / np.maximum(count, 1))
-    # More than half of the residuals exactly 0 (a series of zeros and bursts) leaves no median.
-    return np.where(middle > 0.05 * rms, 1.4826 * middle, rms)
+    """Return the standard deviation of each row, (series,), that a tenth of absurd values spares.
+
+    From the median of the absolute residuals, or half of what their ninth decile says where that
+    is more: of a series of zeros and bursts (rain) the median sees nothing.
+    """
+    size = np.where(usable, np.abs(residual), 0.0)
+    found = np.maximum(
+        1.4826 * quantile(size, usable, 0.5), 0.5 * quantile(size, usable, 0.9) / 1.645
+    )
+    rms = np.sqrt((size**2).sum(axis=1) / np.maximum(usable.sum(axis=1), 1))
+    scale: Floats = np.where(found > 1e-12 * rms, found, rms)
+    return scale
 
 
-def median(values: Floats, usable: Bools) -> Floats:
-    """Return the median of the usable values of each row, (series,), 0 where there are none."""
+def quantile(values: Floats, usable: Bools, level: float) -> Floats:
+    """Return the quantile of the usable values of each row, (series,), 0 where there are none."""
     if values.shape[1] == 0:
         return np.zeros(len(values))
     ordered = np.sort(np.where(usable, values, np.inf), axis=1)
     count = usable.sum(axis=1)
-    rows, last = np.arange(len(values)), np.maximum(count - 1, 0)
-    low, high = ordered[rows, last // 2], ordered[rows, np.minimum(count // 2, last)]
-    return 0.5 * (np.where(count > 0, low, 0.0) + np.where(count > 0, high, 0.0))
+    place = level * np.maximum(count - 1, 0)
+    low = np.floor(place).astype(np.int64)
+    high = np.minimum(low + 1, np.maximum(count - 1, 0))
+    rows = np.arange(len(values))
+    first = np.where(count > 0, ordered[rows, low], 0.0)
+    last = np.where(count > 0, ordered[rows, high], 0.0)
+    found: Floats = first + (place - low) * (last - first)
+    return found

@@ -63,8 +63,8 @@ class Dineof:
         """
         known = sample.usable()
         anomaly = np.where(known, sample.values - background(sample), 0.0)
-        steps = known.any(axis=0)
         rows = known.sum(axis=1) > 1
+        steps = known[rows].any(axis=0)
         scale = float(np.sqrt(np.mean(anomaly[known] ** 2))) if known.any() else 0.0
         if scale == 0.0 or steps.sum() < 3:
             none = np.zeros((len(sample.years), 0))
@@ -112,7 +112,8 @@ class Dineof:
         mean = base + np.einsum("tk,sk->st", modes, fit.coefficients)
         variance = _quadratic(fit.inverse, modes) + 1.0
         variance *= (fit.noise * float(state["inflation"]))[:, None]
-        variance += np.einsum("tk,sk->st", state["doubt"], fit.coefficients**2)
+        doubt = np.asarray(state["doubt"], dtype=np.float64)
+        variance += np.einsum("tk,sk->st", doubt, fit.coefficients**2)
         spread = np.sqrt(variance)
         spread[np.isnan(base)] = np.nan
         return Estimate(mean, spread)
@@ -210,8 +211,8 @@ def _path(
         guess = (fit.coefficients @ modes.T)[held]
         error = float(np.sqrt(np.average((guess - truth) ** 2, weights=weight)))
         late += 1
-        # A tenth of a per cent is no reason for more modes.
-        if error < 0.999 * best:
+        # Half a per cent is no reason for more modes.
+        if error < 0.995 * best:
             best, found, late = error, modes, 0
         if late >= _PATIENCE:
             break
@@ -253,7 +254,8 @@ def _iterate(
             change = np.linalg.norm((fill - before)[missing]) if missing.any() else 0.0
             if change < _TOLERANCE * np.sqrt(missing.sum()):
                 break
-    return modes.astype(np.float64) * np.sqrt(len(modes))
+    found: Floats = modes.astype(np.float64) * np.sqrt(len(modes))
+    return found
 
 
 def _normal(known: Bools, modes: Floats) -> Floats:
@@ -261,7 +263,8 @@ def _normal(known: Bools, modes: Floats) -> Floats:
     k = modes.shape[1]
     upper = np.triu_indices(k)
     # By einsum, so that a series' result does not depend on the number of its neighbours.
-    packed = np.einsum("st,tp->sp", known.astype(np.float64), modes[:, upper[0]] * modes[:, upper[1]])
+    products = modes[:, upper[0]] * modes[:, upper[1]]
+    packed = np.einsum("st,tp->sp", known.astype(np.float64), products)
     normal = np.zeros((len(known), k, k))
     normal[:, upper[0], upper[1]] = packed
     normal[:, upper[1], upper[0]] = packed
@@ -270,14 +273,15 @@ def _normal(known: Bools, modes: Floats) -> Floats:
 
 def _ridge(anomaly: Floats, known: Bools, modes: Floats, penalty: Floats, normal: Floats) -> _Fit:
     """Fit each series on the modes by ridge regression over its known steps."""
-    inverse = np.linalg.inv(normal + np.diag(penalty))
+    inverse: Floats = np.linalg.inv(normal + np.diag(penalty))
     right = np.einsum("st,tk->sk", anomaly, modes)
     coefficients = np.einsum("skl,sl->sk", inverse, right)
     free = known.sum(axis=1) - np.einsum("skl,slk->s", inverse, normal)
     # |a - M c|^2 from its three products; the anomaly is 0 where it is not known.
     square = (anomaly**2).sum(axis=1) - 2.0 * np.einsum("sk,sk->s", coefficients, right)
     square += np.einsum("sk,skl,sl->s", coefficients, normal, coefficients, optimize=True)
-    return _Fit(coefficients, inverse, np.maximum(square, 0.0) / np.maximum(free, 1.0))
+    noise: Floats = np.maximum(square, 0.0) / np.maximum(free, 1.0)
+    return _Fit(coefficients, inverse, noise)
 
 
 def _penalty(field: Singles, known: Bools, modes: Floats) -> tuple[Floats, _Fit]:
@@ -303,7 +307,7 @@ def _quadratic(inverse: Floats, modes: Floats) -> Floats:
 
 
 def _interpolate(modes: Floats, seen: Floats, years: Floats) -> tuple[Floats, Floats]:
-    """Return the modes at every step, linear where none was seen, and the variance they then lack."""
+    """Return the modes at every step, linear where none was seen, and the variance they lack."""
     whole = np.stack([np.interp(years, seen, mode) for mode in modes.T], axis=1)
     apart = np.diff(seen)
     rate = (np.diff(modes, axis=0) ** 2).sum(axis=0) / apart.sum()

@@ -119,6 +119,8 @@ def regress(
     state : dict, optional
         What `summarise_drivers` returned.
     """
+    if not len(series.years):
+        return scaled
     prior = _prior(basis, series, state)
     steps, width = len(series.years), len(prior.variance)
     height = max(1, _BLOCK // max(1, steps * width))
@@ -173,9 +175,10 @@ def reservoirs(covariates: Floats, years: Floats) -> Floats:
     for t in range(steps):
         store = keep[t] * store + (1.0 - keep[t]) * result[:, t, :, :1] if t else store
         result[:, t, :, 2:] = store
-    result = result.reshape(rows, steps, -1)
-    size = np.sqrt((result**2).mean(axis=1, keepdims=True)) if steps else result[:, :1]
-    return np.divide(result, size, out=np.zeros_like(result), where=size > 0.0)
+    columns: Floats = result.reshape(rows, steps, drivers * (_RESERVOIRS + 2))
+    size = np.sqrt((columns**2).sum(axis=1, keepdims=True) / max(steps, 1))
+    np.divide(columns, size, out=columns, where=size > 0.0)
+    return columns
 
 
 def _anomaly(covariates: Floats, years: Floats) -> Floats:
@@ -211,7 +214,7 @@ def _patterns(local: Floats, area: Floats) -> tuple[Floats, np.ndarray]:
         total = float((field**2).sum())
         if total > 0.0:
             # The smaller Gram matrix; a pattern's size is the share of the variance it carries.
-            value, vector = np.linalg.eigh(field @ field.T)
+            vector = np.linalg.eigh(field @ field.T).eigenvectors
             lead = vector[:, : -k - 1 : -1].T @ field
             patterns[:, column * k : (column + 1) * k] = lead.T * np.sqrt(steps / total)
     return patterns, np.repeat(np.arange(count), k)

@@ -67,7 +67,7 @@ class Linear:
 def _walk(
     values: Floats, known: np.ndarray, before: np.ndarray, years: Floats
 ) -> tuple[Floats, Floats]:
-    """Return the variance a year of the steps of each series and that of its values, (series, 1)."""
+    """Return the variance a year of the steps of each series and that of its values."""
     count = np.maximum(known.sum(axis=1, keepdims=True), 1)
     centre = values.sum(axis=1, keepdims=True) / count
     variance = np.where(known, values - centre, 0.0) ** 2

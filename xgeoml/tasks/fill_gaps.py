@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Hashable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -19,7 +19,7 @@ from xgeoml.options import Options, get_options
 from xgeoml.tasks.choose import ModelLike, automatic, make_handle
 from xgeoml.tasks.dispatch import GeoObject, on_object
 from xgeoml.tasks.gaps import MaxGap, check_max_gap, fill_block, short_gaps
-from xgeoml.tasks.prepare import Covariates, Prepared, prepare
+from xgeoml.tasks.prepare import Covariates, Prepared, check_same_grid, prepare
 
 TASK: Literal["fill_gaps"] = "fill_gaps"
 
@@ -82,7 +82,8 @@ def fill_gaps(
         same grid with a time axis of their own.
     mask : str or DataArray of bool, optional
         Where gaps may be filled, such as a land mask: a variable's name, or an array over some
-        of the dims. Other gaps stay.
+        of the dims. Other gaps stay. Of absent steps a mask along time says nothing: they are
+        filled.
     max_gap : int, str or timedelta, optional
         Longest gap to fill: steps in a row (``3``), or the time between the observed values on
         either side (``"92D"``). By default all are filled.
@@ -173,6 +174,8 @@ def _fill_dataset(
     dataset: xr.Dataset, names: list[Hashable] | None, request: Request
 ) -> tuple[xr.Dataset, dict[Hashable, list[str]]]:
     names = variables_to_fill(dataset, names, request)
+    # Looked up now: once steps are added to the Dataset, a mask along time is no longer of bool.
+    request = replace(request, mask=_named_mask(dataset, request.mask))
     added: dict[Hashable, list[str]] = {}
     result = dataset
     for name in names:
@@ -243,7 +246,7 @@ def _fill_variable(
     if request.spread and not handle.spec.gives_spread:
         raise SpecError("it gives no spread", f"model {handle.spec.key} cannot do spread=True")
     dims = prepared.canonical_dims(handle.spec)
-    allowed = _allowed(prepared, complete, request)
+    allowed = _allowed(prepared, request)
     job = make_job(prepared, handle, request, masked=allowed is not None)
     area = prepared.area(dims[: job.plan.n_pointwise])
     arrays = prepared.arrays(dims, () if allowed is None else (allowed,))
@@ -300,12 +303,12 @@ def make_job(
     )
 
 
-def _allowed(prepared: Prepared, dataset: xr.Dataset, request: Request) -> xr.DataArray | None:
+def _allowed(prepared: Prepared, request: Request) -> xr.DataArray | None:
     """Return where gaps may be filled, over all dims of the data; None: everywhere."""
     data = prepared.data
     allowed = None
-    if request.mask is not None:
-        allowed = _mask(data, dataset, request.mask)
+    if isinstance(request.mask, xr.DataArray):
+        allowed = _mask(data, request.mask, prepared.time)
     if request.max_gap is not None:
         short = xr.apply_ufunc(
             short_gaps,
@@ -324,24 +327,48 @@ def _allowed(prepared: Prepared, dataset: xr.Dataset, request: Request) -> xr.Da
     return allowed.expand_dims(lacking)
 
 
-def _mask(data: xr.DataArray, dataset: xr.Dataset, given: str | xr.DataArray) -> xr.DataArray:
+def _named_mask(dataset: xr.Dataset, given: str | xr.DataArray | None) -> xr.DataArray | None:
+    """Return the mask itself, which may be given by its name in `dataset`."""
     if isinstance(given, str):
         if given not in dataset:
             known = list(map(str, dataset.variables))
             near = did_you_mean(given, known)
             hint = f"did you mean {near}?" if near else f"found {known}"
             raise InputError(f"mask {given!r} is not in the Dataset: {hint}")
-        given = dataset[given]
-    if not isinstance(given, xr.DataArray):
+        return dataset[given]
+    if given is not None and not isinstance(given, xr.DataArray):
         raise InputError(
             f"mask is a {type(given).__name__}; expected a variable's name or a DataArray of bool"
         )
+    return given
+
+
+def _mask(data: xr.DataArray, given: xr.DataArray, time: str) -> xr.DataArray:
+    """Return a mask without coordinates, on the cells and steps of `data`."""
     if given.dtype.kind not in "bi":
         raise InputError(
             f"mask has dtype {given.dtype}; expected True where gaps may be filled: compare first, "
-            f"such as mask={given.name} > 0.5"
+            f"such as mask={given.name or 'mask'} > 0.5"
         )
+    if time in given.dims and time in given.coords:
+        given = _mask_on_steps(data[time].values, given, time)
     wrong = {d: n for d, n in given.sizes.items() if data.sizes.get(d) != n}
     if wrong:
         raise InputError(f"mask has sizes {wrong}; the data have {dict(data.sizes)}")
+    for dim in given.dims:
+        if dim != time:
+            check_same_grid(given, "mask", data, dim)
     return given.drop_vars(list(given.coords)).astype(bool)
+
+
+def _mask_on_steps(ours: Any, given: xr.DataArray, time: str) -> xr.DataArray:
+    """Return a mask on all steps; those that it says nothing of, being absent, may be filled."""
+    position = {stamp: i for i, stamp in enumerate(given[time].values.tolist())}
+    at = np.array([position.pop(stamp, -1) for stamp in ours.tolist()])
+    if position:
+        raise InputError(
+            f"mask has {len(position)} time steps that the data have not; expected those of the "
+            f"data: give it their stamps, or none, with mask.drop_vars({time!r})"
+        )
+    picked = given.isel({time: np.maximum(at, 0)}).astype(bool)
+    return picked | xr.DataArray(at < 0, dims=time)

@@ -106,6 +106,7 @@ class Prepared:
         space = self.data.isel({self.time: 0}, drop=True)
         ones = xr.DataArray(np.ones([self.data.sizes[d] for d in dims]), dims=dims)
         area = cell_area(space, self.axes)
+        area = area.mean([d for d in area.dims if d not in dims])
         return (ones * area.drop_vars(list(area.coords))).transpose(*dims).values
 
 
@@ -226,14 +227,14 @@ def _aligned(
         raise InputError(f"{label} has dims {unknown} that {data.name!r} lacks: {data.dims}")
     for dim in covariate.dims:
         if dim != time:
-            _check_same_grid(covariate, label, data, dim)
+            check_same_grid(covariate, label, data, dim)
     covariate = _on_steps(covariate, label, data, time, steps)
     bare = covariate.drop_vars(list(covariate.coords))
     missing = {d: n for d, n in data.sizes.items() if d not in bare.dims}
     return bare.expand_dims(missing).transpose(*data.dims) if missing else bare
 
 
-def _check_same_grid(
+def check_same_grid(
     covariate: xr.DataArray, label: str, data: xr.DataArray, dim: Hashable
 ) -> None:
     cure = f"bring it to the grid first, with cov.interp_like({data.name})"

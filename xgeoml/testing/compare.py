@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
@@ -13,10 +13,11 @@ import xarray as xr
 from xgeoml.engine import plan as engine_plan
 from xgeoml.exceptions import GeoMLError
 from xgeoml.spec import ModelSpec
-from xgeoml.tasks import fill_gaps
 from xgeoml.tasks.choose import ModelLike
 from xgeoml.tasks.dispatch import GeoObject
+from xgeoml.tasks.fill_gaps import fill_gaps
 
+_QUIET: dict[str, Any] = {"device": "cpu", "progress": False}
 FLAG, SPREAD = "storage_fill_flag", "storage_spread"
 
 
@@ -46,7 +47,8 @@ class Subject:
     def fill(self, obj: GeoObject, **options: Any) -> GeoObject:
         """Fill the gaps of `obj` with the model, on the processor, without a progress bar."""
         model = options.pop("model", self.model)
-        return fill_gaps(obj, model, **{"device": "cpu", "progress": False, **options})
+        made: GeoObject = fill_gaps(obj, model, **{**_QUIET, **options})
+        return made
 
     @property
     def whole(self) -> bool:
@@ -87,9 +89,7 @@ def same_bits(found: xr.DataArray, expected: xr.DataArray, what: str) -> None:
         fail(f"{what}: {int((~equal).sum())} of {a.size} values differ, by up to {_most(a, b)}")
 
 
-def close(
-    found: xr.DataArray, expected: xr.DataArray, what: str, tolerance: float = 1e-3
-) -> None:
+def close(found: xr.DataArray, expected: xr.DataArray, what: str, tolerance: float = 1e-3) -> None:
     """Raise unless two arrays agree to `tolerance` standard deviations of the second."""
     a, b = found.values.astype(np.float64), expected.values.astype(np.float64)
     expect(a.shape == b.shape, f"{what}: found shape {a.shape}, expected {b.shape}")

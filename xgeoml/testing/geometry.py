@@ -25,7 +25,7 @@ ROUNDING = 1e-4
 
 
 def latitude_order(subject: Subject) -> None:
-    """North up or south up: the same values."""
+    """Turn north and south: the same values."""
     if subject.needs("Y", "X"):
         raise CheckSkippedError("a network of fields need not be symmetric")
     data = records.record()
@@ -36,7 +36,7 @@ def latitude_order(subject: Subject) -> None:
 
 
 def longitude_convention(subject: Subject) -> None:
-    """Longitudes from 0 to 360 or from -180 to 180: the same values, kept as they are."""
+    """Use longitudes below zero: the same values, longitudes kept as they are."""
     data = records.record()
     west = data.assign_coords(lon=data["lon"].values - 360.0)
     full = subject.fill(west)
@@ -50,17 +50,20 @@ def longitude_convention(subject: Subject) -> None:
 
 
 def curvilinear(subject: Subject) -> None:
-    """A grid with two-dimensional latitude and longitude is filled like any other."""
+    """Fill a grid with two-dimensional latitude and longitude like any other."""
     data = records.curvilinear()
     full = subject.fill(data)
     for name in ("lat", "lon"):
-        expect(full[name].identical(data[name].reset_coords(drop=True)) or
-               full[name].variable.identical(data[name].variable), f"{name} was changed")
+        expect(
+            full[name].identical(data[name].reset_coords(drop=True))
+            or full[name].variable.identical(data[name].variable),
+            f"{name} was changed",
+        )
     _filled_steps(subject, full, "on a curvilinear grid")
 
 
 def stations(subject: Subject) -> None:
-    """A list of stations, basins or regions is filled like a grid."""
+    """Fill a list of stations, basins or regions like a grid."""
     data = records.stations()
     if subject.needs("Y", "X"):
         raises(SpecError, lambda: subject.fill(data), "stations, to a model of fields")
@@ -74,7 +77,7 @@ def stations(subject: Subject) -> None:
 
 
 def calendars(subject: Subject) -> None:
-    """Calendars of climate models: absent months are added in the same calendar, and filled."""
+    """Fill absent months in the calendars of climate models."""
     try:
         import cftime
     except ImportError:
@@ -91,11 +94,13 @@ def calendars(subject: Subject) -> None:
         )
         expect(full.sizes["time"] == records.N_TIME, f"{calendar}: absent months were not added")
         # Steps lie elsewhere within the year by a day or two.
-        close(full.drop_vars("time"), expected.drop_vars("time"), calendar, 0.2)
+        off = float(np.sqrt(np.nanmean((full.values - expected.values) ** 2)))
+        allowed = 0.1 * float(expected.std())
+        expect(off < allowed, f"{calendar}: {off:.3g} (rms) from the same months in other dates")
 
 
 def time_errors(subject: Subject) -> None:
-    """Time out of order, or a stamp twice, is an error that tells the cure."""
+    """Give time out of order, or a stamp twice: an error that tells the cure."""
     data = records.record()
     unsorted = data.isel(time=[1, 0, *range(2, 57)])
     text = raises(TimeAxisError, lambda: subject.fill(unsorted), "time out of order")
@@ -106,7 +111,7 @@ def time_errors(subject: Subject) -> None:
 
 
 def one_step(subject: Subject) -> None:
-    """One time step comes back, or the model says that it needs more."""
+    """Give one time step: it comes back, or the model says that it needs more."""
     data = records.record().isel(time=slice(0, 1))
 
     def fill() -> xr.DataArray:
@@ -120,7 +125,7 @@ def one_step(subject: Subject) -> None:
 
 
 def few_steps(subject: Subject) -> None:
-    """Two, three and thirteen steps come back, or the model says that it needs more."""
+    """Give 2, 3 and 13 steps: they come back, or the model says that it needs more."""
     for n in (2, 3, 13):
         data = records.record().isel(time=slice(0, n))
         if n < subject.spec.axis("T").minimum:
@@ -134,26 +139,27 @@ def few_steps(subject: Subject) -> None:
 
 
 def zero_size(subject: Subject) -> None:
-    """Nothing to fill is an error in words."""
+    """Give no cell, no step, no value: an error in words."""
     data = records.record()
     for empty in (data.isel(lat=slice(0, 0)), data.isel(time=slice(0, 0)), data * np.nan):
         raises(GeoMLError, lambda empty=empty: subject.fill(empty), f"sizes {dict(empty.sizes)}")  # type: ignore[misc]
 
 
 def constant_cell(subject: Subject) -> None:
-    """A cell that never changes stays so, and spoils no other."""
+    """Find a cell that never changes filled with what it always is."""
     data = records.record()
     at = {"lat": 3, "lon": 3}
     data[at] = data[at].where(data[at].isnull(), 4.0)
     full = subject.fill(data).isel(at)
-    expect(bool(np.isfinite(full).all()), "a constant cell has values that are not finite")
+    expect(not bool(np.isinf(full).any()), "a constant cell has infinite values")
     if subject.whole:
+        expect(bool(np.isfinite(full).all()), "gaps of a constant cell are not filled")
         off = float(abs(full - 4.0).max())
         expect(off < 1e-3 * float(data.std()), f"a constant cell was filled {off:.3g} off")
 
 
 def integers(subject: Subject) -> None:
-    """Integers named by the user are filled where steps are absent, as floats."""
+    """Fill absent steps of integers, as floats."""
     data = (100 * records.record(gaps=False)).round().astype(np.int32)
     kept = data.isel(time=np.setdiff1d(np.arange(records.N_TIME), records.ABSENT_STEPS))
     full = subject.fill(kept)
@@ -165,7 +171,7 @@ def integers(subject: Subject) -> None:
 
 
 def infinities(subject: Subject) -> None:
-    """Infinite values are kept, and teach nothing."""
+    """Find infinite values kept; they may teach nothing."""
     data = records.record()
     at = {"time": 5, "lat": 4, "lon": 4}
     without, infinite = data.copy(), data.copy()
@@ -178,7 +184,7 @@ def infinities(subject: Subject) -> None:
 
 
 def input_kept(subject: Subject) -> None:
-    """The object given is left as it was."""
+    """Find the object given as it was."""
     data = records.record()
     before = data.copy(deep=True)
     encoding = dict(data.encoding)

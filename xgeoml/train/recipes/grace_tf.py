@@ -38,6 +38,8 @@ log = logging.getLogger(__name__)
 
 # How often each record is drawn, in the order of `read_records`.
 SHARES = (0.35, 0.2, 0.15, 0.15, 0.15)
+PATTERNS = (160, 120, 300, 300, 300)
+VALIDATION_SEEDS = (101, 102, 103, 104)
 
 BASES: dict[str, SeriesModel] = {"kalman": Kalman(), "climatology": Climatology()}
 CHANNELS = (
@@ -341,3 +343,111 @@ def schedule(step: int, steps: int, warm_up: int = 200) -> float:
     if step < warm_up:
         return (step + 1) / warm_up
     return 0.5 * (1.0 + math.cos(math.pi * (step - warm_up) / max(1, steps - warm_up)))
+
+
+def skill(network: GraceTF, patterns: Sequence[Pattern]) -> dict[str, float]:
+    """Return errors at the hidden steps of some patterns of one record.
+
+    Returns
+    -------
+    dict
+        `rmse` of the network and of each base, area-weighted, in the record's units, and `inside`,
+        the share of hidden values within the 90 % interval.
+    """
+    names = ("rmse", *BASES)
+    total, inside, area = np.zeros(len(names)), 0.0, 0.0
+    for pattern in patterns:
+        x = torch.from_numpy(pattern.x)
+        with torch.inference_mode():
+            output = torch.cat([network(part) for part in x.split(32)]).numpy()
+        wanted = np.isfinite(pattern.truth)
+        weight = np.where(wanted, pattern.area[:, None], 0.0)
+        truth = np.where(wanted, pattern.truth, 0.0)
+        estimates = [pattern.x[:, 3] + output[:, 0]]
+        estimates += [pattern.x[:, 3 + 2 * i] for i in range(len(BASES))]
+        scaled = weight * pattern.deviation[:, None] ** 2
+        total += [(scaled * (e - truth) ** 2).sum() for e in estimates]
+        near = np.abs(estimates[0] - truth) < 1.645 * np.exp(output[:, 1])
+        inside += float((weight * near).sum())
+        area += float(weight.sum())
+    if area == 0.0:
+        return {}
+    return dict(zip(names, np.sqrt(total / area).tolist(), strict=True)) | {"inside": inside / area}
+
+
+def export(run: Run, options: dict[str, Any], path: Path) -> None:
+    """Write the running mean of the network, with its spec in the header."""
+    channels = [{"role": c.role, "name": c.name} for c in CHANNELS]
+    spec = {"name": "grace_tf", "version": "1.0", "net": options, "channels": channels}
+    tensors = {k: v.contiguous() for k, v in run.mean.state_dict().items()}
+    save_file(tensors, path, {"spec": json.dumps(spec)})
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the recipe; see the module's head."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data-path", type=Path, required=True, help="folder of the real records")
+    parser.add_argument("--out", type=Path, required=True, help="folder of what is made")
+    parser.add_argument("--steps", type=int, default=9000, help="training steps")
+    parser.add_argument(
+        "--patterns", type=int, nargs=len(SHARES), default=PATTERNS, help="patterns of each record"
+    )
+    parser.add_argument("--series", type=int, default=400, help="series kept of a pattern, at most")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument(
+        "--validate",
+        action="store_true",
+        help="keep some months of each record out of the training and report the skill there; "
+        "the shipped weight is trained on them too",
+    )
+    a = parser.parse_args(arguments)
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    torch.set_num_threads(a.threads)
+    torch.use_deterministic_algorithms(True)
+    a.out.mkdir(parents=True, exist_ok=True)
+
+    records, kept = read_records(a.data_path), {}
+    if a.validate:
+        records, kept = hold_out(records, a.series)
+    pool = make_pool(records, a.patterns, a.series, a.seed)
+    run = start_run(NETWORK, a.seed)
+    if (a.out / "last.safetensors").exists():
+        run.load(a.out / "last.safetensors")
+        log.info("going on from step %d", run.step)
+    train(run, pool, a.steps, a.out, seed=a.seed)
+    export(run, NETWORK, a.out / "grace_tf-1.0.safetensors")
+    table = {name: skill(run.mean, patterns) for name, patterns in kept.items()}
+    for name, row in table.items():
+        log.info("%s: %s", name, ", ".join(f"{k} {v:.3f}" for k, v in row.items()))
+    if table:
+        (a.out / "skill.json").write_text(json.dumps(table, indent=1))
+
+
+def hold_out(records: Sequence[Record], most: int) -> tuple[list[Record], dict[str, list[Pattern]]]:
+    """Return the records with fewer months to learn from, and patterns that hide the others.
+
+    Records with drivers have patterns with them and without.
+    """
+    kept: dict[str, list[Pattern]] = {}
+    left = []
+    for record in records:
+        learnt = record.target.copy()
+        for seed in VALIDATION_SEEDS:
+            steps = validation_steps(record, seed)
+            learnt &= ~steps
+            hidden = np.broadcast_to(steps, record.series.values.shape)
+            plain = replace(record.series, covariates=record.series.covariates[:0])
+            cases = {record.name: record.series}
+            if len(record.series.covariates):
+                cases |= {f"{record.name} without drivers": plain}
+            for name, series in cases.items():
+                rng = np.random.default_rng(seed)
+                pattern = make_pattern(replace(record, series=series), hidden, most, rng)
+                kept.setdefault(name, []).append(pattern)
+        left.append(replace(record, target=learnt))
+    return left, kept
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,522 @@
+"""`fill_gaps` from end to end: what is filled, what is kept, what is written beside it."""
+
+from datetime import timedelta
+
+import dask
+import numpy as np
+import pandas as pd
+import pytest
+import xarray as xr
+
+import xgeoml
+from xgeoml.exceptions import InputError
+from xgeoml.provenance import FILLED, OBSERVED, SUSPECT, UNFILLED
+from xgeoml.testing import assert_lazy, raise_if_computes, records
+
+NAME = "lwe_thickness"
+FLAG, SPREAD = f"{NAME}_fill_flag", f"{NAME}_spread"
+
+
+@pytest.fixture(scope="module")
+def record():
+    return xgeoml.datasets.grace_like(nlat=4, nlon=5).isel(time=slice(0, 60))
+
+
+@pytest.fixture(scope="module")
+def drivers():
+    return xgeoml.datasets.grace_like_drivers(nlat=4, nlon=5)
+
+
+@pytest.fixture
+def series():
+    """Return ten daily values of two stations, with gaps of one, two and three days."""
+    values = np.arange(20.0).reshape(2, 10)
+    values[0, [1, 4, 5]] = np.nan
+    values[1, [0, 5, 6, 7]] = np.nan
+    days = pd.date_range("2001-01-01", periods=10)
+    return xr.DataArray(values, {"time": days}, ("station", "time"), "level")
+
+
+# ---------------------------------------------------------------------------- time
+
+
+def test_absent_months_are_added_and_filled(record):
+    full = record.geoml.fill_gaps("linear")
+    months = full.indexes["time"].to_period("M")
+    assert len(months.unique()) == full.sizes["time"] == 63
+    assert set(months.strftime("%Y-%m")) - set(
+        record.indexes["time"].to_period("M").strftime("%Y-%m")
+    ) == {"2002-06", "2002-07", "2003-06"}
+    land = record[NAME].notnull().any("time")
+    assert bool(full[NAME].notnull().where(land, True).all())
+    assert bool(full[NAME].isnull().where(~land, True).all())
+    added = full[FLAG].sel(time="2002-06").where(land, FILLED)
+    assert bool((added == FILLED).all())
+
+
+def test_stamps_off_the_centre_are_kept(record):
+    full = record.geoml.fill_gaps("linear")
+    assert np.isin(record["time"].values, full["time"].values).all()
+    assert full.indexes["time"].is_monotonic_increasing
+    assert np.datetime64("2004-01-07T12:00") in full["time"].values
+    assert full["time"].dtype == record["time"].dtype
+
+
+def test_the_two_stamps_of_april_2015():
+    whole = xgeoml.datasets.grace_like(nlat=4, nlon=5)
+    full = whole.geoml.fill_gaps("linear")
+    assert full.sizes["time"] == 265
+    assert whole.sizes["time"] == 232
+    kept = full.sel(time=whole["time"])
+    np.testing.assert_array_equal(kept[NAME].where(whole[NAME].notnull()), whole[NAME])
+
+
+def test_a_complete_record_comes_back_as_it_was(record):
+    full = record.geoml.fill_gaps("linear")[[NAME]]
+    again = full.geoml.fill_gaps("linear")
+    np.testing.assert_array_equal(again[NAME], full[NAME])
+    assert set(np.unique(again[FLAG])) <= {OBSERVED, UNFILLED}
+
+
+def test_daily_and_hourly_records_are_completed():
+    for freq, n in (("D", 60), ("6h", 80), ("h", 100)):
+        stamps = pd.date_range("2001-03-01", periods=n, freq=freq)
+        data = xr.DataArray(np.sin(np.arange(n) / 5), {"time": stamps}, ["time"])
+        full = data.isel(time=np.setdiff1d(np.arange(n), [7, 8, 30])).geoml.fill_gaps("linear")
+        assert full.indexes["time"].equals(pd.Index(stamps, name="time"))
+        assert bool(np.isfinite(full).all())
+
+
+def test_time_by_another_name(record):
+    data = record[NAME].drop_attrs().rename(time="when", lat="a", lon="b")
+    full = data.geoml.fill_gaps("linear", dims={"T": "when"})
+    np.testing.assert_array_equal(full, record[NAME].geoml.fill_gaps("linear"))
+    assert full.dims == ("when", "a", "b")
+
+
+# ---------------------------------------------------------------------------- which gaps
+
+
+@pytest.mark.parametrize(
+    ("max_gap", "left"),
+    [
+        (1, [2, 4]),
+        (2, [0, 3]),
+        (3, [0, 0]),
+        ("2D", [2, 3]),
+        ("3D", [0, 3]),
+        (timedelta(days=4), [0, 0]),
+        (np.timedelta64(4, "D"), [0, 0]),
+        (np.int64(3), [0, 0]),
+        (pd.Timedelta("1D"), [3, 3]),
+        (None, [0, 0]),
+    ],
+)
+def test_gaps_that_are_too_long_stay(series, max_gap, left):
+    if isinstance(max_gap, int | np.integer) and max_gap == 1:
+        left = [2, 3]  # the gap at the start is one step long
+    full = series.geoml.fill_gaps("linear", max_gap=max_gap)
+    assert full.isnull().sum("time").values.tolist() == left
+    unfilled = (full["level_fill_flag"] == UNFILLED).sum("time")
+    assert unfilled.values.tolist() == left
+    lazy = series.chunk(time=3).geoml.fill_gaps("linear", max_gap=max_gap)
+    assert lazy.compute().identical(full.assign_attrs(lazy.attrs))
+
+
+def test_absent_steps_count_as_a_gap(record):
+    full = record.geoml.fill_gaps("linear", max_gap=1)
+    land = record[NAME].notnull().any("time")
+    kept = full[FLAG].where(land, drop=True)
+    assert bool((kept.sel(time=slice("2002-06", "2002-07")) == UNFILLED).all())
+    assert bool((kept.sel(time="2003-06") == FILLED).all())
+
+
+def test_a_mask_by_name_and_as_an_array(record):
+    open_sea = xr.DataArray(np.arange(4) % 2 == 0, {"lat": record["lat"]}, ["lat"], "here")
+    dataset = record.assign(here=open_sea)
+    named = dataset.geoml.fill_gaps("linear", mask="here")
+    given = record.geoml.fill_gaps("linear", mask=open_sea)
+    bare = record[NAME].geoml.fill_gaps("linear", mask=open_sea.drop_vars("lat"))
+    plain = record.geoml.fill_gaps("linear")
+    expected = plain[NAME].where(open_sea | (plain[FLAG] != FILLED))
+    for found in (named[NAME], given[NAME], bare):
+        np.testing.assert_array_equal(found, expected)
+    assert named["here"].identical(dataset["here"])
+    assert FLAG not in open_sea.coords
+
+
+def test_a_mask_of_integers_over_all_space(record):
+    mask = xr.ones_like(record[NAME].isel(time=0, drop=True), dtype=np.int8).transpose("lon", "lat")
+    np.testing.assert_array_equal(
+        record.geoml.fill_gaps("linear", mask=mask)[NAME], record.geoml.fill_gaps("linear")[NAME]
+    )
+    nothing = record.geoml.fill_gaps("linear", mask=mask * 0)
+    assert not bool((nothing[FLAG] == FILLED).any())
+
+
+def test_a_mask_along_time_says_nothing_of_absent_steps():
+    data = records.record().to_dataset()
+    late = data["storage"]["time"].dt.year > 2002
+    plain = data.geoml.fill_gaps("linear")
+    expected = plain["storage_fill_flag"].values
+    known = plain.indexes["time"].isin(data.indexes["time"])
+    off = known & (plain.indexes["time"].year <= 2002)
+    expected[off] = np.where(expected[off] == FILLED, UNFILLED, expected[off])
+    second = data.assign(other=data["storage"] * 2, late=late)
+    for made in (
+        data.geoml.fill_gaps("linear", mask=late),
+        data.chunk(lat=2).geoml.fill_gaps("linear", mask=late.chunk()),
+        data.assign(late=late).geoml.fill_gaps("linear", mask="late"),
+        second.geoml.fill_gaps("linear", mask="late"),
+    ):
+        np.testing.assert_array_equal(made["storage_fill_flag"], expected)
+    np.testing.assert_array_equal(made["other_fill_flag"], expected)
+    whole = plain["time"].dt.year > 2002
+    expected[(plain.indexes["time"].year <= 2002) & ~known] = UNFILLED
+    expected[:, 1, 2] = UNFILLED
+    made = data.geoml.fill_gaps("linear", mask=whole)
+    np.testing.assert_array_equal(made["storage_fill_flag"], expected)
+    with pytest.raises(InputError, match="1 time steps that the data have not"):
+        data.geoml.fill_gaps("linear", mask=late.shift(time=1, fill_value=True).assign_coords(
+            time=[np.datetime64("1999-01-01", "ns"), *late["time"].values[1:]]))
+
+
+def test_a_mask_that_lies_elsewhere_is_refused(record):
+    turned = xr.ones_like(record[NAME].isel(time=0, drop=True), dtype=bool).isel(
+        lat=slice(None, None, -1)
+    )
+    with pytest.raises(InputError, match="mask lies elsewhere along 'lat'"):
+        record.geoml.fill_gaps("linear", mask=turned)
+
+
+# ---------------------------------------------------------------------------- which variables
+
+
+def test_variables_named_and_found(record, drivers):
+    dataset = record.assign(
+        double=2 * record[NAME],
+        count=record[NAME].notnull().sum("time"),
+        height=record[NAME].isel(time=0, drop=True),
+        time_bnds=(("time", "nv"), np.zeros((60, 2)), {}),
+    )
+    dataset["time"].attrs["bounds"] = "time_bnds"
+    full = dataset.geoml.fill_gaps("linear")
+    assert {v for v in full if str(v).endswith("_flag")} == {FLAG, "double_fill_flag"}
+    one = dataset.geoml.fill_gaps("linear", variables="double")
+    assert {v for v in one if str(v).endswith("_flag")} == {"double_fill_flag"}
+    assert one.sizes["time"] == 63
+    assert bool(one[NAME].sel(time="2002-06").isnull().all())
+    both = dataset.geoml.fill_gaps("linear", variables=["double", NAME])
+    np.testing.assert_array_equal(both[NAME], full[NAME])
+    assert one["height"].identical(dataset["height"])
+
+
+def test_flags_and_spreads_of_an_earlier_call_are_left_alone(record):
+    full = record.geoml.fill_gaps("kalman", spread=True)
+    again = full.geoml.fill_gaps("linear", spread=True)
+    assert {v for v in again} == {v for v in full}
+
+
+def test_a_tree(record):
+    tree = xr.DataTree.from_dict(
+        {
+            "/": xr.Dataset(attrs={"title": "two basins"}),
+            "/a": record,
+            "/a/b": record.isel(lat=slice(0, 2)),
+            "/c": xr.Dataset(attrs={"empty": "yes"}),
+        }
+    )
+    full = tree.geoml.fill_gaps("linear")
+    assert isinstance(full, xr.DataTree)
+    assert [n.path for n in full.subtree] == [n.path for n in tree.subtree]
+    assert full.attrs == tree.attrs
+    assert full["/c"].attrs == {"empty": "yes"}
+    np.testing.assert_array_equal(full["/a"][NAME], record.geoml.fill_gaps("linear")[NAME])
+    assert full["/a/b"][NAME].sizes == {"time": 63, "lat": 2, "lon": 5}
+
+
+# ---------------------------------------------------------------------------- drivers
+
+
+def test_drivers_by_name_and_as_arrays(record):
+    data, given = records.record(), records.drivers()
+    beside = data.to_dataset().assign(
+        {k: ("time", v.mean(("lat", "lon")).isel(time=_kept()).values) for k, v in given.items()}
+    )
+    named = beside.geoml.fill_gaps("climatology", covariates=["rain", "warmth"])
+    assert not {v for v in named if "rain_" in str(v)}
+    means = given.mean(("lat", "lon"))
+    less = [v.isel(time=_kept()) for v in means.values()]
+    arrays = data.geoml.fill_gaps("climatology", covariates=less)
+    np.testing.assert_array_equal(named["storage"], arrays)
+    more = data.geoml.fill_gaps("climatology", covariates=list(means.values()))
+    assert bool(np.isfinite(more.drop_sel(lat=-19.0)).all())
+
+
+def _kept():
+    return np.setdiff1d(np.arange(records.N_TIME), records.ABSENT_STEPS)
+
+
+def prepared_driver(data, driver):
+    from xgeoml.tasks.prepare import prepare
+
+    name = data.name
+    return prepare(data.to_dataset(), name, driver)[1].covariates[0]
+
+
+def months_of(driver, stamps):
+    """Return a driver whose value is the number of its month."""
+    numbers = stamps.year * 12 + stamps.month - 1
+    return xr.DataArray(numbers.values.astype(float), {"time": stamps}, ["time"], driver)
+
+
+def test_monthly_drivers_are_matched_by_the_month():
+    # Off-centre stamps, some of them in the month beside: the month counts, not the distance.
+    data = xgeoml.datasets.grace_like(nlat=4, nlon=5)[NAME]
+    first = pd.date_range("2000-01-01", "2025-12-01", freq="MS")
+    expected = np.arange(265.0) + 2002 * 12 + 3
+    for stamps in (
+        first,
+        first + pd.Timedelta(days=14),
+        first + pd.Timedelta(days=15, hours=12),
+        pd.date_range("2000-01-01", "2025-12-31", freq="ME"),
+    ):
+        got = prepared_driver(data, months_of("rain", stamps))
+        np.testing.assert_array_equal(got.isel(lat=0, lon=0), expected)
+        assert got.dims == data.dims
+    # A driver of which some months are absent leaves them missing.
+    holes = months_of("rain", first.delete([30, 31, 100]))
+    got = prepared_driver(data, holes).isel(lat=0, lon=0).values
+    assert np.isnan(got).sum() == 3
+    np.testing.assert_array_equal(got[~np.isnan(got)], expected[~np.isnan(got)])
+
+
+def test_months_match_across_calendars():
+    pytest.importorskip("cftime")
+    data = records.record()
+    first = pd.date_range("1999-01-01", "2010-12-01", freq="MS")
+    driver = months_of("rain", first).convert_calendar("noleap", use_cftime=True)
+    got = prepared_driver(data, driver).isel(lat=0, lon=0)
+    np.testing.assert_array_equal(got, np.arange(60.0) + 2001 * 12)
+
+
+def test_days_match_by_the_day_and_other_steps_by_the_nearest():
+    days = pd.date_range("2001-03-01", periods=50)
+    data = xr.DataArray(np.arange(50.0), {"time": days}, ["time"], "x")
+    noon = xr.DataArray(
+        np.arange(70.0) - 10, {"time": days[0] + pd.to_timedelta(np.arange(-10, 60) + 0.5, "D")},
+        ["time"], "rain",
+    )
+    np.testing.assert_array_equal(prepared_driver(data, noon), np.arange(50.0))
+    pentads = pd.date_range("2001-03-01", periods=50, freq="5D")
+    slow = data.assign_coords(time=pentads)
+    late = slow.assign_coords(time=pentads + pd.Timedelta(days=2))
+    np.testing.assert_array_equal(prepared_driver(slow, late), np.arange(50.0))
+
+
+def test_drivers_at_other_steps_are_refused():
+    data = records.record()
+    days = pd.date_range("2000-01-01", "2006-12-31")
+    daily = xr.DataArray(np.ones(len(days)), {"time": days}, ["time"], "rain")
+    with pytest.raises(InputError, match=r"steps are daily.*monthly.*resample"):
+        data.geoml.fill_gaps("climatology", covariates=daily)
+    years = pd.date_range("1995-01-01", "2010-12-31", freq="YS")
+    yearly = xr.DataArray(np.ones(len(years)), {"time": years}, ["time"], "rain")
+    with pytest.raises(InputError, match=r"yearly.*monthly"):
+        data.geoml.fill_gaps("climatology", covariates=yearly)
+
+
+def test_a_longer_driver_changes_nothing(record, drivers):
+    inside = drivers["tp"].sel(time=slice("2002-04", "2007-06"))
+    some = record.geoml.fill_gaps("climatology", covariates=inside)
+    more = record.geoml.fill_gaps("climatology", covariates=drivers["tp"])
+    np.testing.assert_array_equal(some[NAME], more[NAME])
+
+
+def test_coordinates_of_a_driver_do_not_leak(record, drivers):
+    rain = drivers["tp"].assign_coords(era=5, lat=drivers["lat"] + 1e-9)
+    full = record.geoml.fill_gaps("climatology", covariates=rain)
+    assert "era" not in full.coords
+    assert full["lat"].identical(record["lat"])
+
+
+# ---------------------------------------------------------------------------- what is written
+
+
+def test_history_ancillary_and_flags(record):
+    dataset = record.assign_attrs(history="2020 made")
+    full = dataset.geoml.fill_gaps("linear", max_gap="92D", spread=True)
+    first, last = full.attrs["history"].split("\n")
+    assert first == "2020 made"
+    assert "xgeoml " in last
+    assert "fill_gaps(model='linear', max_gap='92D', spread=True)" in last
+    assert full[NAME].attrs["ancillary_variables"] == f"{FLAG} {SPREAD}"
+    flag = full[FLAG]
+    assert flag.dtype == np.int8
+    assert list(flag.attrs["flag_values"]) == [0, 1, 2, 3]
+    assert flag.attrs["flag_meanings"] == "observed filled unfilled suspect"
+    assert flag.attrs["standard_name"] == "status_flag"
+    assert full[SPREAD].attrs["units"] == record[NAME].attrs["units"]
+    assert "history" not in record.attrs or record.attrs["history"] != full.attrs["history"]
+    with xgeoml.set_options(keep_history=False):
+        silent = record.geoml.fill_gaps("linear")
+    assert "xgeoml" not in silent.attrs.get("history", "")
+
+
+def test_beside_a_dataarray_flag_and_spread_are_coordinates(record):
+    array = record[NAME].assign_attrs(history="before")
+    full = array.geoml.fill_gaps("kalman", spread=True)
+    assert {FLAG, SPREAD} <= set(full.coords)
+    assert full.attrs["history"].startswith("before\n")
+    filled = full[FLAG] == FILLED
+    assert bool((full[SPREAD].notnull() == filled).all())
+    assert bool((full[SPREAD].where(filled, 1.0) > 0).all())
+
+
+def test_the_covariates_are_in_the_history(record, drivers):
+    full = record.geoml.fill_gaps("climatology", covariates=[drivers["tp"], drivers["t2m"]])
+    assert "covariates=['tp', 't2m']" in full.attrs["history"]
+
+
+def test_a_bad_month_is_flagged_and_kept():
+    whole = xgeoml.datasets.grace_like(nlat=6, nlon=7)
+    full = whole.geoml.fill_gaps("kalman")
+    flag = full[FLAG].sel(time="2015-02").squeeze("time")
+    land = whole[NAME].sel(time="2015-02").notnull().squeeze("time")
+    assert bool((flag == SUSPECT).where(land, True).all())
+    np.testing.assert_array_equal(full[NAME].sel(time="2015-02"), whole[NAME].sel(time="2015-02"))
+    suspects = (full[FLAG] == SUSPECT).any(("lat", "lon"))
+    assert int(suspects.sum()) == 1
+
+
+def test_the_result_is_written_and_read(record, tmp_path):
+    pytest.importorskip("netCDF4")
+    packed = record.copy()
+    packed[NAME].encoding = {"dtype": "int16", "scale_factor": 0.01, "_FillValue": -9999}
+    packed.to_netcdf(tmp_path / "in.nc")
+    with xr.open_dataset(tmp_path / "in.nc") as opened:
+        full = opened.load().geoml.fill_gaps("linear", spread=True)
+    full.to_netcdf(tmp_path / "out.nc")
+    with xr.open_dataset(tmp_path / "out.nc") as again:
+        np.testing.assert_array_equal(again[NAME], full[NAME])
+        np.testing.assert_array_equal(again[FLAG], full[FLAG])
+        assert SPREAD in again[NAME].attrs["ancillary_variables"]
+
+
+# ---------------------------------------------------------------------------- lazy
+
+
+def test_from_zarr_to_zarr(record, tmp_path):
+    pytest.importorskip("zarr")
+    record.chunk(lat=2, lon=3, time=-1).to_zarr(tmp_path / "in.zarr")
+    expected = record.geoml.fill_gaps("kalman", spread=True)
+    for chunks in ({}, {"time": 10}, {"time": 7, "lat": 1}):
+        lazy = xr.open_zarr(tmp_path / "in.zarr", chunks=chunks)
+        with raise_if_computes():
+            full = lazy.geoml.fill_gaps("kalman", spread=True)
+            assert_lazy(full[[NAME, FLAG, SPREAD]])
+        full.to_zarr(tmp_path / "out.zarr", mode="w")
+        with xr.open_zarr(tmp_path / "out.zarr") as again:
+            for name in (NAME, FLAG, SPREAD):
+                np.testing.assert_array_equal(again[name], expected[name])
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda d: d.chunk(lat=2).isel(time=slice(0, 40)),
+        lambda d: d.chunk(lat=2).isel(lat=slice(1, 3)),
+        lambda d: d.chunk(time=5).chunk(time=7, lat=2),
+        lambda d: d.chunk(time=1),
+        lambda d: xr.concat(
+            [d.isel(time=slice(0, 30)).chunk(lat=2), d.isel(time=slice(30, None)).chunk(lat=3)],
+            "time",
+        ),
+        lambda d: d.chunk(lon=2).sel(time=slice("2002", "2005")).roll(lon=2),
+        lambda d: (d.chunk(lat=2) * 2).astype("f8").transpose("lon", "time", "lat"),
+    ],
+    ids=["time", "lat", "rechunked", "stepwise", "concat", "rolled", "turned"],
+)
+def test_lazy_data_of_any_make(record, make):
+    lazy = make(record[NAME])
+    expected = lazy.compute().geoml.fill_gaps("kalman")
+    found = lazy.geoml.fill_gaps("kalman")
+    assert_lazy(found)
+    np.testing.assert_array_equal(found.compute(), expected)
+    np.testing.assert_array_equal(found[FLAG].compute(), expected[FLAG])
+
+
+def test_options_are_read_when_the_call_is_made(record):
+    lazy = record.chunk(lat=2)
+    with xgeoml.set_options(seed=5):
+        full = lazy.geoml.fill_gaps("dineof")
+    again = record.geoml.fill_gaps("dineof", seed=5)
+    np.testing.assert_array_equal(full[NAME].compute(), again[NAME])
+
+
+def test_other_threads_give_the_same(record):
+    full = record.chunk(lat=1, lon=2).geoml.fill_gaps("kalman")
+    with dask.config.set(scheduler="threads", num_workers=4):
+        one = full.compute()
+    with dask.config.set(scheduler="synchronous"):
+        assert one.identical(full.compute())
+
+
+# ---------------------------------------------------------------------------- models and plans
+
+
+@pytest.mark.parametrize(("n", "model"), [(20, "linear"), (40, "kalman")])
+def test_auto_follows_the_rule(record, n, model):
+    data = record.isel(time=slice(0, n))
+    plan = data.geoml.plan()
+    assert plan.model.startswith(f"{model}@")
+    auto, named = data.geoml.fill_gaps(), data.geoml.fill_gaps(model)
+    np.testing.assert_array_equal(auto[NAME], named[NAME])
+
+
+def test_auto_with_covariates_is_the_network():
+    from xgeoml.tasks.choose import automatic
+
+    assert automatic(200, 2)[0] == "grace_tf"
+    assert automatic(23, 2)[0] == "linear"
+    assert automatic(24, 0)[0] == "kalman"
+
+
+def test_options_of_the_model(record):
+    few = record.geoml.fill_gaps("dineof", model_options={"n_modes": 1})
+    many = record.geoml.fill_gaps("dineof", model_options={"n_modes": 5})
+    assert not few[NAME].equals(many[NAME])
+
+
+def test_a_plan_says_what_the_call_does(record, drivers):
+    lazy = record.chunk(lat=2, lon=3)
+    with raise_if_computes():
+        plan = lazy.geoml.plan(model="kalman", spread=True)
+    full = lazy.geoml.fill_gaps("kalman", spread=True)
+    turned = full[NAME].transpose(*plan.dims)
+    assert plan.task == "fill_gaps"
+    assert plan.model == "kalman@1.0"
+    assert plan.reason == "as asked"
+    assert plan.variable == NAME
+    assert plan.dims == ("lat", "lon", "time")
+    assert turned.shape == plan.engine.shape
+    assert turned.chunks == plan.chunks
+    assert plan.n_added == full.sizes["time"] - record.sizes["time"] == 3
+    assert plan.missing is None
+    assert plan.memory > 0
+    whole = record.geoml.plan(model="kalman")
+    added = full[NAME].isnull().sum() + (full[FLAG] == FILLED).sum()
+    assert whole.missing == pytest.approx(float(added / full[NAME].size))
+    text = repr(whole)
+    for told in ("kalman@1.0", "as asked", "monthly", "lat: 4", "3 absent"):
+        assert told in text, text
+
+
+def test_a_plan_of_each_kind_of_object(record):
+    expected = record.geoml.plan(model="linear")
+    assert record[NAME].geoml.plan(model="linear") == expected
+    tree = xr.DataTree.from_dict({"/a": record})
+    assert tree.geoml.plan(model="linear") == expected
+    assert record[NAME].rename(None).geoml.plan(model="linear").variable
+    two = record.assign(double=record[NAME] * 2)
+    assert two.geoml.plan(model="linear", variable="double").variable == "double"
