@@ -60,7 +60,9 @@ def filled_record(dataset: xr.Dataset, variable: str) -> Figure:
     if has_map:
         beside = {d: series_at[d] for d in space if d not in axes.space}
         field = data.isel({time: step, **beside}).transpose(*axes.space)
-        _map(panels[0], field, str(data[time].values[step])[:10])
+        filled = (flag.isel({time: step, **beside}) == FILLED).sum() / field.notnull().sum()
+        when = str(data[time].values[step])[:10]
+        _map(panels[0], field, f"{when}: {float(filled):.0%} of this map was filled in")
         point = {str(d): series_at[d] for d in axes.space}
         at = [field[d].values[i] if d in field.coords else i for d, i in point.items()]
         panels[0].plot(at[1], at[0], marker="o", mfc="none", mec="k", ms=9, mew=1.5)
@@ -102,7 +104,7 @@ def _label(data: xr.DataArray) -> str:
     return f"{name} ({units})" if units else str(name)
 
 
-def _map(panel: Panel, field: xr.DataArray, when: str) -> None:
+def _map(panel: Panel, field: xr.DataArray, title: str) -> None:
     values = field.values
     y, x = field.dims
     signed = np.nanmin(values) < 0 < np.nanmax(values)
@@ -118,7 +120,7 @@ def _map(panel: Panel, field: xr.DataArray, when: str) -> None:
     )
     panel.set_facecolor("0.85")
     panel.figure.colorbar(mesh, ax=panel, label=_label(field), extend="both" if signed else None)
-    panel.set_title(f"{when}: every value on this map was filled in")
+    panel.set_title(title)
     panel.set_xlabel(_label(field[x]) if x in field.coords else str(x))
     panel.set_ylabel(_label(field[y]) if y in field.coords else str(y))
 
@@ -154,5 +156,7 @@ def _series(
         )
     panel.set_xlabel("year")
     panel.set_ylabel(_label(series))
-    panel.legend(loc="best", ncols=4, frameon=False, fontsize="small")
+    panel.legend(
+        loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=4, frameon=False, fontsize="small"
+    )
     panel.set_title("the series at the circle" if len(panel.figure.axes) > 1 else "a series")

@@ -207,7 +207,7 @@ def _bounded(x: Tensor) -> Tensor:
 
 
 def _log_months(years: Tensor) -> Tensor:
-    return torch.log1p(12.0 * years) / 3.0
+    return torch.log1p(12.0 * years.clamp(min=0.0)) / 3.0
 
 
 def _since(years: Tensor, known: Tensor) -> Tensor:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
+import pandas as pd
 import xarray as xr
 
 from xgeoml import provenance
@@ -20,6 +21,7 @@ from xgeoml.tasks.choose import ModelLike, automatic, make_handle
 from xgeoml.tasks.dispatch import GeoObject, on_object
 from xgeoml.tasks.gaps import MaxGap, check_max_gap, fill_block, short_gaps
 from xgeoml.tasks.prepare import Covariates, Prepared, check_same_grid, prepare
+from xgeoml.times import check_time
 
 TASK: Literal["fill_gaps"] = "fill_gaps"
 
@@ -315,7 +317,7 @@ def _allowed(prepared: Prepared, request: Request) -> xr.DataArray | None:
             data.chunk({prepared.time: -1}) if is_lazy(data.variable.data) else data,
             input_core_dims=[[prepared.time]],
             output_core_dims=[[prepared.time]],
-            kwargs={"max_gap": request.max_gap, "years": prepared.years},
+            kwargs={"max_gap": request.max_gap, "days": prepared.days},
             dask="parallelized",
             output_dtypes=[bool],
         )
@@ -351,7 +353,7 @@ def _mask(data: xr.DataArray, given: xr.DataArray, time: str) -> xr.DataArray:
             f"such as mask={given.name or 'mask'} > 0.5"
         )
     if time in given.dims and time in given.coords:
-        given = _mask_on_steps(data[time].values, given, time)
+        given = _mask_on_steps(data.get_index(time), given, time)
     wrong = {d: n for d, n in given.sizes.items() if data.sizes.get(d) != n}
     if wrong:
         raise InputError(f"mask has sizes {wrong}; the data have {dict(data.sizes)}")
@@ -361,14 +363,15 @@ def _mask(data: xr.DataArray, given: xr.DataArray, time: str) -> xr.DataArray:
     return given.drop_vars(list(given.coords)).astype(bool)
 
 
-def _mask_on_steps(ours: Any, given: xr.DataArray, time: str) -> xr.DataArray:
+def _mask_on_steps(ours: pd.Index[Any], given: xr.DataArray, time: str) -> xr.DataArray:
     """Return a mask on all steps; those that it says nothing of, being absent, may be filled."""
-    position = {stamp: i for i, stamp in enumerate(given[time].values.tolist())}
-    at = np.array([position.pop(stamp, -1) for stamp in ours.tolist()])
-    if position:
+    check_time(given[time])
+    at = given.get_index(time).get_indexer(ours)
+    foreign = given.sizes[time] - np.count_nonzero(at >= 0)
+    if foreign:
         raise InputError(
-            f"mask has {len(position)} time steps that the data have not; expected those of the "
-            f"data: give it their stamps, or none, with mask.drop_vars({time!r})"
+            f"mask has {foreign} time steps that the data have not; expected those of the data: "
+            f"give it their stamps, or none, with mask.drop_vars({time!r})"
         )
     picked = given.isel({time: np.maximum(at, 0)}).astype(bool)
     return picked | xr.DataArray(at < 0, dims=time)

@@ -11,13 +11,11 @@ from numpy.typing import NDArray
 from xgeoml.exceptions import InputError
 from xgeoml.provenance import FILLED, OBSERVED, SUSPECT, UNFILLED
 
-DAYS_A_YEAR = 365.2425
-
 MaxGap = int | str | timedelta | np.timedelta64
 
 
 def check_max_gap(max_gap: MaxGap | None) -> int | float | None:
-    """Return the longest gap to fill: steps (int), or years (float) if given as a duration.
+    """Return the longest gap to fill: steps (int), or days (float) if given as a duration.
 
     Raises
     ------
@@ -26,7 +24,8 @@ def check_max_gap(max_gap: MaxGap | None) -> int | float | None:
     """
     if max_gap is None:
         return None
-    if isinstance(max_gap, (int, np.integer)) and not isinstance(max_gap, bool):
+    # To NumPy a timedelta is an integer, and to Python True is.
+    if isinstance(max_gap, (int, np.integer)) and not isinstance(max_gap, (bool, np.timedelta64)):
         steps = int(max_gap)
         if steps < 1:
             raise InputError(f"max_gap={max_gap!r}: expected at least 1 step")
@@ -42,11 +41,11 @@ def check_max_gap(max_gap: MaxGap | None) -> int | float | None:
         ) from error
     if not days > 0:
         raise InputError(f"max_gap={max_gap!r}: expected a duration above zero")
-    return float(days / DAYS_A_YEAR)
+    return float(days)
 
 
 def short_gaps(
-    values: NDArray[np.floating], max_gap: int | float, years: NDArray[np.float64]
+    values: NDArray[np.floating], max_gap: int | float, days: NDArray[np.float64]
 ) -> NDArray[np.bool_]:
     """Return which missing values lie in gaps no longer than `max_gap`.
 
@@ -55,10 +54,10 @@ def short_gaps(
     values : ndarray, (..., time)
         NaN where missing.
     max_gap : int or float
-        Steps in a row (int), or years between the observed neighbours (float). A gap at an end of
-        the record has no second neighbour: there the years are counted to the record's end.
-    years : ndarray, (time,)
-        Decimal years.
+        Steps in a row (int), or days between the observed neighbours (float). A gap at an end of
+        the record has no second neighbour: there the days are counted to the record's end.
+    days : ndarray, (time,)
+        Days of each step since any one moment.
     """
     missing = np.isnan(values)
     n = values.shape[-1]
@@ -68,8 +67,8 @@ def short_gaps(
     after = np.minimum.accumulate(after[..., ::-1], axis=-1)[..., ::-1]
     if isinstance(max_gap, int):
         return np.asarray(missing & (after - before - 1 <= max_gap))
-    edges = np.concatenate([[years[0]], years, [years[-1]]])
-    # Tolerance: decimal years of stamps that are exactly `max_gap` apart differ by rounding.
+    edges = np.concatenate([[days[0]], days, [days[-1]]])
+    # Tolerance: stamps that are exactly `max_gap` apart may differ by rounding; 1e-6 days is 0.1 s.
     return np.asarray(missing & (edges[after + 1] - edges[before + 1] <= max_gap + 1e-6))
 
 

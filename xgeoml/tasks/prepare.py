@@ -10,6 +10,7 @@ import numpy as np
 import xarray as xr
 
 from xgeoml.axes import Axes, find_axes, require
+from xgeoml.calendars import read_clock
 from xgeoml.engine.execute import is_lazy
 from xgeoml.engine.plan import Plan, plan_axes
 from xgeoml.exceptions import InputError, SpecError, did_you_mean
@@ -55,6 +56,12 @@ class Prepared:
     def years(self) -> Floats:
         """Decimal year of every step."""
         return decimal_years(self.data[self.time])
+
+    @property
+    def days(self) -> Floats:
+        """Days of every step since some moment."""
+        clock = read_clock(self.data[self.time].values)
+        return np.asarray(clock.ticks / clock.day, dtype=np.float64)
 
     def canonical_dims(self, spec: ModelSpec) -> tuple[str, ...]:
         """Return the dims in the engine's order: other dims, Y, X, T; pointwise ones first."""
