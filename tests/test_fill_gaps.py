@@ -412,7 +412,7 @@ def test_from_zarr_to_zarr(record, tmp_path):
     record.chunk(lat=2, lon=3, time=-1).to_zarr(tmp_path / "in.zarr", consolidated=False)
     expected = record.geoml.fill_gaps("kalman", spread=True)
     for chunks in ({}, {"time": 10}, {"time": 7, "lat": 1}):
-        lazy = xr.open_zarr(tmp_path / "in.zarr", chunks=chunks, consolidated=False)
+        lazy = xr.open_zarr(tmp_path / "in.zarr", consolidated=False).chunk(chunks)
         with raise_if_computes():
             full = lazy.geoml.fill_gaps("kalman", spread=True)
             assert_lazy(full[[NAME, FLAG, SPREAD]])

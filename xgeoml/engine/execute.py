@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+import sys
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,8 @@ from xgeoml.engine.plan import AxisPlan, Plan
 from xgeoml.models.series import Floats
 
 Array = Any  # numpy.ndarray or dask.array.Array
+
+_Corner = tuple[tuple[int, int], ...]
 
 # Elements of a block that the NumPy path works on at once: several tiles, so that the loop
 # over blocks costs nothing, and the temporaries of one block stay small.
@@ -61,8 +64,6 @@ def _sample_index(plan: Plan) -> tuple[slice, ...]:
 def _execute_numpy(
     arrays: list[NDArray[np.floating]], job: Job, area: Floats
 ) -> NDArray[np.floating]:
-    from tqdm.auto import tqdm
-
     plan = job.plan
     summary = None
     if _needs_summary(plan):
@@ -70,19 +71,24 @@ def _execute_numpy(
         summary = summarise(np.stack([a[index] for a in arrays]), area[index], job)
     result = np.empty((job.n_outputs, *plan.shape), arrays[0].dtype)
     corners = list(itertools.product(*map(_starts, _blocks(plan))))
-    bar = tqdm(
-        corners,
-        desc=job.handle.spec.name,
-        unit="block",
-        disable=None if job.options.progress == "auto" else not job.options.progress,
-        delay=1.0,
-    )
-    for corner in bar:
+    for corner in _with_bar(corners, job):
         estimate = run_block(np.stack([_cut(a, corner, plan) for a in arrays]), job, summary)
         inside = tuple(slice(0, stop - start) for start, stop in corner)
         where = tuple(slice(start, stop) for start, stop in corner)
         result[(slice(None), *where)] = estimate[(slice(None), *inside)]
     return result
+
+
+def _with_bar(corners: list[_Corner], job: Job) -> Iterable[_Corner]:
+    shown = job.options.progress
+    if shown == "auto":
+        shown = sys.stderr.isatty() or "ipykernel" in sys.modules
+    if not shown:
+        return corners
+    # `tqdm.auto` warns in a notebook without widgets; text does not, and serves there as well.
+    from tqdm import tqdm
+
+    return tqdm(corners, desc=job.handle.spec.name, unit="block", delay=1.0)
 
 
 def _blocks(plan: Plan) -> list[tuple[int, ...]]:

@@ -26,12 +26,15 @@ class Modes(NamedTuple):
         Mean square of the amplitudes.
     rest : float
         Variance that the modes leave, sum over series of weight * residual^2.
+    freedom : float
+        Number of independent patterns that share `rest` (Bretherton et al. 1999, eq. 5).
     """
 
     patterns: Floats
     amplitudes: Floats
     variance: Floats
     rest: float
+    freedom: float
 
 
 def leading_modes(anomaly: Floats, known: Bools, weight: Floats, most: int) -> Modes:
@@ -62,30 +65,31 @@ def leading_modes(anomaly: Floats, known: Bools, weight: Floats, most: int) -> M
     rounds = _ROUNDS if partly else 1
     for k in range(rounds):
         count = max(1, most * (k + 1) // rounds)
-        left, values, right = _svd(field, count)
+        left, values, right, every = _svd(field, count)
         if partly and k < rounds - 1:
             field = np.where(known, field, (left * values) @ right.T)
     steps = field.shape[1]
     patterns = np.divide(left, root, out=np.zeros_like(left), where=root > 0.0)
+    power = every / steps
     variance = values**2 / steps
-    rest = max(float((field**2).sum() / steps - variance.sum()), 0.0)
-    return Modes(patterns, right * values, variance, rest)
+    left_over = power[len(variance) :]
+    square = float((left_over**2).sum())
+    freedom = float(left_over.sum()) ** 2 / square if square > 0.0 else 1.0
+    return Modes(patterns, right * values, variance, float(left_over.sum()), freedom)
 
 
-def _svd(field: Floats, count: int) -> tuple[Floats, Floats, Floats]:
-    """Return the leading left vectors, values and right vectors, through the smaller Gram matrix."""
+def _svd(field: Floats, count: int) -> tuple[Floats, Floats, Floats, Floats]:
+    """Return leading left vectors, values and right vectors, and the squares of all values.
+
+    Through the smaller Gram matrix, which is exact enough: modes at its rounding error are dropped.
+    """
     tall = field.shape[0] > field.shape[1]
     gram = field.T @ field if tall else field @ field.T
-    values, vectors = np.linalg.eigh(gram)
-    # Below this, directions are rounding noise.
-    floor = max(float(values[-1]) * 1e-10, np.finfo(np.float64).tiny)
-    order = [i for i in np.argsort(-values)[:count] if values[i] > floor]
-    values, vectors = np.sqrt(values[order]), vectors[:, order]
-    if len(order) == 0:
-        return np.zeros((field.shape[0], 0)), values, np.zeros((field.shape[1], 0))
-    # The sign of an eigenvector is open; its largest element is made positive.
-    largest = vectors[np.argmax(np.abs(vectors), axis=0), np.arange(len(order))]
-    vectors = vectors * np.sign(largest)
+    every, vectors = np.linalg.eigh(gram)
+    every, vectors = np.maximum(every[::-1], 0.0), vectors[:, ::-1]
+    floor = max(float(every[0]) * 1e-10, np.finfo(np.float64).tiny)
+    count = min(count, int((every > floor).sum()))
+    values, vectors = np.sqrt(every[:count]), vectors[:, :count]
     if tall:
-        return (field @ vectors) / values, values, vectors
-    return vectors, values, (field.T @ vectors) / values
+        return (field @ vectors) / values, values, vectors, every
+    return vectors, values, (field.T @ vectors) / values, every

@@ -2,13 +2,26 @@
 
 from __future__ import annotations
 
-import numpy as np
+from typing import NamedTuple
 
+import numpy as np
+from numpy.typing import NDArray
+
+from xgeoml.models._dynamics import Observed, follow
 from xgeoml.models._eof import Modes, leading_modes
-from xgeoml.models.background import background, learnable
+from xgeoml.models.background import background, design, learnable, summarise_drivers
 from xgeoml.models.series import Bools, Estimate, Floats, Series, State
 
+Lattice = NDArray[np.int64]
+
 _MOST_MODES = 30
+# A pause of more steps than this leaves no memory, and is not walked through step by step.
+_LONGEST_PAUSE = 400
+# The memory of what the patterns leave: lags that it is read from, memories that are tried, and
+# the number of pairs of steps that a series needs for its own to count as much as the field's.
+_LAGS = (1, 2, 3, 4, 5, 6)
+_MEMORIES = np.array([0.3, 0.5, 0.7, 0.8, 0.87, 0.92, 0.95, 0.97, 0.985, 0.995])
+_PAIRS = 60.0
 
 
 class Kalman:
@@ -25,37 +38,39 @@ class Kalman:
         Returns
         -------
         dict
-            `mean`, (time, mode), and `covariance`, (time, mode, mode), of the amplitudes in units
-            of their standard deviation; `share`, (mode,), of the field's variance; `memory`, the
-            correlation from step to step of what the modes leave, and `signal`, its share that
-            has one.
+            `mean` and `doubt`, (time, mode): amplitudes in units of their standard deviation and
+            their error variance; `share`, (mode,): of the field's variance; `alike`, (lag,):
+            correlation in time of what the modes leave; `excess`, (): by how much the variance
+            around the background was underestimated where it was not fitted; and what
+            `summarise_drivers` returns.
         """
-        anomaly, known = _anomaly(sample)
-        steps = np.flatnonzero(known.any(axis=0))
+        drivers = summarise_drivers(sample)
+        known = sample.usable()
+        anomaly = np.where(known, sample.values - background(sample, drivers), 0.0)
         weight = np.where(known.any(axis=1), sample.area, 0.0)
+        steps = np.flatnonzero(known.any(axis=0))
         most = min(_MOST_MODES, len(steps) // 4, int((weight > 0.0).sum()))
-        if most < 1:
-            n = len(sample.years)
-            return {
-                "mean": np.zeros((n, 0)),
-                "covariance": np.zeros((n, 0, 0)),
-                "share": np.zeros(0),
-                "memory": np.array(0.0),
-                "signal": np.array(1.0),
-            }
-        weight = weight / weight.sum()
-        modes = leading_modes(anomaly[:, steps], known[:, steps], weight, most)
-        lattice = _lattice(sample.years)
-        mean, covariance = _smooth(modes, anomaly, known, weight, steps, lattice)
-        total = float(modes.variance.sum()) + modes.rest
-        rest = np.where(known, anomaly - modes.patterns @ (mean * np.sqrt(modes.variance)).T, 0.0)
-        signal, memory = _memory(rest, known, weight, lattice)
-        return {
+        mean, doubt = np.zeros((len(sample.years), 0)), np.zeros((len(sample.years), 0))
+        share, alike, excess = np.zeros(0), np.zeros(len(_LAGS)), 0.0
+        if most > 0:
+            weight = weight / weight.sum()
+            lattice = _lattice(sample.years)
+            modes = leading_modes(anomaly[:, steps], known[:, steps], weight, most)
+            total = float(modes.variance.sum()) + modes.rest
+            if total > 0.0:
+                observed = _observed(modes, anomaly, known, weight, sample.years)
+                mean, doubt = (x[lattice] for x in follow(observed, modes.variance))
+                share = modes.variance / total
+                pattern = modes.patterns * np.sqrt(modes.variance)
+                rest = np.where(known, anomaly - pattern @ mean.T, 0.0)
+                alike = _pooled(_pairs(rest, known, lattice), weight)
+                excess = _excess(_pooled(_pairs(anomaly, known, lattice), weight), sample.years, steps)
+        return drivers | {
             "mean": mean,
-            "covariance": covariance,
-            "share": modes.variance / total if total > 0.0 else modes.variance,
-            "memory": np.array(memory),
-            "signal": np.array(signal),
+            "doubt": doubt,
+            "share": share,
+            "alike": alike,
+            "excess": np.array(excess),
         }
 
     def predict(self, block: Series, state: State) -> Estimate:
@@ -71,172 +86,170 @@ class Kalman:
         -------
         Estimate
         """
-        base = background(block)
+        mean, doubt, share, alike = (
+            np.asarray(state[name], dtype=np.float64)
+            for name in ("mean", "doubt", "share", "alike")
+        )
+        lattice = _lattice(block.years)
+        base = background(block, state)
         known = learnable(block)
         anomaly = np.where(known, block.values - base, 0.0)
-        mean = np.asarray(state["mean"], dtype=np.float64)
-        covariance = np.asarray(state["covariance"], dtype=np.float64)
-        share = np.asarray(state["share"], dtype=np.float64)
-        loading = _loading(anomaly, known, mean, share)
+        loading, leverage = _regress(anomaly, known, mean, share)
         pattern = np.einsum("sk,tk->st", loading, mean)
         rest = np.where(known, anomaly - pattern, 0.0)
-        count = np.maximum(known.sum(axis=1, keepdims=True), 1)
-        variance = (rest**2).sum(axis=1, keepdims=True) / count
-        bridge, doubt = _bridge(
-            rest, known, _lattice(block.years), float(state["signal"]), float(state["memory"])
-        )
-        # By einsum, so that a series' result does not depend on the number of its neighbours.
-        n = mean.shape[1]
-        products = (loading[:, :, None] * loading[:, None, :]).reshape(-1, n * n)
-        spread = np.einsum("sq,tq->st", products, covariance.reshape(-1, n * n))
-        spread = np.sqrt(np.maximum(spread, 0.0) + variance * doubt)
-        missing = ~known.any(axis=1)
-        spread[missing] = np.nan
+        count = known.sum(axis=1, keepdims=True)
+        # Regressed amplitudes take their share of freedom from the rest.
+        used = np.where(known, leverage, 0.0).sum(axis=1, keepdims=True)
+        variance = (rest**2).sum(axis=1, keepdims=True) / np.maximum(count - used, 1.0)
+        signal, memory = _memory(_pairs(rest, known, lattice), alike)
+        bridge, open_share = _bridge(rest, known, lattice, signal, memory)
+        spread = np.einsum("sk,tk->st", loading**2, doubt) + variance * (open_share + leverage)
+        spread = np.sqrt(spread * (1.0 + float(state["excess"])))
+        spread[count[:, 0] < 2] = np.nan
         return Estimate(base + pattern + bridge, spread)
 
 
-def _anomaly(series: Series) -> tuple[Floats, Bools]:
-    """Return the usable values less their background, 0 elsewhere, and where they are."""
-    known = series.usable()
-    return np.where(known, series.values - background(series), 0.0), known
-
-
-def _lattice(years: Floats) -> np.ndarray:
+def _lattice(years: Floats) -> Lattice:
     """Return the position of each step in whole median steps, strictly increasing, (time,)."""
     if len(years) < 2:
         return np.zeros(len(years), dtype=np.int64)
-    apart = np.diff(years) / np.median(np.diff(years))
-    return np.concatenate([[0], np.cumsum(np.maximum(np.rint(apart), 1).astype(np.int64))])
+    apart = np.rint(np.diff(years) / np.median(np.diff(years))).astype(np.int64)
+    return np.concatenate([[0], np.cumsum(np.clip(apart, 1, _LONGEST_PAUSE))])
 
 
-def _correlation(value: Floats, weight: Floats, lattice: np.ndarray, lag: int) -> Floats:
-    """Return the correlation of each column of `value`, (time, column), with itself `lag` later."""
-    order = np.searchsorted(lattice, lattice + lag)
-    first = np.flatnonzero(order < len(lattice))
-    first = first[lattice[order[first]] == lattice[first] + lag]
-    later = order[first]
-    both = weight[first] * weight[later]
-    product = (both * value[first] * value[later]).sum(axis=0)
-    power = 0.5 * (both * (value[first] ** 2 + value[later] ** 2)).sum(axis=0)
-    return np.divide(product, power, out=np.zeros_like(product), where=power > 0.0)
-
-
-def _decay(correlation: Floats) -> tuple[Floats, Floats]:
-    """Fit signal * memory**lag to correlations, (lag, column), of lags 1, 2, ..."""
-    one, two = correlation[0], correlation[1]
-    memory = np.divide(two, one, out=np.zeros_like(one), where=one > 0.05)
-    memory = np.clip(memory, np.clip(one, 0.0, 0.98), 0.98)
-    signal = np.divide(one, memory, out=np.ones_like(one), where=memory > 0.05)
-    return np.clip(signal, 0.05, 1.0), memory
-
-
-def _memory(rest: Floats, known: Bools, weight: Floats, lattice: np.ndarray) -> tuple[float, float]:
-    """Return signal share and memory of what the modes leave, over the field."""
-    pooled = []
-    for lag in (1, 2):
-        order = np.searchsorted(lattice, lattice + lag)
-        first = np.flatnonzero(order < len(lattice))
-        first = first[lattice[order[first]] == lattice[first] + lag]
-        later = order[first]
-        both = known[:, first] & known[:, later]
-        product = weight @ np.where(both, rest[:, first] * rest[:, later], 0.0).sum(axis=1)
-        square = rest[:, first] ** 2 + rest[:, later] ** 2
-        power = weight @ np.where(both, 0.5 * square, 0.0).sum(axis=1)
-        pooled.append(product / power if power > 0.0 else 0.0)
-    signal, memory = _decay(np.array(pooled)[:, None])
-    return float(signal[0]), float(memory[0])
-
-
-def _smooth(
-    modes: Modes,
-    anomaly: Floats,
-    known: Bools,
-    weight: Floats,
-    steps: np.ndarray,
-    lattice: np.ndarray,
-) -> tuple[Floats, Floats]:
-    """Return mean and covariance of the standardised amplitudes at every step."""
+def _observed(
+    modes: Modes, anomaly: Floats, known: Bools, weight: Floats, years: Floats
+) -> Observed:
+    """Return the amplitudes that the cells of each step give, on the whole lattice."""
+    lattice = _lattice(years)
+    length, count = int(lattice[-1]) + 1, len(modes.variance)
     scale = np.sqrt(modes.variance)
-    observed = np.zeros((len(lattice), len(scale)))
-    observed[steps] = modes.amplitudes / scale
-    seen = np.zeros((len(lattice), 1))
-    seen[steps] = 1.0
-    correlation = np.stack([_correlation(observed, seen, lattice, lag) for lag in (1, 2)])
-    signal, memory = _decay(correlation)
-    n, k = observed.shape
-    precision = np.zeros((n, k, k))
-    pull = np.zeros((n, k))
-    noise = np.maximum(1.0 - signal, 0.01)
-    whole = known.sum(axis=0) == known.any(axis=1).sum()
-    for t in steps:
-        if whole[t]:
-            precision[t] = np.diag(1.0 / noise)
-            pull[t] = observed[t] / noise
-        else:
-            at = known[:, t]
-            pattern = modes.patterns[at] * scale
-            weighed = pattern * (weight[at] / max(modes.rest, 1e-6 * modes.variance.sum()))[:, None]
-            precision[t] = pattern.T @ weighed
-            pull[t] = weighed.T @ anomaly[at, t]
-    mean, covariance = np.zeros((n, k)), np.zeros((n, k, k))
-    ahead, ahead_covariance = np.zeros((n, k)), np.zeros((n, k, k))
-    move = np.zeros((n, k))
-    m, c = np.zeros(k), np.diag(signal)
-    for t in range(n):
-        if t:
-            move[t] = memory ** float(lattice[t] - lattice[t - 1])
-            m = move[t] * m
-            c = move[t][:, None] * c * move[t] + np.diag(signal * (1.0 - move[t] ** 2))
-        ahead[t], ahead_covariance[t] = m, c
-        if t in set(steps[:0]) or seen[t, 0]:
-            gain = np.linalg.inv(np.eye(k) + c @ precision[t])
-            c = gain @ c
-            c = 0.5 * (c + c.T)
-            m = m + c @ (pull[t] - precision[t] @ m)
-        mean[t], covariance[t] = m, c
-    for t in range(n - 2, -1, -1):
-        back = np.linalg.solve(
-            ahead_covariance[t + 1] + 1e-9 * np.eye(k), move[t + 1][:, None] * covariance[t]
-        ).T
-        mean[t] += back @ (mean[t + 1] - ahead[t + 1])
-        covariance[t] += back @ (covariance[t + 1] - ahead_covariance[t + 1]) @ back.T
-    return mean, covariance
+    value, error = np.zeros((length, count)), np.zeros((length, count, count))
+    seen, whole = np.zeros(length, dtype=bool), np.zeros(length, dtype=bool)
+    cells = known.any(axis=1)
+    steps = np.flatnonzero(known.any(axis=0))
+    seen[lattice[steps]] = True
+    whole[lattice[steps]] = known[cells][:, steps].all(axis=0)
+    value[lattice[steps]] = modes.amplitudes / scale
+    # The rest is noise on the amplitudes where cells are missing, as many times smaller as it has
+    # independent patterns.
+    noise = max(modes.rest, 1e-6 * float(modes.variance.sum())) / modes.freedom
+    for t in steps[~whole[lattice[steps]]]:
+        at = known[:, t]
+        pattern = modes.patterns[at] * scale
+        weighed = pattern * (weight[at] / noise)[:, None]
+        # A pattern that the cells do not show at all has a large error, not an endless one.
+        covariance = np.linalg.inv(pattern.T @ weighed + 1e-3 * np.eye(count))
+        error[lattice[t]] = covariance
+        value[lattice[t]] = covariance @ (weighed.T @ anomaly[at, t])
+    return Observed(value, error, seen, whole, np.interp(np.arange(length), lattice, years))
 
 
-def _loading(anomaly: Floats, known: Bools, mean: Floats, share: Floats) -> Floats:
-    """Return the ridge regression of each series on the amplitudes, (series, mode)."""
-    n = mean.shape[1]
-    if n == 0:
-        return np.zeros((len(anomaly), 0))
-    rest = max(1.0 - float(share.sum()), 0.01)
-    products = (mean[:, :, None] * mean[:, None, :]).reshape(len(mean), n * n)
-    patterns, group = np.unique(known, axis=0, return_inverse=True)
-    normal = np.einsum("gt,tq->gq", patterns.astype(np.float64), products).reshape(-1, n, n)
-    inverse = np.linalg.inv(normal + np.diag(rest / np.maximum(share, 1e-9)))
-    right = np.einsum("st,tk->sk", np.where(known, anomaly, 0.0), mean)
-    return np.einsum("skj,sj->sk", inverse[group.ravel()], right)
+def _excess(alike: Floats, years: Floats, steps: NDArray[np.int64]) -> float:
+    """Return the share of the variance around the background that its fit has taken away."""
+    memory = float(np.clip(alike[0], 0.0, 0.98))
+    independent = max(len(steps) * (1.0 - memory) / (1.0 + memory), 1.0)
+    return min(design(years).shape[1] / independent, 1.0)
+
+
+class _Pairs(NamedTuple):
+    product: Floats  # (lag, series)
+    power: Floats  # (lag, series)
+    count: Floats  # (lag, series)
+
+
+def _pairs(value: Floats, known: Bools, lattice: Lattice) -> _Pairs:
+    """Return the sums that correlations in time are made of."""
+    sums = np.zeros((3, len(_LAGS), len(value)))
+    for i, lag in enumerate(_LAGS):
+        later = np.searchsorted(lattice, lattice + lag)
+        first = np.flatnonzero(later < len(lattice))
+        first = first[lattice[later[first]] == lattice[first] + lag]
+        later = later[first]
+        both = known[:, first] & known[:, later]
+        one, two = value[:, first], value[:, later]
+        sums[0, i] = np.where(both, one * two, 0.0).sum(axis=1)
+        sums[1, i] = np.where(both, 0.5 * (one**2 + two**2), 0.0).sum(axis=1)
+        sums[2, i] = both.sum(axis=1)
+    return _Pairs(*sums)
+
+
+def _pooled(pairs: _Pairs, weight: Floats) -> Floats:
+    """Return the correlation in time over the field, (lag,)."""
+    power = pairs.power @ weight
+    return np.divide(pairs.product @ weight, power, out=np.zeros_like(power), where=power > 0.0)
+
+
+def _memory(pairs: _Pairs, alike: Floats) -> tuple[Floats, Floats]:
+    """Fit signal * memory**lag to the correlations of each series, drawn to the field's."""
+    own = np.divide(
+        pairs.product, pairs.power, out=np.zeros_like(pairs.power), where=pairs.power > 0.0
+    )
+    drawn = (pairs.count * own + _PAIRS * alike[:, None]) / (pairs.count + _PAIRS)
+    shape = _MEMORIES ** np.array(_LAGS)[:, None]
+    fit = np.einsum("lm,ls->ms", shape, drawn) / (shape**2).sum(axis=0)[:, None]
+    signal = np.clip(fit, 0.0, 1.0)
+    # Squared misfit, less the part that is the same for all memories.
+    misfit = signal * (signal - 2.0 * fit) * (shape**2).sum(axis=0)[:, None]
+    best = np.argmin(misfit, axis=0)
+    return np.take_along_axis(signal, best[None], axis=0)[0], _MEMORIES[best]
+
+
+def _regress(
+    anomaly: Floats, known: Bools, mean: Floats, share: Floats
+) -> tuple[Floats, Floats]:
+    """Regress each series on the amplitudes, as far as its values tell.
+
+    Returns
+    -------
+    loading : ndarray, (series, mode)
+    leverage : ndarray, (series, time)
+        Error variance of the loadings at each step over the variance of the rest.
+    """
+    count = mean.shape[1]
+    if count == 0:
+        return np.zeros((len(anomaly), 0)), np.zeros(anomaly.shape)
+    products = (mean[:, :, None] * mean[:, None, :]).reshape(len(mean), count * count)
+    # Most series share where they are missing: one matrix for each kind.
+    kinds, kind = np.unique(np.packbits(known, axis=1), axis=0, return_inverse=True)
+    kind = kind.ravel()
+    seen = np.unpackbits(kinds, axis=1, count=known.shape[1]).astype(np.float64)
+    normal = np.einsum("gt,tq->gq", seen, products).reshape(-1, count, count)
+    ridge = max(1.0 - float(share.sum()), 0.01) / np.maximum(share, 1e-9)
+    inverse = np.linalg.inv(normal + np.diag(ridge))
+    right = np.einsum("st,tk->sk", anomaly, mean)
+    loading = np.einsum("skj,sj->sk", inverse[kind], right)
+    leverage = np.einsum("gq,tq->gt", inverse.reshape(-1, count * count), products)
+    return loading, leverage[kind]
 
 
 def _bridge(
-    rest: Floats, known: Bools, lattice: np.ndarray, signal: float, memory: float
+    rest: Floats, known: Bools, lattice: Lattice, signal: Floats, memory: Floats
 ) -> tuple[Floats, Floats]:
-    """Carry the rest of each series into its gaps; return it and the share of variance in doubt."""
-    rows, n = rest.shape
-    noise = max(1.0 - signal, 1e-3)
-    m, c = np.zeros(rows), np.full(rows, signal)
-    mean, variance = np.zeros((rows, n)), np.zeros((rows, n))
-    ahead, ahead_variance = np.zeros((rows, n)), np.zeros((rows, n))
-    move = np.zeros(n)
-    for t in range(n):
+    """Carry the rest of each series into its gaps.
+
+    Returns
+    -------
+    mean : ndarray, (series, time)
+    doubt : ndarray, (series, time)
+        Variance of an unobserved value around it, over the variance of the rest.
+    """
+    rows, steps = rest.shape
+    noise = np.maximum(1.0 - signal, 1e-3)
+    mean, doubt = np.zeros((steps, rows)), np.zeros((steps, rows))
+    ahead, ahead_doubt = np.zeros((steps, rows)), np.zeros((steps, rows))
+    move = np.zeros((steps, rows))
+    m, c = np.zeros(rows), signal
+    for t in range(steps):
         if t:
             move[t] = memory ** float(lattice[t] - lattice[t - 1])
             m, c = move[t] * m, move[t] ** 2 * c + signal * (1.0 - move[t] ** 2)
-        ahead[:, t], ahead_variance[:, t] = m, c
+        ahead[t], ahead_doubt[t] = m, c
         gain = np.where(known[:, t], c / (c + noise), 0.0)
         m, c = m + gain * (rest[:, t] - m), c * (1.0 - gain)
-        mean[:, t], variance[:, t] = m, c
-    for t in range(n - 2, -1, -1):
-        back = move[t + 1] * variance[:, t] / np.maximum(ahead_variance[:, t + 1], 1e-12)
-        mean[:, t] += back * (mean[:, t + 1] - ahead[:, t + 1])
-        variance[:, t] += back**2 * (variance[:, t + 1] - ahead_variance[:, t + 1])
-    return mean, variance + noise
+        mean[t], doubt[t] = m, c
+    for t in range(steps - 2, -1, -1):
+        back = move[t + 1] * doubt[t] / np.maximum(ahead_doubt[t + 1], 1e-12)
+        mean[t] += back * (mean[t + 1] - ahead[t + 1])
+        doubt[t] += back**2 * (doubt[t + 1] - ahead_doubt[t + 1])
+    return mean.T, doubt.T + noise[:, None]

@@ -176,7 +176,7 @@ def _check_latitude(data: xr.DataArray, axes: Axes) -> None:
         raise InputError(
             f"latitude {lat.name!r} holds {beyond.flat[np.abs(beyond).argmax()]:g}; expected "
             "degrees between -90 and 90. If it is a distance on a map, call it otherwise and say "
-            f"so: obj = obj.rename({lat.name}='y'), obj['y'].attrs = {{'axis': 'Y', 'units': 'm'}}"
+            f"so: obj = obj.rename({lat.name}='y'); obj['y'].attrs = {{'axis': 'Y', 'units': 'm'}}"
         )
 
 

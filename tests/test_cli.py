@@ -1,0 +1,103 @@
+"""The command line."""
+
+from pathlib import Path
+
+import pytest
+import xarray as xr
+from click.testing import CliRunner
+
+import xgeoml
+from xgeoml import cli, demo
+
+
+def run(*arguments):
+    return CliRunner().invoke(cli.main, [str(a) for a in arguments])
+
+
+def test_the_version_and_the_help():
+    assert xgeoml.__version__ in run("--version").output
+    assert {"demo", "models"} <= set(run("--help").output.split())
+    assert "xgeoml demo --data tws.nc" in run("demo", "--help").output
+
+
+def test_models_are_listed():
+    everything = run("models").output
+    assert all(name in everything for name in xgeoml.list_models())
+    some = run("models", "fill_gaps")
+    assert some.exit_code == 0
+    assert "kalman@1.0" in some.output
+    assert "Kalman smoother" in some.output
+
+
+def test_models_of_an_unknown_task_are_not_nothing():
+    done = run("models", "fil_gaps")
+    assert done.exit_code != 0
+    assert "fill_gaps" in done.output
+
+
+@pytest.fixture
+def file(tmp_path):
+    pytest.importorskip("netCDF4")
+    record = xgeoml.datasets.grace_like(nlat=4, nlon=5).isel(time=slice(0, 60))
+    path = tmp_path / "tws.nc"
+    record.to_netcdf(path)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["--variable", "tws"], "go with --data"),
+        (["--covariates", "tp"], "go with --data"),
+        (["--data", "missing.nc", "--variable", "a"], "does not exist"),
+    ],
+)
+def test_wrong_calls_say_what_to_type(arguments, told):
+    done = run("demo", *arguments)
+    assert done.exit_code == 2
+    assert told in done.output
+
+
+def test_a_file_without_a_variable_lists_what_it_has(file):
+    done = run("demo", "--data", file)
+    assert done.exit_code == 2
+    assert "lwe_thickness" in done.output
+
+
+def test_an_error_of_ours_has_no_traceback(file, tmp_path):
+    done = run("demo", "--data", file, "--variable", "nothing", "--out", tmp_path)
+    assert done.exit_code == 1
+    assert "Error: variable 'nothing' not found" in done.output
+    assert "Traceback" not in done.output
+
+
+def test_a_file_that_is_no_netcdf(tmp_path):
+    path = tmp_path / "text.nc"
+    path.write_text("not a netCDF file")
+    done = run("demo", "--data", path, "--variable", "a")
+    assert done.exit_code in (1, 2)
+    assert "Traceback" not in done.output
+    assert str(path) in done.output
+
+
+def test_the_demo_on_a_file(file, tmp_path, monkeypatch):
+    monkeypatch.setattr(demo, "list_models", lambda task: ["climatology", "linear"])
+    out = tmp_path / "out"
+    done = run("demo", "--data", file, "--variable", "lwe_thickness", "--out", out)
+    assert done.exit_code == 0, done.output
+    for told in ("T: time (60)", "skill on", "climatology", "linear", "filling the record"):
+        assert told in done.output
+    with xr.open_dataset(out / "xgeoml_demo.nc") as filled:
+        assert filled.sizes["time"] == 63
+        assert {"lwe_thickness", "lwe_thickness_fill_flag", "lwe_thickness_spread"} <= set(filled)
+    assert Path(out, "xgeoml_demo.png").stat().st_size > 10_000
+
+
+def test_a_record_too_short_for_the_demo(file, tmp_path):
+    with xr.open_dataset(file) as record:
+        record.isel(time=slice(0, 20)).to_netcdf(tmp_path / "short.nc")
+    done = run(
+        "demo", "--data", tmp_path / "short.nc", "--variable", "lwe_thickness", "--out", tmp_path
+    )
+    assert done.exit_code == 1
+    assert "needs at least" in done.output

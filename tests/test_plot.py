@@ -1,0 +1,87 @@
+"""Pictures of a filled record."""
+
+import builtins
+
+import numpy as np
+import pytest
+import xarray as xr
+
+import xgeoml
+from xgeoml import plot
+from xgeoml.exceptions import InputError, MissingExtraError
+from xgeoml.testing import records
+
+pytest.importorskip("matplotlib")
+
+
+@pytest.fixture(scope="module")
+def filled():
+    record = xgeoml.datasets.grace_like(nlat=4, nlon=5)
+    return record.geoml.fill_gaps("climatology", spread=True)
+
+
+def drawn(figure):
+    figure.canvas.draw()
+    return figure
+
+
+def test_a_map_and_a_series(filled):
+    figure = drawn(plot.filled_record(filled, "lwe_thickness"))
+    field, series = figure.axes[0], figure.axes[1]
+    assert "of this map was filled" in field.get_title()
+    shown = series.get_legend_handles_labels()[1]
+    assert {"observed", "filled", "observed, suspect", "90 % interval"} <= set(shown)
+    assert "cm" in series.get_ylabel()
+
+
+def test_the_map_shows_the_longest_gap(filled):
+    figure = plot.filled_record(filled, "lwe_thickness")
+    assert figure.axes[0].get_title().startswith(("2017-12", "2018-01"))
+
+
+def test_without_a_spread(filled):
+    figure = drawn(plot.filled_record(filled.drop_vars("lwe_thickness_spread"), "lwe_thickness"))
+    assert "90 % interval" not in figure.axes[1].get_legend_handles_labels()[1]
+
+
+def test_a_single_series_and_stations(filled):
+    one = filled.isel(lat=2, lon=2)
+    assert len(drawn(plot.filled_record(one, "lwe_thickness")).axes) == 1
+    stations = records.stations().to_dataset().geoml.fill_gaps("linear", spread=True)
+    assert len(drawn(plot.filled_record(stations, "storage")).axes) == 1
+
+
+def test_a_curvilinear_grid_and_another_calendar():
+    pytest.importorskip("cftime")
+    data = records.curvilinear().convert_calendar("noleap", use_cftime=True).to_dataset()
+    full = data.geoml.fill_gaps("linear", spread=True)
+    drawn(plot.filled_record(full, "storage"))
+
+
+def test_nothing_was_filled(filled):
+    full = filled[["lwe_thickness"]].geoml.fill_gaps("linear")
+    drawn(plot.filled_record(full, "lwe_thickness"))
+
+
+def test_a_record_that_was_not_filled_is_refused(filled):
+    with pytest.raises(InputError, match=r"fill_flag is not in the Dataset.*fill_gaps\(\)"):
+        plot.filled_record(filled[["lwe_thickness"]], "lwe_thickness")
+
+
+def test_without_matplotlib(filled, monkeypatch):
+    real = builtins.__import__
+
+    def fake(name, *args, **kwargs):
+        if name.startswith("matplotlib"):
+            raise ImportError(name)
+        return real(name, *args, **kwargs)
+
+    monkeypatch.setattr(builtins, "__import__", fake)
+    with pytest.raises(MissingExtraError, match=r'pip install "xgeoml\[plot\]"'):
+        plot.filled_record(filled, "lwe_thickness")
+
+
+def test_extra_dims_are_cut(filled):
+    both = xr.concat([filled, filled], "member").transpose("lat", "member", "time", "lon")
+    both["lwe_thickness_fill_flag"] = both["lwe_thickness_fill_flag"].astype(np.int8)
+    drawn(plot.filled_record(both, "lwe_thickness"))

@@ -1,0 +1,1 @@
+"""Networks that know nothing of xarray, and nothing of xgeoml but their spec."""

@@ -1,0 +1,248 @@
+"""How the amplitudes of the leading patterns move in time, and a smoother that follows them.
+
+Two kinds of model are averaged. In the first each mode is a first-order autoregressive process. In
+the others the leading modes drive each other from step to step (linear inverse models, Penland and
+Sardeshmukh 1995, J. Climate 8, 1999-2024), in a way that depends on the season: El Niño grows and
+decays at set times of the year. How many modes to couple cannot be told from a short record, so
+several numbers are tried and their results averaged. The smoother is Rauch, Tung and Striebel's
+(1965); the noise of the amplitudes and, in short records, the coupling are learnt by a few rounds of
+expectation and maximisation (Shumway and Stoffer 1982, J. Time Series Anal. 3, 253-264).
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from xgeoml.models.series import Bools, Floats
+
+# Numbers of coupled modes, beside the model without coupling.
+_COUPLED = (6, 9, 13, 20)
+# The coupling is drawn to none with the weight of so many steps (more for weaker modes).
+_RIDGE, _TILT = 150.0, 0.5
+# Eigenvalues are kept off one: no mode remembers for more than about five years of months.
+_MOST_MEMORY = 0.985
+_FIRST_NOISE, _LEAST_NOISE = 0.01, 0.003
+# Long records tell the coupling without these rounds, and would take long over them.
+_ROUNDS, _LONG = 2, 1500
+# A dependence on the season takes some years to show.
+_SEASONAL_YEARS = 4.0
+
+
+class Observed(NamedTuple):
+    """Amplitudes as the cells of each step give them, in units of their standard deviation.
+
+    Attributes
+    ----------
+    value : ndarray, (step, mode)
+        0 where nothing was observed.
+    error : ndarray, (step, mode, mode)
+        Covariance of their error from cells that are missing, 0 where none is.
+    seen, whole : ndarray of bool, (step,)
+        Whether anything was observed, and whether every cell was.
+    years : ndarray, (step,)
+    """
+
+    value: Floats
+    error: Floats
+    seen: Bools
+    whole: Bools
+    years: Floats
+
+
+class _Path(NamedTuple):
+    """A smoothed path: mean and covariance, and what links each step to the one before."""
+
+    mean: Floats  # (step, mode)
+    covariance: Floats  # (step, mode, mode)
+    link: Floats  # (step - 1, mode, mode), covariance of step t+1 with step t
+
+
+def follow(observed: Observed, variance: Floats) -> tuple[Floats, Floats]:
+    """Return the smoothed amplitudes of evenly spaced steps.
+
+    Parameters
+    ----------
+    observed : Observed
+    variance : ndarray, (mode,)
+        Of each mode in the field, decreasing.
+
+    Returns
+    -------
+    mean, doubt : ndarray, (step, mode)
+        Expected amplitude and its error variance, in units of the standard deviation.
+    """
+    alone, alone_doubt = _independent(observed)
+    modes = alone.shape[1]
+    numbers = sorted({min(k, modes) for k in _COUPLED})
+    mean, square = alone.copy(), alone_doubt + alone**2
+    for k in numbers:
+        path = _coupled(observed, variance[:k])
+        member, doubt = alone.copy(), alone_doubt.copy()
+        member[:, :k] = path.mean
+        doubt[:, :k] = np.einsum("tii->ti", path.covariance)
+        mean += member
+        square += doubt + member**2
+    mean /= 1 + len(numbers)
+    return mean, np.maximum(square / (1 + len(numbers)) - mean**2, 0.0)
+
+
+def decay(correlation: Floats) -> tuple[Floats, Floats]:
+    """Fit signal * memory**lag to correlations.
+
+    Parameters
+    ----------
+    correlation : ndarray, (2, column)
+        At lags of one and two steps.
+
+    Returns
+    -------
+    signal, memory : ndarray, (column,)
+        Share of the variance that has a memory, and its correlation from step to step.
+    """
+    one, two = correlation
+    memory = np.divide(two, one, out=np.zeros_like(one), where=one > 0.05)
+    memory = np.clip(memory, np.clip(one, 0.0, 0.98), 0.98)
+    signal = np.divide(one, memory, out=np.ones_like(one), where=memory > 0.05)
+    return np.clip(signal, 0.05, 1.0), memory
+
+
+def _independent(observed: Observed) -> tuple[Floats, Floats]:
+    """Smooth each mode by itself; return mean and error variance, (step, mode)."""
+    value, seen = observed.value, observed.seen
+    correlation = []
+    for lag in (1, 2):
+        pair = (seen[lag:] & seen[:-lag])[:, None]
+        product = np.where(pair, value[lag:] * value[:-lag], 0.0).sum(axis=0)
+        power = np.where(pair, 0.5 * (value[lag:] ** 2 + value[:-lag] ** 2), 0.0).sum(axis=0)
+        ratio = np.divide(product, power, out=np.zeros_like(power), where=power > 0.0)
+        correlation.append(ratio)
+    signal, memory = decay(np.stack(correlation))
+    noise = np.maximum(1.0 - signal, 0.01) + np.einsum("tii->ti", observed.error)
+    mean, doubt = np.zeros_like(value), np.zeros_like(value)
+    ahead, ahead_doubt = np.zeros_like(value), np.zeros_like(value)
+    m, c = np.zeros(value.shape[1]), signal
+    for t in range(len(value)):
+        if t:
+            m, c = memory * m, memory**2 * c + signal * (1.0 - memory**2)
+        ahead[t], ahead_doubt[t] = m, c
+        if seen[t]:
+            gain = c / (c + noise[t])
+            m, c = m + gain * (value[t] - m), c * (1.0 - gain)
+        mean[t], doubt[t] = m, c
+    for t in range(len(value) - 2, -1, -1):
+        back = memory * doubt[t] / ahead_doubt[t + 1]
+        mean[t] += back * (mean[t + 1] - ahead[t + 1])
+        doubt[t] += back**2 * (doubt[t + 1] - ahead_doubt[t + 1])
+    return mean, doubt
+
+
+def _seasons(years: Floats) -> Floats:
+    """Return the functions of the season that the coupling is made of, (step, 1 or 3)."""
+    one = np.ones(len(years))
+    step = (years[-1] - years[0]) / max(len(years) - 1, 1)
+    if years[-1] - years[0] < _SEASONAL_YEARS or step > 0.25:
+        return one[:, None]
+    angle = 2.0 * np.pi * (years - np.floor(years))
+    return np.stack([one, np.cos(angle), np.sin(angle)], axis=1)
+
+
+def _coupled(observed: Observed, variance: Floats) -> _Path:
+    """Learn the coupling of the leading modes and smooth them with it."""
+    k = len(variance)
+    value, seen = observed.value[:, :k], observed.seen
+    season = _seasons(observed.years)
+    later = np.flatnonzero(seen[1:] & seen[:-1]) + 1
+    power = (value[later - 1] ** 2).sum(axis=0)
+    product = (value[later - 1] * value[later]).sum(axis=0)
+    own = np.clip(product / np.maximum(power, 1e-12), 0.0, 0.97)
+    # Ridge of each regressor, about _RIDGE on the geometric mean.
+    tilt = variance**-_TILT
+    ridge = np.tile(_RIDGE * tilt / np.exp(np.mean(np.log(tilt))), season.shape[1])
+
+    before = (season[later][:, :, None] * value[later - 1][:, None, :]).reshape(len(later), -1)
+    change = value[later] - own * value[later - 1]
+    coupling = np.linalg.solve(before.T @ before + np.diag(ridge), before.T @ change)
+    left = change - before @ coupling
+    noise = left.T @ left / max(len(later), 1) + 1e-6 * np.eye(k)
+    error = np.full(k, _FIRST_NOISE)
+    move = _moves(own, coupling, season)
+    path = _smooth(observed, move, noise, error)
+    for _ in range(_ROUNDS if len(value) <= _LONG else 0):
+        coupling, noise = _relearn(path, own, season, ridge)
+        sure = np.einsum("tii->ti", path.covariance)
+        if observed.whole.any():
+            square = (value - path.mean) ** 2 + sure
+            error = np.maximum(square[observed.whole].mean(axis=0), _LEAST_NOISE)
+        move = _moves(own, coupling, season)
+        path = _smooth(observed, move, noise, error)
+    return path
+
+
+def _moves(own: Floats, coupling: Floats, season: Floats) -> Floats:
+    """Return the matrix that carries each step's amplitudes on from the step before."""
+    k = len(own)
+    parts = coupling.reshape(season.shape[1], k, k)
+    move = np.diag(own) + np.einsum("ts,sji->tij", season, parts)
+    largest = float(np.abs(np.linalg.eigvals(move.mean(axis=0))).max())
+    return move * min(1.0, _MOST_MEMORY / max(largest, 1e-12))
+
+
+def _relearn(path: _Path, own: Floats, season: Floats, ridge: Floats) -> tuple[Floats, Floats]:
+    """Return coupling and noise that are likeliest, given a smoothed path and the ridge."""
+    now, before = path.mean[1:], path.mean[:-1]
+    spread, spread_before = path.covariance[1:], path.covariance[:-1]
+    part = season[1:]
+    steps, k = now.shape
+    width = part.shape[1] * k
+    regressor = (part[:, :, None] * before[:, None, :]).reshape(steps, width)
+    both = part[:, :, None] * part[:, None, :]
+    normal = regressor.T @ regressor
+    normal += np.einsum("tab,tij->aibj", both, spread_before, optimize=True).reshape(width, width)
+    linked = path.link.transpose(0, 2, 1) - spread_before * own
+    right = regressor.T @ (now - own * before)
+    right += np.einsum("ta,tij->aij", part, linked, optimize=True).reshape(width, k)
+    coupling = np.linalg.solve(normal + np.diag(ridge), right)
+
+    move = np.diag(own) + np.einsum("ts,sji->tij", part, coupling.reshape(-1, k, k))
+    left = now - np.einsum("tij,tj->ti", move, before)
+    cross = move @ path.link.transpose(0, 2, 1)
+    doubt = spread - cross - cross.transpose(0, 2, 1)
+    doubt += move @ spread_before @ move.transpose(0, 2, 1)
+    noise = (left.T @ left + doubt.sum(axis=0)) / max(steps, 1)
+    return coupling, 0.5 * (noise + noise.T) + 1e-6 * np.eye(k)
+
+
+def _smooth(observed: Observed, move: Floats, noise: Floats, error: Floats) -> _Path:
+    """Filter forwards, smooth backwards."""
+    steps, k = len(move), len(error)
+    value, seen = observed.value[:, :k], observed.seen
+    doubt = observed.error[:, :k, :k] + np.diag(error)
+    mean, covariance = np.zeros((steps, k)), np.zeros((steps, k, k))
+    ahead, ahead_covariance = np.zeros((steps, k)), np.zeros((steps, k, k))
+    m, c = np.zeros(k), _stationary(move.mean(axis=0), noise)
+    for t in range(steps):
+        if t:
+            m, c = move[t] @ m, move[t] @ c @ move[t].T + noise
+        ahead[t], ahead_covariance[t] = m, c
+        if seen[t]:
+            gain = np.linalg.solve(c + doubt[t], c).T
+            m, c = m + gain @ (value[t] - m), c - gain @ c
+            c = 0.5 * (c + c.T)
+        mean[t], covariance[t] = m, c
+    carried = move[1:] @ covariance[:-1]
+    back = np.linalg.solve(ahead_covariance[1:] + 1e-9 * np.eye(k), carried).transpose(0, 2, 1)
+    for t in range(steps - 2, -1, -1):
+        mean[t] += back[t] @ (mean[t + 1] - ahead[t + 1])
+        covariance[t] += back[t] @ (covariance[t + 1] - ahead_covariance[t + 1]) @ back[t].T
+    return _Path(mean, covariance, covariance[1:] @ back.transpose(0, 2, 1))
+
+
+def _stationary(move: Floats, noise: Floats) -> Floats:
+    """Return the covariance that `move` and `noise` keep up, by doubling."""
+    covariance, power = noise.copy(), move.copy()
+    for _ in range(12):
+        covariance = covariance + power @ covariance @ power.T
+        power = power @ power
+    return covariance
