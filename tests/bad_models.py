@@ -100,6 +100,13 @@ class Blind(Linear):
     """Says that it takes drivers, and leaves them aside."""
 
 
+class Driven(nn.Module):
+    """Sound, for comparison: takes any number of channels after the first two."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return 0.1 * torch.tanh(x.sum(dim=1, keepdim=True))
+
+
 class BatchNormal(nn.Module):
     """Takes the mean of the batch, whoever is in it."""
 

@@ -38,8 +38,7 @@ def test_a_method_is_the_function(record, kind, name):
     ]
     unbound = inspect.signature(getattr(GeoMLAccessor, name)).parameters
     assert {k: str(p.annotation) for k, p in unbound.items() if k != "self"} == {
-        k: str(p.annotation)
-        for k, p in list(inspect.signature(function).parameters.items())[1:]
+        k: str(p.annotation) for k, p in list(inspect.signature(function).parameters.items())[1:]
     }
     assert method.__doc__ == function.__doc__
     assert method.__doc__
@@ -79,8 +78,9 @@ def test_the_same_kind_comes_back(record, kind):
     full = obj.geoml.fill_gaps("linear")
     assert type(full) is type(obj)
     function = xgeoml.fill_gaps(obj, "linear")
-    for one, other in zip(tasks.inspect.datasets_in(full), tasks.inspect.datasets_in(function),
-                          strict=True):
+    for one, other in zip(
+        tasks.inspect.datasets_in(full), tasks.inspect.datasets_in(function), strict=True
+    ):
         assert one.drop_attrs().equals(other.drop_attrs())
 
 

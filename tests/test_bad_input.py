@@ -23,6 +23,7 @@ from xgeoml.exceptions import (
     WeightsError,
 )
 from xgeoml.spec import Channel, ModelSpec, WeightsRef
+from xgeoml.tasks.dispatch import NothingToDoError
 
 NAME = "lwe_thickness"
 NETWORK = ModelSpec(
@@ -100,7 +101,7 @@ CASES = {
     "no variable with time": (
         lambda: record().isel(time=0, drop=True),
         {},
-        InputError,
+        NothingToDoError,
         ["no floating-point variable with a time axis", "float32", "variables="],
     ),
     "time without a coordinate": (
@@ -146,6 +147,18 @@ CASES = {
         ["missing everywhere", "_FillValue"],
     ),
     "text": (lambda: array().astype(str), {}, InputError, ["dtype <U", "expected real numbers"]),
+    "more precision than is kept": (
+        lambda: array().astype(np.longdouble),
+        {},
+        InputError,
+        ["float128", "expected float64", "astype('float64')"],
+    ),
+    "dates in another coordinate": (
+        lambda: array().assign_coords(step=("time", np.arange(40))).swap_dims(time="step"),
+        {},
+        TimeAxisError,
+        ["'step'", "'time'", "swap_dims"],
+    ),
     "complex": (
         lambda: array().astype(complex),
         {},
@@ -160,7 +173,7 @@ CASES = {
         InputError,
         ["'lwe_thicknes' is not in", "did you mean", NAME],
     ),
-    "no variables": (record, {"variables": []}, InputError, ["variables=[]", "expected", NAME]),
+    "no variables": (record, {"variables": []}, InputError, ["variables=[]", "expected a name"]),
     "variables that are no names": (
         record,
         {"variables": 5},
@@ -344,6 +357,7 @@ OPTIONS = {
     "precision": ["double", "float64", 32],
     "seed": [-1, "0", 1.5],
     "progress": ["yes"],
+    "spread": ["yes", 1],
 }
 
 

@@ -28,6 +28,15 @@ SERIES = ModelSpec(
     options={"outputs": 2},
     summary="a tiny network of series",
 )
+DRIVEN = ModelSpec(
+    name="toy_driven",
+    task="fill_gaps",
+    factory=bad_models.Driven,
+    inputs=(*VALUE, Channel("estimate", "climatology"), Channel("covariates")),
+    outputs=("residual",),
+    covariates=True,
+    summary="a network that takes drivers",
+)
 FIELDS = ModelSpec(
     name="toy_fields",
     task="fill_gaps",
@@ -46,10 +55,11 @@ def test_every_registered_model_passes(model):
     assert skipped <= {"weights_file"}
 
 
-@pytest.mark.parametrize("spec", [SERIES, FIELDS], ids=lambda s: s.name)
+@pytest.mark.parametrize("spec", [SERIES, DRIVEN, FIELDS], ids=lambda s: s.name)
 def test_a_network_of_a_third_party_passes(spec):
     report = check_model(spec)
-    assert report["batches"] == report["weights_file"] == report["chunks"] == "passed"
+    assert report["batches"] == report["covariates"] == report["chunks"] == "passed"
+    assert (report["weights_file"] == "passed") == (spec is not DRIVEN)
 
 
 def test_other_processes_give_the_same_bits():

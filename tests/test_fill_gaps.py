@@ -178,8 +178,12 @@ def test_a_mask_along_time_says_nothing_of_absent_steps():
     made = data.geoml.fill_gaps("linear", mask=whole)
     np.testing.assert_array_equal(made["storage_fill_flag"], expected)
     with pytest.raises(InputError, match="1 time steps that the data have not"):
-        data.geoml.fill_gaps("linear", mask=late.shift(time=1, fill_value=True).assign_coords(
-            time=[np.datetime64("1999-01-01", "ns"), *late["time"].values[1:]]))
+        data.geoml.fill_gaps(
+            "linear",
+            mask=late.shift(time=1, fill_value=True).assign_coords(
+                time=[np.datetime64("1999-01-01", "ns"), *late["time"].values[1:]]
+            ),
+        )
 
 
 def test_a_mask_that_lies_elsewhere_is_refused(record):
@@ -215,7 +219,7 @@ def test_variables_named_and_found(record, drivers):
 def test_flags_and_spreads_of_an_earlier_call_are_left_alone(record):
     full = record.geoml.fill_gaps("kalman", spread=True)
     again = full.geoml.fill_gaps("linear", spread=True)
-    assert {v for v in again} == {v for v in full}
+    assert set(again) == set(full)
 
 
 def test_a_tree(record):
@@ -234,6 +238,30 @@ def test_a_tree(record):
     assert full["/c"].attrs == {"empty": "yes"}
     np.testing.assert_array_equal(full["/a"][NAME], record.geoml.fill_gaps("linear")[NAME])
     assert full["/b/c"][NAME].sizes == {"time": 63, "lat": 2, "lon": 5}
+
+
+def test_a_tree_with_groups_that_have_nothing_to_fill(record):
+    static = xr.Dataset({"area": ("lat", np.ones(4))})
+    tree = xr.DataTree.from_dict({"/a": record, "/static": static})
+    full = tree.geoml.fill_gaps("linear")
+    assert full["/static"].to_dataset().identical(static)
+    assert FLAG in full["/a"]
+    with pytest.raises(InputError, match="no floating-point variable"):
+        xr.DataTree.from_dict({"/static": static}).geoml.fill_gaps("linear")
+
+
+@pytest.mark.parametrize("where", ["above", "below", "beside"])
+def test_groups_that_share_the_time_axis_grow_together(record, where):
+    count = xr.Dataset({"count": ("time", np.arange(60))}, coords={"time": record["time"]})
+    paths = {"above": ("/", "/a"), "below": ("/a/b", "/a"), "beside": ("/b", "/a")}[where]
+    tree = xr.DataTree.from_dict(dict(zip(paths, (count, record), strict=True)))
+    full = tree.geoml.fill_gaps("linear")
+    assert full["/a"].sizes["time"] == 63
+    there = full[paths[0]].to_dataset()
+    assert there.sizes["time"] == (60 if where == "beside" else 63)
+    np.testing.assert_array_equal(there["count"].sel(time=record["time"]), np.arange(60))
+    bare = xr.DataTree.from_dict({"/": xr.Dataset(coords={"time": record["time"]}), "/a": record})
+    assert bare.geoml.fill_gaps("linear").sizes["time"] == 63
 
 
 # ---------------------------------------------------------------------------- drivers
@@ -305,8 +333,10 @@ def test_days_match_by_the_day_and_other_steps_by_the_nearest():
     days = pd.date_range("2001-03-01", periods=50)
     data = xr.DataArray(np.arange(50.0), {"time": days}, ["time"], "x")
     noon = xr.DataArray(
-        np.arange(70.0) - 10, {"time": days[0] + pd.to_timedelta(np.arange(-10, 60) + 0.5, "D")},
-        ["time"], "rain",
+        np.arange(70.0) - 10,
+        {"time": days[0] + pd.to_timedelta(np.arange(-10, 60) + 0.5, "D")},
+        ["time"],
+        "rain",
     )
     np.testing.assert_array_equal(prepared_driver(data, noon), np.arange(50.0))
     pentads = pd.date_range("2001-03-01", periods=50, freq="5D")
@@ -342,6 +372,22 @@ def test_coordinates_of_a_driver_do_not_leak(record, drivers):
 
 
 # ---------------------------------------------------------------------------- what is written
+
+
+def test_half_precision_stays_so(record):
+    half = record[NAME].astype(np.float16)
+    full = half.geoml.fill_gaps("kalman", spread=True)
+    assert full.dtype == full[SPREAD].dtype == np.float16
+    kept = full.sel(time=half["time"])
+    np.testing.assert_array_equal(kept.where(half.notnull()), half)
+
+
+def test_a_stacked_dim_is_kept(record):
+    flat = record.stack(cell=("lat", "lon"))
+    full = flat.geoml.fill_gaps("linear", spread=True)
+    assert full.indexes["cell"].equals(flat.indexes["cell"])
+    expected = record.geoml.fill_gaps("linear")[NAME]
+    np.testing.assert_array_equal(full[NAME].unstack("cell").transpose(*expected.dims), expected)
 
 
 def test_history_ancillary_and_flags(record):

@@ -38,7 +38,7 @@ def test_a_longest_gap_is_steps_or_days(given, expected):
     "given", ["3 parsecs", "", 0, -1, True, 2.5, nan, "-3D", timedelta(0), "NaT", [3], {}, b"3D"]
 )
 def test_anything_else_is_refused(given):
-    with pytest.raises(InputError, match="max_gap=.*expected"):
+    with pytest.raises(InputError, match=r"max_gap=.*expected"):
         check_max_gap(given)
 
 
@@ -85,9 +85,7 @@ def test_steps_agree_with_counting(missing, longest):
 def test_even_days_agree_with_steps(missing, longest):
     values = np.where([False, *missing, False], nan, 1.0)
     days = np.arange(len(values)) * 1.0
-    assert (
-        short_gaps(values, longest, days) == short_gaps(values, float(longest + 1), days)
-    ).all()
+    assert (short_gaps(values, longest, days) == short_gaps(values, float(longest + 1), days)).all()
 
 
 def test_a_block_is_finished():

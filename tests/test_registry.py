@@ -69,9 +69,7 @@ def test_a_name_is_taken_once():
 
 
 def test_bases_must_be_known():
-    spec = TOY.replace(
-        task="fill_gaps", inputs=(Channel("value"), Channel("estimate", "kallman"))
-    )
+    spec = TOY.replace(task="fill_gaps", inputs=(Channel("value"), Channel("estimate", "kallman")))
     with pytest.raises(SpecError, match="'kallman' is not known"):
         xgeoml.register_model(spec)
 

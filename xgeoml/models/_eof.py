@@ -57,7 +57,8 @@ def leading_modes(anomaly: Floats, known: Bools, weight: Floats, most: int) -> M
     Notes
     -----
     Cells missing at a step are filled from the modes found so far (Beckers and Rixen 2003), their
-    number growing to `most`.
+    number growing to `most`, each held back by its share of noise so that the filled cells do not
+    feed on themselves (Josse and Husson 2012, J. Soc. Fr. Stat. 153, 79-99).
     """
     root = np.sqrt(weight)[:, None]
     field = np.where(known, anomaly, 0.0) * root
@@ -67,7 +68,12 @@ def leading_modes(anomaly: Floats, known: Bools, weight: Floats, most: int) -> M
         count = max(1, most * (k + 1) // rounds)
         left, values, right, every = _svd(field, count)
         if partly and k < rounds - 1:
-            field = np.where(known, field, (left * values) @ right.T)
+            small, large = sorted(field.shape)
+            noise = every[len(values) :].sum() / max(small - len(values), 1)
+            # The largest value that noise alone would have (Marchenko and Pastur 1967).
+            noise *= (1.0 + np.sqrt(small / large)) ** 2
+            held = np.maximum(values - noise / values, 0.0)
+            field = np.where(known, field, (left * held) @ right.T)
     steps = field.shape[1]
     patterns = np.divide(left, root, out=np.zeros_like(left), where=root > 0.0)
     power = every / steps

@@ -17,8 +17,16 @@ _FILL_GAPS = (
         task="fill_gaps",
         factory="xgeoml.models.climatology:Climatology",
         backend="numpy",
-        covariates=True,
+        options={"drivers": False},
         summary="trend and harmonics of the year (and day) by robust least squares",
+    ),
+    ModelSpec(
+        name="regression",
+        task="fill_gaps",
+        factory="xgeoml.models.climatology:Climatology",
+        backend="numpy",
+        covariates=True,
+        summary="climatology, and the response to drivers stored in reservoirs of several ages",
     ),
     ModelSpec(
         name="dineof",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from xgeoml.models.background import background, learnable, summarise_drivers
@@ -9,11 +11,21 @@ from xgeoml.models.series import Estimate, Series, State
 
 
 class Climatology:
-    """Trend, yearly and daily cycle, and response to the drivers of each series."""
+    """Trend, yearly and daily cycle, and response to the drivers of each series.
+
+    Parameters
+    ----------
+    drivers : bool
+        Whether drivers, where they are given, explain part of the series; without them this is
+        the climatology in the strict sense, with them a regression.
+    """
+
+    def __init__(self, drivers: bool = True) -> None:
+        self.drivers = drivers
 
     def summarise(self, sample: Series) -> State:
         """Return what the field knows of its response to the drivers; nothing without drivers."""
-        return summarise_drivers(sample)
+        return summarise_drivers(sample) if self.drivers else {}
 
     def predict(self, block: Series, state: State) -> Estimate:
         """Return the background of each series and the standard deviation of what it leaves.
@@ -29,6 +41,8 @@ class Climatology:
         Estimate
             The spread is NaN for a series of one value.
         """
+        if not self.drivers:
+            block = replace(block, covariates=block.covariates[:0])
         mean = background(block, state)
         learnt = learnable(block)
         count = learnt.sum(axis=1, keepdims=True)

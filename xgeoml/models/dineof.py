@@ -7,7 +7,7 @@ Alvera-Azcarate et al. (2009), Ocean Science 5, 475-485. Written from the papers
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -24,6 +24,8 @@ _RANKS = (1, 2, 3, 4, 6, 8, 11, 15, 20, 27, 36, 48)
 _PASSES = (0, 1, 3)
 _DIFFUSION = 0.3
 _FEW_RANKS = 4
+# Exchanges between the background of a series and its fit on the modes.
+_BACKFITS = 3
 # Share of the values held out, and at how many values the share may end.
 _HELD, _LEAST_HELD = 0.03, 20
 _ITERATIONS, _TOLERANCE = 40, 1e-3
@@ -79,6 +81,18 @@ class Dineof:
         root = np.sqrt(sample.area[rows] / sample.area[rows].mean()).astype(np.float32)
         found = _search(field, inside, root[:, None], sample.years[steps], self.seed)
         modes, doubt = _interpolate(found.modes, sample.years[steps], sample.years)
+        if found.error > 0.0:
+            # Once more, from a background that the modes have been taken out of.
+            base = _backfit(sample, modes, found.penalty)[0]
+            anomaly = np.where(known, sample.values - base, 0.0)
+            field = (anomaly[np.ix_(rows, steps)] / scale).astype(np.float32)
+            start = modes[steps].astype(np.float32)
+            better = _iterate(
+                field, inside, root[:, None], start, sample.years[steps], found.passes
+            )
+            penalty, fit = _penalty(field, inside, better)
+            found = found._replace(modes=better, penalty=penalty, noise=float(np.mean(fit.noise)))
+            modes, doubt = _interpolate(found.modes, sample.years[steps], sample.years)
         inflation = 1.0
         if found.noise > 0.0:
             inflation = max(1.0, found.error**2 / found.noise)
@@ -103,12 +117,9 @@ class Dineof:
         -------
         Estimate
         """
-        base = background(block)
-        known = block.usable()
-        anomaly = np.where(known, block.values - base, 0.0)
         modes = np.asarray(state["modes"], dtype=np.float64)
         penalty = np.asarray(state["penalty"], dtype=np.float64)
-        fit = _ridge(anomaly, known, modes, penalty, _normal(known, modes))
+        base, fit = _backfit(block, modes, penalty)
         mean = base + np.einsum("tk,sk->st", modes, fit.coefficients)
         variance = _quadratic(fit.inverse, modes) + 1.0
         variance *= (fit.noise * float(state["inflation"]))[:, None]
@@ -124,12 +135,29 @@ class _Found(NamedTuple):
     penalty: Floats  # (k,)
     noise: float  # residual variance, in the field's
     error: float  # standard deviation for held-out values, in the field's; 0 where none were
+    passes: int  # of the filter in time
 
 
 class _Fit(NamedTuple):
     coefficients: Floats  # (series, k)
     inverse: Floats  # (series, k, k), of the normal equations
     noise: Floats  # (series,), residual variance
+
+
+def _backfit(block: Series, modes: Floats, penalty: Floats) -> tuple[Floats, _Fit]:
+    """Return the background of each series and its fit on the modes, each freed of the other.
+
+    A background fitted alone takes its share of every mode; from half a record it takes a lot.
+    """
+    known = block.usable()
+    normal = _normal(known, modes)
+    base = background(block)
+    for _ in range(_BACKFITS):
+        fit = _ridge(np.where(known, block.values - base, 0.0), known, modes, penalty, normal)
+        rest = block.values - np.einsum("tk,sk->st", modes, fit.coefficients)
+        base = background(replace(block, values=rest))
+    anomaly = np.where(known, block.values - base, 0.0)
+    return base, _ridge(anomaly, known, modes, penalty, normal)
 
 
 def _search(field: Singles, known: Bools, root: Singles, years: Floats, seed: int) -> _Found:
@@ -143,7 +171,7 @@ def _search(field: Singles, known: Bools, root: Singles, years: Floats, seed: in
     if not held.any():
         modes = _iterate(field, known, root, start[:, :1], years, 0)
         penalty, fit = _penalty(field, known, modes)
-        return _Found(modes, penalty, float(np.mean(fit.noise)), 0.0)
+        return _Found(modes, penalty, float(np.mean(fit.noise)), 0.0, 0)
     # A few rounds at a few ranks tell the filters apart.
     few = ranks[:_FEW_RANKS]
     scores = [_path(field, kept, held, root, start, years, p, few, 12)[0] for p in _PASSES]
@@ -151,7 +179,7 @@ def _search(field: Singles, known: Bools, root: Singles, years: Floats, seed: in
     error, modes = _path(field, kept, held, root, start, years, passes, ranks)
     modes = _iterate(field, known, root, modes.astype(np.float32), years, passes)
     penalty, fit = _penalty(field, known, modes)
-    return _Found(modes, penalty, float(np.mean(fit.noise)), error)
+    return _Found(modes, penalty, float(np.mean(fit.noise)), error, passes)
 
 
 def hold_out(known: Bools, random: np.random.Generator) -> Bools:
@@ -273,7 +301,7 @@ def _normal(known: Bools, modes: Floats) -> Floats:
 
 def _ridge(anomaly: Floats, known: Bools, modes: Floats, penalty: Floats, normal: Floats) -> _Fit:
     """Fit each series on the modes by ridge regression over its known steps."""
-    inverse: Floats = np.linalg.inv(normal + np.diag(penalty))
+    inverse = np.linalg.inv(normal + np.diag(penalty)).astype(np.float64, copy=False)
     right = np.einsum("st,tk->sk", anomaly, modes)
     coefficients = np.einsum("skl,sl->sk", inverse, right)
     free = known.sum(axis=1) - np.einsum("skl,slk->s", inverse, normal)

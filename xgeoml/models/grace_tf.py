@@ -51,16 +51,17 @@ class GraceTF(nn.Module):
     -----
     Positions are real stamps: queries and keys turn with the decimal year (rotary encoding), so
     that irregular steps and any length need no table. All drivers pass through the same filters
-    and are summed: their order and number are free. The last layer starts at zero, so an untrained
-    network returns the base estimate and its spread.
+    and are summed: their order and number are free. The last layer gives the share of each other
+    base, a correction and a change of spread; it starts at zero, so an untrained network returns
+    the first base's estimate and spread.
     """
 
     def __init__(
         self,
         bases: int = 2,
-        d_model: int = 96,
+        d_model: int = 64,
         layers: int = 3,
-        heads: int = 4,
+        heads: int = 2,
         ffn: int = 192,
         kernel: int = 25,
         driver_width: int = 32,
@@ -81,7 +82,7 @@ class GraceTF(nn.Module):
         self.drivers = _Drivers(driver_width, driver_kernel, d_model, causal)
         self.blocks = nn.ModuleList(_Block(d_model, heads, ffn, dropout) for _ in range(layers))
         self.norm = nn.LayerNorm(d_model)
-        self.head = nn.Linear(d_model, 2)
+        self.head = nn.Linear(d_model, 1 + bases)
         nn.init.zeros_(self.head.weight)
         nn.init.zeros_(self.head.bias)
         self.dropout = nn.Dropout(dropout)
@@ -118,10 +119,12 @@ class GraceTF(nn.Module):
         mask = _mask(x.shape[-1], self.attention, self.causal, x.device)
         for block in self.blocks:
             z = block(z, turn, mask)
-        correction, log_ratio = self.head(self.norm(z)).float().unbind(-1)
-        correction = _LARGEST_CORRECTION * torch.tanh(correction / _LARGEST_CORRECTION)
-        log_ratio = _LARGEST_LOG_RATIO * torch.tanh(log_ratio / _LARGEST_LOG_RATIO)
-        return torch.stack([correction * log_spread.exp(), log_spread + log_ratio], dim=1)
+        correction, log_ratio, *shares = self.head(self.norm(z)).float().unbind(-1)
+        correction = log_spread.exp() * _softly(correction, _LARGEST_CORRECTION)
+        for i, share in enumerate(shares, 1):
+            correction = correction + _softly(share, 1.0) * (x[:, 3 + 2 * i] - x[:, 3])
+        log_spread = log_spread + _softly(log_ratio, _LARGEST_LOG_RATIO)
+        return torch.stack([correction, log_spread], dim=1)
 
     def _features(self, x: Tensor) -> Tensor:
         """Return what the context convolution sees, (batch, feature, time)."""
@@ -200,6 +203,10 @@ class _Block(nn.Module):
         z = z + self.dropout(self.out(seen.transpose(1, 2).reshape(batch, time, width)))
         fed: Tensor = z + self.dropout(self.ffn(self.norm_ffn(z)))
         return fed
+
+
+def _softly(x: Tensor, largest: float) -> Tensor:
+    return largest * torch.tanh(x / largest)
 
 
 def _bounded(x: Tensor) -> Tensor:

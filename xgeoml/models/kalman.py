@@ -138,8 +138,7 @@ def _observed(
         at = known[:, t]
         pattern = modes.patterns[at] * scale
         weighed = pattern * (weight[at] / noise)[:, None]
-        # A pattern that the cells do not show at all has a large error, not an endless one.
-        covariance = np.linalg.inv(pattern.T @ weighed + 1e-3 * np.eye(count))
+        covariance = np.linalg.inv(pattern.T @ weighed + np.eye(count))
         error[lattice[t]] = covariance
         value[lattice[t]] = covariance @ (weighed.T @ anomaly[at, t])
     return Observed(value, error, seen, whole, np.interp(np.arange(length), lattice, years))

@@ -13,8 +13,11 @@ from xgeoml.models.series import Bools, Floats, Series
 _BEYOND = 2.5
 # and is itself, as an anomaly, this much larger than either neighbour: real extremes last.
 _LONE = 1.8
+# A field whose steps commonly depart less than this share of its size is calm with bursts, or
+# smooth: what breaks the calm is no error.
+_SMOOTH = 0.02
 # Fewer steps say nothing of what is usual; fewer common cells say nothing of a whole step.
-_FEWEST_STEPS, _LEAST_COMMON = 12, 0.2
+_FEWEST_STEPS, _LEAST_COMMON = 12, 0.1
 
 
 def suspect_steps(sample: Series) -> Bools:
@@ -61,9 +64,14 @@ def _worst(anomaly: Floats, years: Floats, area: Floats) -> int | None:
     judged = departure > 0.0
     if judged.sum() < _FEWEST_STEPS - 2:
         return None
+    size = np.sqrt(np.nanmean(anomaly**2))
+    if np.median(departure[judged]) < _SMOOTH * size:
+        return None
     far = np.zeros(len(departure))
     far[judged] = departure[judged] / np.median(departure[judged])
-    usual = 1.4826 * np.median(np.abs(np.log(far[judged])))
+    tail = np.log(far[judged])
+    # Both halves of the tail count: most steps of a rainfall may be dry and much alike.
+    usual = max(1.4826 * np.median(np.abs(tail)), np.quantile(tail, 0.9) / 1.2816)
     largest = np.sqrt(2.0 * np.log(judged.sum()))
     bad = judged & (far > max(largest, np.exp(_BEYOND * usual))) & (lone > _LONE)
     return int(np.argmax(np.where(bad, far, 0.0))) if bad.any() else None

@@ -73,7 +73,9 @@ def make_handle(
     if spec.task != task:
         raise SpecError(f"it is a model for {spec.task}", f"model {spec.key} cannot do {task}")
     if options is not None and not isinstance(options, Mapping):
-        raise InputError(f"model_options={options!r}: expected a mapping, such as {{'n_modes': 5}}")
+        raise InputError(
+            f"model_options={options!r}: expected a mapping, such as {{'attention': 'logsparse'}}"
+        )
     if options:
         spec = spec.with_options(options)
     if spec.weights is not None and weights is None:

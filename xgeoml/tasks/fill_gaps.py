@@ -18,7 +18,7 @@ from xgeoml.engine.kernel import Job
 from xgeoml.exceptions import AxisError, InputError, SpecError, did_you_mean
 from xgeoml.options import Options, get_options
 from xgeoml.tasks.choose import ModelLike, automatic, make_handle
-from xgeoml.tasks.dispatch import GeoObject, on_object
+from xgeoml.tasks.dispatch import GeoObject, NothingToDoError, on_object
 from xgeoml.tasks.gaps import MaxGap, check_max_gap, fill_block, short_gaps
 from xgeoml.tasks.prepare import Covariates, Prepared, check_same_grid, prepare
 from xgeoml.times import check_time
@@ -41,9 +41,11 @@ class Request:
     call: str
 
     def __post_init__(self) -> None:
-        """Complain of a `dims` that is no mapping: it is easily taken for a list of names."""
+        """Complain of values that would fail later, and with less of a reason."""
         if self.dims is not None and not isinstance(self.dims, Mapping):
             raise AxisError(f"dims={self.dims!r}: expected a mapping, such as {{'T': 'time'}}")
+        if not isinstance(self.spread, bool):
+            raise InputError(f"spread={self.spread!r}: expected True or False")
 
 
 def fill_gaps(
@@ -94,7 +96,7 @@ def fill_gaps(
     dims : mapping, optional
         Which dim is which axis, such as ``{"T": "month"}``, where it cannot be found out.
     model_options : mapping, optional
-        Options of the model itself, such as ``{"n_modes": 5}``.
+        Options of the model itself, such as ``{"attention": "logsparse"}`` of `grace_tf`.
     device, batch_size, precision, progress, seed : optional
         For this call, in place of `xgeoml.set_options`.
 
@@ -151,9 +153,10 @@ def fill_gaps(
 def _listed(variables: str | Sequence[Hashable]) -> list[Hashable]:
     if isinstance(variables, str):
         return [variables]
-    if not isinstance(variables, Iterable):
+    listed = list(variables) if isinstance(variables, Iterable) else []
+    if not listed:
         raise InputError(f"variables={variables!r}: expected a name or a list of names")
-    return list(variables)
+    return listed
 
 
 def _describe(model: ModelLike, covariates: Covariates, **options: Any) -> str:
@@ -200,8 +203,6 @@ def variables_to_fill(
         If a name is not there, or no variable fits.
     """
     if names is not None:
-        if not names:
-            raise InputError(f"variables=[]: expected some of {list(map(str, dataset.data_vars))}")
         for name in names:
             if name not in dataset.data_vars:
                 known = list(map(str, dataset.data_vars))
@@ -225,7 +226,7 @@ def variables_to_fill(
     ]
     if not found:
         kinds = {str(k): f"{v.dtype}{v.dims}" for k, v in dataset.data_vars.items()}
-        raise InputError(
+        raise NothingToDoError(
             f"no floating-point variable with a time axis to fill; found {kinds}: name one with "
             "variables=, and its time axis with dims={'T': ...}"
         )
@@ -241,7 +242,7 @@ def _has_time(variable: xr.DataArray, dims: Mapping[str, str] | None) -> bool:
 
 def _fill_variable(
     dataset: xr.Dataset, name: Hashable, request: Request
-) -> tuple[xr.Dataset, xr.DataArray, dict[str, xr.DataArray]]:
+) -> tuple[xr.Dataset, xr.Variable, dict[str, xr.Variable]]:
     """Return the Dataset with its steps completed, the filled variable, and flag and spread."""
     complete, prepared = prepare(dataset, name, request.covariates, request.dims)
     handle = resolve(prepared, request)
@@ -254,17 +255,19 @@ def _fill_variable(
     arrays = prepared.arrays(dims, () if allowed is None else (allowed,))
     fields = execute(arrays, job, area)
 
-    def as_array(values: Any, attrs: Mapping[Any, Any]) -> xr.DataArray:
-        made = xr.DataArray(values, dims=dims, coords=prepared.data.coords, attrs=dict(attrs))
+    def variable(values: Any, dtype: np.typing.DTypeLike, attrs: Mapping[Any, Any]) -> xr.Variable:
+        made = xr.Variable(dims, values.astype(dtype, copy=False), dict(attrs))
         return made.transpose(*prepared.data.dims)
 
+    given = complete[name].dtype
+    dtype = given.newbyteorder("=") if given.kind == "f" else np.dtype(np.float64)
     flag_attrs = provenance.flag_attrs(str(name))
-    extras = {f"{name}_fill_flag": as_array(fields[1].astype(np.int8), flag_attrs)}
+    extras = {f"{name}_fill_flag": variable(fields[1], np.int8, flag_attrs)}
     if request.spread:
         spread_attrs = provenance.spread_attrs(str(name), prepared.data.attrs)
-        extras[f"{name}_spread"] = as_array(fields[2], spread_attrs)
+        extras[f"{name}_spread"] = variable(fields[2], dtype, spread_attrs)
     attrs = provenance.with_ancillary(prepared.data.attrs, list(extras))
-    result = as_array(fields[0], attrs)
+    result = variable(fields[0], dtype, attrs)
     result.encoding = provenance.encoding_that_holds(complete[name].encoding)
     return complete, result, extras
 
@@ -350,7 +353,7 @@ def _mask(data: xr.DataArray, given: xr.DataArray, time: str) -> xr.DataArray:
     if given.dtype.kind not in "bi":
         raise InputError(
             f"mask has dtype {given.dtype}; expected True where gaps may be filled: compare first, "
-            f"such as mask={given.name or 'mask'} > 0.5"
+            f"such as mask={given.name if given.name is not None else 'mask'} > 0.5"
         )
     if time in given.dims and time in given.coords:
         given = _mask_on_steps(data.get_index(time), given, time)

@@ -13,7 +13,7 @@ from xgeoml.axes import Axes, find_axes, require
 from xgeoml.calendars import read_clock
 from xgeoml.engine.execute import is_lazy
 from xgeoml.engine.plan import Plan, plan_axes
-from xgeoml.exceptions import InputError, SpecError, did_you_mean
+from xgeoml.exceptions import InputError, SpecError, TimeAxisError, did_you_mean
 from xgeoml.grid import cell_area, is_global, latitude, longitude
 from xgeoml.models.series import Floats
 from xgeoml.spec import ModelSpec
@@ -142,11 +142,22 @@ def prepare(
         raise InputError(
             f"variable {name!r} has dtype {original.dtype}; expected real numbers, such as float32"
         )
+    if original.dtype.kind == "f" and original.dtype.itemsize > 8:
+        raise InputError(
+            f"variable {name!r} has dtype {original.dtype}; expected float64 or less, or observed "
+            "values would not come back as they are: obj = obj.astype('float64')"
+        )
     if original.size == 0:
         raise InputError(f"variable {name!r} is empty: sizes {dict(original.sizes)}")
     axes = find_axes(original, dims)
     (time,) = require(axes, "T", purpose="filling gaps in time")
     _check_latitude(original, axes)
+    dates = axes.coords.get("T", time)
+    if dates != time:
+        raise TimeAxisError(
+            f"the dates of dimension {time!r} are in {dates!r}; expected them in its own "
+            f"coordinate: obj = obj.swap_dims({{{time!r}: {dates!r}}})"
+        )
     check_time(original[time])
     steps = infer_steps(original[time])
     complete = add_steps(dataset, time, steps)
@@ -154,8 +165,8 @@ def prepare(
     if not np.issubdtype(data.dtype, np.floating):
         data = data.astype(np.float64)
     native = data.dtype.newbyteorder("=")
-    if native.itemsize < 4 or native.itemsize > 8:
-        native = np.dtype(np.float64 if native.itemsize > 8 else np.float32)
+    if native.itemsize < 4:
+        native = np.dtype(np.float32)
     data = data.astype(native, copy=False)
     if not is_lazy(data.variable.data) and not np.isfinite(data.values).any():
         raise InputError(
@@ -241,9 +252,8 @@ def _aligned(
     return bare.expand_dims(missing).transpose(*data.dims) if missing else bare
 
 
-def check_same_grid(
-    covariate: xr.DataArray, label: str, data: xr.DataArray, dim: Hashable
-) -> None:
+def check_same_grid(covariate: xr.DataArray, label: str, data: xr.DataArray, dim: Hashable) -> None:
+    """Raise unless a driver or mask lies on the cells of `data` along `dim`."""
     cure = f"bring it to the grid first, with cov.interp_like({data.name})"
     if covariate.sizes[dim] != data.sizes[dim]:
         raise InputError(

@@ -164,12 +164,12 @@ def graph_size(subject: Subject) -> None:
     import dask.base
 
     def measured(n: int) -> tuple[int, int]:
-        wide = xr.concat([records.record()] * n, "lon").drop_vars("lon").chunk(lon=7)
+        wide = records.daily(n_lon=7 * n).chunk(lon=7)
         (made,) = dask.base.optimize(subject.fill(wide).variable)
         graph = dict(made.__dask_graph__())
         return len(pickle.dumps(graph)), len(graph)
 
-    with small_tiles(series=6 * 8):
+    with small_tiles(series=6 * 8, steps=records.N_DAYS):
         (bytes_1, tasks_1), (bytes_2, tasks_2) = measured(2), measured(8)
     growth = (bytes_2 - bytes_1) / max(1, tasks_2 - tasks_1)
     expect(

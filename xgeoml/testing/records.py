@@ -7,6 +7,7 @@ import pandas as pd
 import xarray as xr
 
 N_TIME, N_LAT, N_LON = 60, 6, 7
+N_DAYS = 1_500
 STATION = "station"
 # Of the 60 months: missing in every cell, and not even on the time axis.
 MISSING_STEPS, ABSENT_STEPS = (10, 11, 12, 30), (20, 44, 45)
@@ -95,6 +96,14 @@ def curvilinear(seed: int = 0) -> xr.DataArray:
     lat = xr.Variable(("y", "x"), -20.0 + y + 0.2 * x, {"units": "degrees_north"})
     lon = xr.Variable(("y", "x"), 300.0 + x - 0.2 * y, {"units": "degrees_east"})
     return flat.drop_vars(["y", "x"]).assign_coords(lat=lat, lon=lon)
+
+
+def daily(n_lon: int = N_LON, n_time: int = N_DAYS, seed: int = 0) -> xr.DataArray:
+    """Return noise on many days and cells, (time, lat, lon), float32: a record for its size."""
+    random = np.random.default_rng([seed, 3])
+    days = pd.date_range("2001-01-01", periods=n_time)
+    values = random.standard_normal((n_time, N_LAT, n_lon)).astype(np.float32)
+    return xr.DataArray(values, {"time": days}, ("time", "lat", "lon"), "storage")
 
 
 def _coords() -> xr.Coordinates:
