@@ -272,13 +272,13 @@ def test_drivers_by_name_and_as_arrays(record):
     beside = data.to_dataset().assign(
         {k: ("time", v.mean(("lat", "lon")).isel(time=_kept()).values) for k, v in given.items()}
     )
-    named = beside.geoml.fill_gaps("climatology", covariates=["rain", "warmth"])
+    named = beside.geoml.fill_gaps("regression", covariates=["rain", "warmth"])
     assert not {v for v in named if "rain_" in str(v)}
     means = given.mean(("lat", "lon"))
     less = [v.isel(time=_kept()) for v in means.values()]
-    arrays = data.geoml.fill_gaps("climatology", covariates=less)
+    arrays = data.geoml.fill_gaps("regression", covariates=less)
     np.testing.assert_array_equal(named["storage"], arrays)
-    more = data.geoml.fill_gaps("climatology", covariates=list(means.values()))
+    more = data.geoml.fill_gaps("regression", covariates=list(means.values()))
     assert bool(np.isfinite(more.drop_sel(lat=-19.0)).all())
 
 
@@ -350,23 +350,23 @@ def test_drivers_at_other_steps_are_refused():
     days = pd.date_range("2000-01-01", "2006-12-31")
     daily = xr.DataArray(np.ones(len(days)), {"time": days}, ["time"], "rain")
     with pytest.raises(InputError, match=r"steps are daily.*monthly.*resample"):
-        data.geoml.fill_gaps("climatology", covariates=daily)
+        data.geoml.fill_gaps("regression", covariates=daily)
     years = pd.date_range("1995-01-01", "2010-12-31", freq="YS")
     yearly = xr.DataArray(np.ones(len(years)), {"time": years}, ["time"], "rain")
     with pytest.raises(InputError, match=r"yearly.*monthly"):
-        data.geoml.fill_gaps("climatology", covariates=yearly)
+        data.geoml.fill_gaps("regression", covariates=yearly)
 
 
 def test_a_longer_driver_changes_nothing(record, drivers):
     inside = drivers["tp"].sel(time=slice("2002-04", "2007-06"))
-    some = record.geoml.fill_gaps("climatology", covariates=inside)
-    more = record.geoml.fill_gaps("climatology", covariates=drivers["tp"])
+    some = record.geoml.fill_gaps("regression", covariates=inside)
+    more = record.geoml.fill_gaps("regression", covariates=drivers["tp"])
     np.testing.assert_array_equal(some[NAME], more[NAME])
 
 
 def test_coordinates_of_a_driver_do_not_leak(record, drivers):
     rain = drivers["tp"].assign_coords(era=5, lat=drivers["lat"] + 1e-9)
-    full = record.geoml.fill_gaps("climatology", covariates=rain)
+    full = record.geoml.fill_gaps("regression", covariates=rain)
     assert "era" not in full.coords
     assert full["lat"].identical(record["lat"])
 
@@ -421,7 +421,7 @@ def test_beside_a_dataarray_flag_and_spread_are_coordinates(record):
 
 
 def test_the_covariates_are_in_the_history(record, drivers):
-    full = record.geoml.fill_gaps("climatology", covariates=[drivers["tp"], drivers["t2m"]])
+    full = record.geoml.fill_gaps("regression", covariates=[drivers["tp"], drivers["t2m"]])
     assert "covariates=['tp', 't2m']" in full.attrs["history"]
 
 

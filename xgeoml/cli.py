@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import get_args
 
 import click
 
 from xgeoml.exceptions import GeoMLError
+from xgeoml.spec import Task
 
 
 @click.group()
@@ -46,17 +48,19 @@ def demo(data: Path | None, variable: str | None, covariates: tuple[str, ...], o
         dataset, variable, drivers = example.sample()
         _run(example.run, dataset, variable, drivers, out)
     else:
-        if variable is None:
-            with xr.open_dataset(data) as dataset:
-                raise click.UsageError(
-                    f"--data needs --variable; {data} has {', '.join(map(str, dataset.data_vars))}"
-                )
-        with xr.open_dataset(data) as dataset:
+        try:
+            dataset = xr.open_dataset(data)
+        except (OSError, ValueError) as error:
+            raise click.ClickException(f"{data} cannot be opened: {error}") from error
+        with dataset:
+            if variable is None:
+                names = ", ".join(map(str, dataset.data_vars))
+                raise click.UsageError(f"--data needs --variable; {data} has {names}")
             _run(example.run, dataset.load(), variable, list(covariates), out)
 
 
 @main.command()
-@click.argument("task", required=False)
+@click.argument("task", required=False, type=click.Choice(get_args(Task)))
 def models(task: str | None) -> None:
     """List the models, all or those of TASK.
 

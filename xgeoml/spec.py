@@ -304,8 +304,8 @@ class ModelSpec:
             found.append("axes: an axis is named twice")
         try:
             json.dumps(dict(self.options))
-        except TypeError as error:
-            found.append(f"options: {error}; expected plain JSON values")
+        except (TypeError, ValueError) as error:
+            found.append(f"options: {error}; expected plain JSON values in a mapping")
         if self.backend == "torch":
             found += self._network_problems()
         elif self.axis("T").mode != "whole" or len(self.axes) != 1:

@@ -7,7 +7,7 @@ import pytest
 import torch
 import toys
 
-from xgeoml.engine.execute import execute
+from xgeoml.engine.execute import execute as engine_execute
 from xgeoml.engine.handle import ModelHandle
 from xgeoml.engine.kernel import Job
 from xgeoml.engine.plan import plan_axes
@@ -15,6 +15,12 @@ from xgeoml.engine.runner import resolve_device, run_network
 from xgeoml.exceptions import ExecutionError, InputError
 from xgeoml.options import Options
 from xgeoml.spec import AxisSpec, Channel, ModelSpec
+
+
+def execute(arrays, job, area):
+    """Run a job on steps of a month each."""
+    return engine_execute(arrays, job, area, 2000 + np.arange(arrays[0].shape[-1]) / 12)
+
 
 VALUE = (Channel("value"), Channel("validity"))
 QUIET = Options(device="cpu", progress=False)
@@ -46,9 +52,8 @@ def records(*shape, seed=0, missing=0.2):
 def series_job(shape, spec=None, **options):
     spec = spec or series_spec()
     axes = [AxisSpec("Y", "pointwise"), AxisSpec("X", "pointwise"), AxisSpec("T")]
-    years = tuple((2000 + np.arange(shape[-1]) / 12).tolist())
     bases = tuple(ModelHandle(get(name)) for name in spec.bases)
-    return Job(ModelHandle(spec, None, bases), plan_axes(shape, axes), Options(**options), years)
+    return Job(ModelHandle(spec, None, bases), plan_axes(shape, axes), Options(**options))
 
 
 def get(name):

@@ -82,6 +82,8 @@ def test_clouds():
     assert np.flatnonzero(suspect_steps(make(values))).tolist() == [150]
 
 
-@pytest.mark.parametrize("values", [np.zeros((3, 0)), np.full((3, 20), np.nan), np.ones((3, 20)), np.ones((1, 1))])
+@pytest.mark.parametrize(
+    "values", [np.zeros((3, 0)), np.full((3, 20), np.nan), np.ones((3, 20)), np.ones((1, 1))]
+)
 def test_nothing_to_judge(values):
     assert not suspect_steps(make(values)).any()

@@ -28,7 +28,7 @@ def is_lazy(array: Array) -> bool:
     return type(array).__module__.split(".")[0] == "dask"
 
 
-def execute(arrays: Sequence[Array], job: Job, area: Floats) -> Array:
+def execute(arrays: Sequence[Array], job: Job, area: Floats, years: Floats) -> Array:
     """Run a job over whole arrays.
 
     Parameters
@@ -42,6 +42,8 @@ def execute(arrays: Sequence[Array], job: Job, area: Floats) -> Array:
         Model, plan and options.
     area : ndarray, (*pointwise axes)
         Relative area of each series.
+    years : ndarray, (time,)
+        Decimal year of each step, for models of whole series.
 
     Returns
     -------
@@ -49,8 +51,8 @@ def execute(arrays: Sequence[Array], job: Job, area: Floats) -> Array:
         What the job makes of every cell, in the dtype of the input.
     """
     if any(is_lazy(a) for a in arrays):
-        return _execute_dask(arrays, job, area)
-    return _execute_numpy([np.asarray(a) for a in arrays], job, area)
+        return _execute_dask(arrays, job, area, years)
+    return _execute_numpy([np.asarray(a) for a in arrays], job, area, years)
 
 
 def _needs_summary(plan: Plan) -> bool:
@@ -62,13 +64,13 @@ def _sample_index(plan: Plan) -> tuple[slice, ...]:
 
 
 def _execute_numpy(
-    arrays: list[NDArray[np.floating]], job: Job, area: Floats
+    arrays: list[NDArray[np.floating]], job: Job, area: Floats, years: Floats
 ) -> NDArray[np.floating]:
     plan = job.plan
     summary = None
     if _needs_summary(plan):
         index = _sample_index(plan)
-        summary = summarise(np.stack([a[index] for a in arrays]), area[index], job)
+        summary = summarise(np.stack([a[index] for a in arrays]), area[index], years, job)
     result = np.empty((job.n_outputs, *plan.shape), arrays[0].dtype)
     corners = list(itertools.product(*map(_starts, _blocks(plan))))
     for corner in _with_bar(corners, job):
@@ -126,7 +128,7 @@ def _take(block: NDArray[Any], start: int, stop: int, i: int, axis: AxisPlan) ->
     return taken
 
 
-def _execute_dask(arrays: Sequence[Array], job: Job, area: Floats) -> Array:
+def _execute_dask(arrays: Sequence[Array], job: Job, area: Floats, years: Floats) -> Array:
     import dask.array as da
     from dask.delayed import delayed
 
@@ -141,7 +143,7 @@ def _execute_dask(arrays: Sequence[Array], job: Job, area: Floats) -> Array:
         index = _sample_index(plan)
         # A copy: a strided view would keep the whole chunk in memory until the summary is made.
         sample = _stacked([a[index].map_blocks(np.copy) for a in lazy])
-        summary = delayed(summarise, pure=True)(sample, area[index], job)
+        summary = delayed(summarise, pure=True)(sample, area[index], years, job)
         lazy = [read_again(a, summary) for a in lazy]
     stacked = _stacked(lazy)
     stacked = stacked.rechunk({0: len(lazy), **{i + 1: c for i, c in enumerate(chunks)}})

@@ -54,8 +54,6 @@ class Job:
         The lattice.
     options : Options
         Device, batch and precision.
-    years : tuple of float
-        Decimal years along the last axis if the model takes whole series, else empty.
     spread : bool
         Whether the spread is wanted beside the estimate.
     masked : bool
@@ -69,7 +67,6 @@ class Job:
     handle: ModelHandle
     plan: Plan
     options: Options
-    years: tuple[float, ...] = ()
     spread: bool = False
     masked: bool = False
     finish: Finish | None = None
@@ -92,28 +89,31 @@ class Summary:
 
     Parameters
     ----------
+    years : ndarray, (time,)
+        Decimal year of each step.
     trusted : ndarray of bool, (time,)
         False at suspect steps.
     states : dict
         The state of each classical model involved, by name.
     """
 
+    years: Floats
     trusted: Bools
     states: dict[str, State]
 
 
-def summarise(sample: NDArray[np.floating], area: Floats, job: Job) -> Summary:
+def summarise(sample: NDArray[np.floating], area: Floats, years: Floats, job: Job) -> Summary:
     """Return what the whole field knows, from a sample of its series.
 
     Parameters
     ----------
     sample : ndarray, (value and covariates, *pointwise axes, time)
     area : ndarray, (*pointwise axes)
+    years : ndarray, (time,)
     job : Job
     """
     if job.masked:
         sample = sample[:-1]
-    years = np.array(job.years)
     raw = sample.reshape(len(sample), -1, len(years))
     kept = np.flatnonzero(np.isfinite(raw[0]).any(-1))
     kept = kept[:: math.ceil(kept.size * len(sample) * len(years) / SUMMARY_ELEMENTS) or 1]
@@ -124,7 +124,9 @@ def summarise(sample: NDArray[np.floating], area: Floats, job: Job) -> Summary:
     suspect = suspect_steps(Series(flat[0], years, everything, flat[1:], weights))
     series = Series(flat[0], years, ~suspect, flat[1:], weights)
     models = job.handle.series_models()
-    return Summary(~suspect, {name: model.summarise(series) for name, model in models.items()})
+    return Summary(
+        years, ~suspect, {name: model.summarise(series) for name, model in models.items()}
+    )
 
 
 def run_block(
@@ -216,7 +218,7 @@ def _run_samples(samples: NDArray[np.floating], job: Job, summary: Summary | Non
         length = flat.shape[-1]
         block = Series(
             values,
-            np.array(job.years) if job.years else np.arange(length, dtype=np.float64),
+            summary.years if summary else np.arange(length, dtype=np.float64),
             summary.trusted if summary else np.ones(length, bool),
             flat[1:, some],
             np.ones(len(values)),

@@ -22,6 +22,8 @@ _LONGEST_PAUSE = 400
 _LAGS = (1, 2, 3, 4, 5, 6)
 _MEMORIES = np.array([0.3, 0.5, 0.7, 0.8, 0.87, 0.92, 0.95, 0.97, 0.985, 0.995])
 _PAIRS = 60.0
+# Free coefficients that each driver is taken to bring to the background.
+_DRIVER_TERMS = 6
 
 
 class Kalman:
@@ -64,7 +66,8 @@ class Kalman:
                 pattern = modes.patterns * np.sqrt(modes.variance)
                 rest = np.where(known, anomaly - pattern @ mean.T, 0.0)
                 alike = _pooled(_pairs(rest, known, lattice), weight)
-                excess = _excess(_pooled(_pairs(anomaly, known, lattice), weight), sample.years, steps)
+                persistence = _pooled(_pairs(anomaly, known, lattice), weight)[0]
+                excess = _excess(sample, float(persistence), len(steps))
         return drivers | {
             "mean": mean,
             "doubt": doubt,
@@ -144,17 +147,18 @@ def _observed(
     return Observed(value, error, seen, whole, np.interp(np.arange(length), lattice, years))
 
 
-def _excess(alike: Floats, years: Floats, steps: NDArray[np.int64]) -> float:
+def _excess(sample: Series, persistence: float, steps: int) -> float:
     """Return the share of the variance around the background that its fit has taken away."""
-    memory = float(np.clip(alike[0], 0.0, 0.98))
-    independent = max(len(steps) * (1.0 - memory) / (1.0 + memory), 1.0)
-    return min(design(years).shape[1] / independent, 1.0)
+    memory = min(max(persistence, 0.0), 0.98)
+    independent = max(steps * (1.0 - memory) / (1.0 + memory), 1.0)
+    terms = design(sample.years).shape[1] + _DRIVER_TERMS * sample.covariates.shape[0]
+    return float(min(terms / independent, 1.0))
 
 
 class _Pairs(NamedTuple):
     product: Floats  # (lag, series)
     power: Floats  # (lag, series)
-    count: Floats  # (lag, series)
+    number: Floats  # (lag, series)
 
 
 def _pairs(value: Floats, known: Bools, lattice: Lattice) -> _Pairs:
@@ -184,7 +188,7 @@ def _memory(pairs: _Pairs, alike: Floats) -> tuple[Floats, Floats]:
     own = np.divide(
         pairs.product, pairs.power, out=np.zeros_like(pairs.power), where=pairs.power > 0.0
     )
-    drawn = (pairs.count * own + _PAIRS * alike[:, None]) / (pairs.count + _PAIRS)
+    drawn = (pairs.number * own + _PAIRS * alike[:, None]) / (pairs.number + _PAIRS)
     shape = _MEMORIES ** np.array(_LAGS)[:, None]
     fit = np.einsum("lm,ls->ms", shape, drawn) / (shape**2).sum(axis=0)[:, None]
     signal = np.clip(fit, 0.0, 1.0)
@@ -194,9 +198,7 @@ def _memory(pairs: _Pairs, alike: Floats) -> tuple[Floats, Floats]:
     return np.take_along_axis(signal, best[None], axis=0)[0], _MEMORIES[best]
 
 
-def _regress(
-    anomaly: Floats, known: Bools, mean: Floats, share: Floats
-) -> tuple[Floats, Floats]:
+def _regress(anomaly: Floats, known: Bools, mean: Floats, share: Floats) -> tuple[Floats, Floats]:
     """Regress each series on the amplitudes, as far as its values tell.
 
     Returns

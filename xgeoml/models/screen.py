@@ -44,9 +44,7 @@ def suspect_steps(sample: Series) -> Bools:
     suspect = np.zeros(len(sample.years), dtype=bool)
     if not sample.usable().any():
         return suspect
-    plain = Series(
-        sample.values, sample.years, sample.trusted, sample.covariates[:0], sample.area
-    )
+    plain = Series(sample.values, sample.years, sample.trusted, sample.covariates[:0], sample.area)
     anomaly = np.where(plain.usable(), plain.values - background(plain), np.nan)
     observed = np.flatnonzero(np.isfinite(anomaly).any(axis=0))
     while len(observed) >= _FEWEST_STEPS:

@@ -182,13 +182,16 @@ def _fill_dataset(
     # Looked up now: once steps are added to the Dataset, a mask along time is no longer of bool.
     request = replace(request, mask=_named_mask(dataset, request.mask))
     added: dict[Hashable, list[str]] = {}
+    used: list[str] = []
     result = dataset
     for name in names:
-        result, filled, extras = _fill_variable(result, name, request)
+        result, filled, extras, model = _fill_variable(result, name, request)
         result = result.assign({name: filled, **extras})
         added[name] = list(extras)
+        used.append(f"{name} by {model}")
     if request.options.keep_history:
-        result.attrs = provenance.with_history(result.attrs, provenance.history_line(request.call))
+        line = provenance.history_line(f"{request.call}: {', '.join(used)}")
+        result.attrs = provenance.with_history(result.attrs, line)
     return result, added
 
 
@@ -242,8 +245,8 @@ def _has_time(variable: xr.DataArray, dims: Mapping[str, str] | None) -> bool:
 
 def _fill_variable(
     dataset: xr.Dataset, name: Hashable, request: Request
-) -> tuple[xr.Dataset, xr.Variable, dict[str, xr.Variable]]:
-    """Return the Dataset with its steps completed, the filled variable, and flag and spread."""
+) -> tuple[xr.Dataset, xr.Variable, dict[str, xr.Variable], str]:
+    """Return the Dataset with its steps completed, the variable, flag and spread, the model."""
     complete, prepared = prepare(dataset, name, request.covariates, request.dims)
     handle = resolve(prepared, request)
     if request.spread and not handle.spec.gives_spread:
@@ -253,7 +256,7 @@ def _fill_variable(
     job = make_job(prepared, handle, request, masked=allowed is not None)
     area = prepared.area(dims[: job.plan.n_pointwise])
     arrays = prepared.arrays(dims, () if allowed is None else (allowed,))
-    fields = execute(arrays, job, area)
+    fields = execute(arrays, job, area, prepared.years)
 
     def variable(values: Any, dtype: np.typing.DTypeLike, attrs: Mapping[Any, Any]) -> xr.Variable:
         made = xr.Variable(dims, values.astype(dtype, copy=False), dict(attrs))
@@ -269,7 +272,7 @@ def _fill_variable(
     attrs = provenance.with_ancillary(prepared.data.attrs, list(extras))
     result = variable(fields[0], dtype, attrs)
     result.encoding = provenance.encoding_that_holds(complete[name].encoding)
-    return complete, result, extras
+    return complete, result, extras, handle.spec.key
 
 
 def resolve(prepared: Prepared, request: Request) -> ModelHandle:
@@ -286,7 +289,7 @@ def resolve(prepared: Prepared, request: Request) -> ModelHandle:
     handle = make_handle(model, TASK, request.model_options, request.options.seed)
     if prepared.covariates and not handle.spec.covariates:
         raise SpecError(
-            "it makes no use of covariates; leave them out, or use 'kalman' or 'grace_tf'",
+            "it makes no use of covariates; leave them out, or use 'kalman', 'regression' or 'grace_tf'",
             f"model {handle.spec.key} cannot take covariates={_names_of(request.covariates)}",
         )
     return handle
@@ -300,7 +303,6 @@ def make_job(
         handle=handle,
         plan=prepared.plan(handle.spec),
         options=request.options,
-        years=tuple(prepared.years.tolist()) if handle.spec.axis("T").mode == "whole" else (),
         spread=request.spread,
         masked=masked,
         finish=fill_block,

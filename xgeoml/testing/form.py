@@ -164,7 +164,7 @@ def graph_size(subject: Subject) -> None:
     import dask.base
 
     def measured(n: int) -> tuple[int, int]:
-        wide = records.daily(n_lon=7 * n).chunk(lon=7)
+        wide = records.daily(n)
         (made,) = dask.base.optimize(subject.fill(wide).variable)
         graph = dict(made.__dask_graph__())
         return len(pickle.dumps(graph)), len(graph)

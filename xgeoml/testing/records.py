@@ -98,11 +98,13 @@ def curvilinear(seed: int = 0) -> xr.DataArray:
     return flat.drop_vars(["y", "x"]).assign_coords(lat=lat, lon=lon)
 
 
-def daily(n_lon: int = N_LON, n_time: int = N_DAYS, seed: int = 0) -> xr.DataArray:
-    """Return noise on many days and cells, (time, lat, lon), float32: a record for its size."""
-    random = np.random.default_rng([seed, 3])
-    days = pd.date_range("2001-01-01", periods=n_time)
-    values = random.standard_normal((n_time, N_LAT, n_lon)).astype(np.float32)
+def daily(n_chunks: int) -> xr.DataArray:
+    """Return zeros on many days, (time, lat, lon), lazy, in so many chunks along longitude."""
+    import dask.array as da
+
+    shape = (N_DAYS, N_LAT, N_LON * n_chunks)
+    values = da.zeros(shape, np.float32, chunks=(-1, -1, N_LON))
+    days = pd.date_range("2001-01-01", periods=N_DAYS)
     return xr.DataArray(values, {"time": days}, ("time", "lat", "lon"), "storage")
 
 
