@@ -1,7 +1,5 @@
 """Every wrong input gives one clear GeoMLError, and leaves what was given as it was."""
 
-import json
-import struct
 from datetime import timedelta
 from pathlib import Path
 
@@ -15,14 +13,13 @@ import xgeoml
 from xgeoml.exceptions import (
     AxisError,
     GeoMLError,
-    HashError,
     InputError,
     ModelNotFoundError,
     SpecError,
     TimeAxisError,
     WeightsError,
 )
-from xgeoml.spec import Channel, ModelSpec, WeightsRef
+from xgeoml.spec import Channel, ModelSpec
 from xgeoml.tasks.dispatch import NothingToDoError
 
 NAME = "lwe_thickness"
@@ -421,98 +418,6 @@ def test_a_device_that_is_not_here():
 def test_a_spread_of_a_model_without_one():
     text = refused(array(), {"model": NETWORK, "spread": True}, SpecError)
     assert "no spread" in text
-
-
-# ---------------------------------------------------------------------------- weights
-
-
-@pytest.fixture
-def weights(tmp_path):
-    """Return a sound weights file."""
-    from safetensors.torch import save_file
-
-    path = tmp_path / "toy.safetensors"
-    state = NETWORK.load_factory()(channels=1).state_dict()
-    save_file(state, path, metadata={"spec": NETWORK.to_json()})
-    return path
-
-
-def test_sound_weights_are_taken(weights):
-    made = array().geoml.fill_gaps(weights)
-    assert made.identical(array().geoml.fill_gaps(str(weights)).assign_attrs(made.attrs))
-
-
-@pytest.mark.parametrize("kept", [0, 4, 50, 300, -1])
-def test_a_truncated_file(weights, kept):
-    weights.write_bytes(weights.read_bytes()[:kept])
-    text = refused(array(), {"model": weights}, WeightsError)
-    assert str(weights) in text
-    assert "expected a safetensors file" in text
-
-
-def test_a_file_of_another_kind(weights):
-    weights.write_bytes(b"\x80\x04 a pickle, not a safetensors file at all" * 20)
-    assert "expected a safetensors file" in refused(array(), {"model": weights}, WeightsError)
-
-
-def test_a_damaged_header(weights):
-    content = bytearray(weights.read_bytes())
-    content[20:40] = b"\xff" * 20
-    weights.write_bytes(bytes(content))
-    assert "cannot be read" in refused(array(), {"model": weights}, WeightsError)
-
-
-def test_weights_without_a_spec(weights):
-    from safetensors.torch import save_file
-
-    save_file(NETWORK.load_factory()(channels=1).state_dict(), weights)
-    text = refused(array(), {"model": weights}, WeightsError)
-    assert "spec in its header" in text
-
-
-def test_weights_with_a_spec_that_makes_no_sense(weights):
-    header = json.dumps({"__metadata__": {"spec": '{"name": "toy"}'}}).encode()
-    weights.write_bytes(struct.pack("<Q", len(header)) + header)
-    text = refused(array(), {"model": weights}, WeightsError)
-    assert "no valid spec" in text
-    assert "'factory' is missing" in text
-
-
-def test_weights_of_another_network(weights):
-    from safetensors.torch import save_file
-
-    other = NETWORK.load_factory()(channels=3).state_dict()
-    save_file(other, weights, metadata={"spec": NETWORK.to_json()})
-    text = refused(array(), {"model": weights}, WeightsError)
-    assert "does not fit" in text
-
-
-def test_weights_whose_factory_is_not_installed(weights):
-    from safetensors.torch import save_file
-
-    spec = NETWORK.replace(factory="no_such_package.nets:Net")
-    save_file(NETWORK.load_factory()(channels=1).state_dict(), weights, {"spec": spec.to_json()})
-    text = refused(array(), {"model": weights}, SpecError)
-    assert "no_such_package" in text
-    assert "cannot be imported" in text
-
-
-def test_shipped_weights_that_are_not_there():
-    spec = NETWORK.replace(weights=WeightsRef("gone.safetensors", "0" * 64))
-    text = refused(array(), {"model": spec}, WeightsError)
-    assert "gone.safetensors was not found" in text
-    assert "install xgeoml again" in text
-
-
-def test_shipped_weights_that_were_changed(weights, monkeypatch):
-    from xgeoml.weights import store
-
-    (weights.parent / "data").mkdir()
-    weights.rename(weights.parent / "data" / weights.name)
-    monkeypatch.setattr(store, "files", lambda _: weights.parent)
-    spec = NETWORK.replace(weights=WeightsRef(weights.name, "0" * 64))
-    text = refused(array(), {"model": spec}, HashError)
-    assert "expected " + "0" * 64 in text
 
 
 def test_the_plan_complains_as_the_call_does():

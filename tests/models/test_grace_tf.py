@@ -135,3 +135,9 @@ def test_wrong_options_are_refused(options, said):
 def test_too_few_channels_are_refused():
     with pytest.raises(ValueError, match="expected at least 7"):
         network()(series(drivers=0)[:, :6])
+
+
+def test_driver_of_zeros_is_none():
+    net, x = network(), series(drivers=1)
+    more = torch.cat([x, torch.zeros(3, 2, 40)], dim=1)
+    assert torch.allclose(net(x), net(more), atol=1e-5)

@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
+from scipy.linalg import eigh
 
 from xgeoml.models.series import Bools, Floats
 
-# Rounds of filling missing cells from the modes and finding the modes again; cells missing under
-# clouds settle in a few, and whole missing steps need none.
-_ROUNDS = 6
+# Rounds of filling missing cells from the modes and finding the modes again: under clouds, where
+# a few cells are missing here and there, and where none is.
+_ROUNDS, _ROUNDS_FEW, _FEW = 6, 2, 0.02
 
 
 class Modes(NamedTuple):
@@ -62,40 +63,39 @@ def leading_modes(anomaly: Floats, known: Bools, weight: Floats, most: int) -> M
     """
     root = np.sqrt(weight)[:, None]
     field = np.where(known, anomaly, 0.0) * root
-    partly = not bool(known.all())
-    rounds = _ROUNDS if partly else 1
+    missing = 1.0 - float(known[weight > 0.0].mean())
+    rounds = (_ROUNDS if missing > _FEW else _ROUNDS_FEW) if missing > 0.0 else 1
+    small, large = sorted(field.shape)
     for k in range(rounds):
-        count = max(1, most * (k + 1) // rounds)
-        left, values, right, every = _svd(field, count)
-        if partly and k < rounds - 1:
-            small, large = sorted(field.shape)
-            noise = every[len(values) :].sum() / max(small - len(values), 1)
+        left, values, right, rest, square = _svd(field, max(1, most * (k + 1) // rounds))
+        if k < rounds - 1:
             # The largest value that noise alone would have (Marchenko and Pastur 1967).
-            noise *= (1.0 + np.sqrt(small / large)) ** 2
+            noise = rest / max(small - len(values), 1) * (1.0 + np.sqrt(small / large)) ** 2
             held = np.maximum(values - noise / values, 0.0)
             field = np.where(known, field, (left * held) @ right.T)
     steps = field.shape[1]
     patterns = np.divide(left, root, out=np.zeros_like(left), where=root > 0.0)
-    power = every / steps
-    variance = values**2 / steps
-    left_over = power[len(variance) :]
-    square = float((left_over**2).sum())
-    freedom = float(left_over.sum()) ** 2 / square if square > 0.0 else 1.0
-    return Modes(patterns, right * values, variance, float(left_over.sum()), freedom)
+    freedom = rest**2 / square if square > 0.0 else 1.0
+    return Modes(patterns, right * values, values**2 / steps, rest / steps, freedom)
 
 
-def _svd(field: Floats, count: int) -> tuple[Floats, Floats, Floats, Floats]:
-    """Return leading left vectors, values and right vectors, and the squares of all values.
+def _svd(field: Floats, count: int) -> tuple[Floats, Floats, Floats, float, float]:
+    """Return leading left vectors, values and right vectors, and what is left of the values.
 
-    Through the smaller Gram matrix, which is exact enough: modes at its rounding error are dropped.
+    That is the sum and the sum of squares of the other values' squares. Through the smaller Gram
+    matrix, which is exact enough: modes at its rounding error are dropped.
     """
     tall = field.shape[0] > field.shape[1]
     gram = field.T @ field if tall else field @ field.T
-    every, vectors = np.linalg.eigh(gram)
-    every, vectors = np.maximum(every[::-1], 0.0), vectors[:, ::-1]
-    floor = max(float(every[0]) * 1e-10, np.finfo(np.float64).tiny)
-    count = min(count, int((every > floor).sum()))
-    values, vectors = np.sqrt(every[:count]), vectors[:, :count]
+    size = len(gram)
+    count = min(count, size)
+    power, vectors = eigh(gram, subset_by_index=(size - count, size - 1), driver="evx")
+    power, vectors = power[::-1], vectors[:, ::-1]
+    real = power > max(float(power[0]) * 1e-10, np.finfo(np.float64).tiny)
+    power, vectors = power[real], vectors[:, real]
+    rest = max(float(np.trace(gram)) - float(power.sum()), 0.0)
+    square = max(float((gram**2).sum()) - float((power**2).sum()), 0.0)
+    values = np.sqrt(power)
     if tall:
-        return (field @ vectors) / values, values, vectors, every
-    return vectors, values, (field.T @ vectors) / values, every
+        return (field @ vectors) / values, values, vectors, rest, square
+    return vectors, values, (field.T @ vectors) / values, rest, square

@@ -154,11 +154,13 @@ class GraceTF(nn.Module):
 class _Conv(nn.Module):
     """A convolution in time that keeps the length: centred, or of the past only."""
 
-    def __init__(self, channels: int, width: int, kernel: int, causal: bool) -> None:
+    def __init__(
+        self, channels: int, width: int, kernel: int, causal: bool, bias: bool = True
+    ) -> None:
         super().__init__()
         before = kernel - 1 if causal else kernel // 2
         self.padding = (before, kernel - 1 - before)
-        self.filter = nn.Conv1d(channels, width, kernel)
+        self.filter = nn.Conv1d(channels, width, kernel, bias=bias)
 
     def forward(self, x: Tensor) -> Tensor:
         z: Tensor = self.filter(functional.pad(x, self.padding))
@@ -170,14 +172,14 @@ class _Drivers(nn.Module):
 
     def __init__(self, width: int, kernel: int, d_model: int, causal: bool) -> None:
         super().__init__()
-        self.filters = _Conv(1, width, kernel, causal)
+        # Without constants a driver that is 0 throughout is the same as none.
+        self.filters = _Conv(1, width, kernel, causal, bias=False)
         self.mix = nn.Conv1d(width, d_model, 1, bias=False)
 
     def forward(self, drivers: Tensor) -> Tensor:
         batch, count, time = drivers.shape
         each = torch.tanh(self.filters(drivers.reshape(batch * count, 1, time)))
-        total = each.reshape(batch, count, -1, time).sum(1)
-        mixed: Tensor = self.mix(total / math.sqrt(count))
+        mixed: Tensor = self.mix(each.reshape(batch, count, -1, time).sum(1))
         return mixed
 
 

@@ -22,6 +22,8 @@ _LONGEST_PAUSE = 400
 _LAGS = (1, 2, 3, 4, 5, 6)
 _MEMORIES = np.array([0.3, 0.5, 0.7, 0.8, 0.87, 0.92, 0.95, 0.97, 0.985, 0.995])
 _PAIRS = 60.0
+# Series whose regressions are held in memory together.
+_AT_ONCE = 512
 # Free coefficients that each driver is taken to bring to the background.
 _DRIVER_TERMS = 6
 
@@ -211,17 +213,21 @@ def _regress(anomaly: Floats, known: Bools, mean: Floats, share: Floats) -> tupl
     if count == 0:
         return np.zeros((len(anomaly), 0)), np.zeros(anomaly.shape)
     products = (mean[:, :, None] * mean[:, None, :]).reshape(len(mean), count * count)
-    # Most series share where they are missing: one matrix for each kind.
-    kinds, kind = np.unique(np.packbits(known, axis=1), axis=0, return_inverse=True)
-    kind = kind.ravel()
-    seen = np.unpackbits(kinds, axis=1, count=known.shape[1]).astype(np.float64)
-    normal = np.einsum("gt,tq->gq", seen, products).reshape(-1, count, count)
-    ridge = max(1.0 - float(share.sum()), 0.01) / np.maximum(share, 1e-9)
-    inverse = np.linalg.inv(normal + np.diag(ridge))
-    right = np.einsum("st,tk->sk", anomaly, mean)
-    loading = np.einsum("skj,sj->sk", inverse[kind], right)
-    leverage = np.einsum("gq,tq->gt", inverse.reshape(-1, count * count), products)
-    return loading, leverage[kind]
+    ridge = np.diag(max(1.0 - float(share.sum()), 0.01) / np.maximum(share, 1e-9))
+    loading, leverage = np.zeros((len(anomaly), count)), np.zeros(anomaly.shape)
+    # By einsum, so that no series' result depends on the number of its neighbours.
+    for start in range(0, len(anomaly), _AT_ONCE):
+        part = slice(start, start + _AT_ONCE)
+        # Most series share where they are missing: one matrix for each kind.
+        kinds, kind = np.unique(np.packbits(known[part], axis=1), axis=0, return_inverse=True)
+        seen = np.unpackbits(kinds, axis=1, count=known.shape[1]).astype(np.float64)
+        normal = np.einsum("gt,tq->gq", seen, products).reshape(-1, count, count)
+        inverse = np.linalg.inv(normal + ridge)
+        right = np.einsum("st,tk->sk", anomaly[part], mean)
+        loading[part] = np.einsum("skj,sj->sk", inverse[kind.ravel()], right)
+        inverse = inverse.reshape(-1, count * count)
+        leverage[part] = np.einsum("gq,tq->gt", inverse, products)[kind.ravel()]
+    return loading, leverage
 
 
 def _bridge(

@@ -83,7 +83,8 @@ def fill_gaps(
         time axis that is not a covariate, a mask, or a flag or spread made by an earlier call.
     covariates : str, DataArray or sequence of these, optional
         Drivers, such as precipitation and temperature: names in the Dataset, or DataArrays on the
-        same grid with a time axis of their own.
+        same grid with a time axis of their own. Months, days and hours are matched by the
+        calendar, wherever in them the stamps lie; other steps with the nearest.
     mask : str or DataArray of bool, optional
         Where gaps may be filled, such as a land mask: a variable's name, or an array over some
         of the dims. Other gaps stay. Of absent steps a mask along time says nothing: they are
@@ -289,7 +290,8 @@ def resolve(prepared: Prepared, request: Request) -> ModelHandle:
     handle = make_handle(model, TASK, request.model_options, request.options.seed)
     if prepared.covariates and not handle.spec.covariates:
         raise SpecError(
-            "it makes no use of covariates; leave them out, or use 'kalman', 'regression' or 'grace_tf'",
+            "it makes no use of covariates; leave them out, or use 'kalman', 'regression' or "
+            "'grace_tf'",
             f"model {handle.spec.key} cannot take covariates={_names_of(request.covariates)}",
         )
     return handle

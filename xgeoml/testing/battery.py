@@ -38,6 +38,7 @@ CHECKS: dict[str, Check] = {
         form.graph_size,
         geometry.latitude_order,
         geometry.longitude_convention,
+        geometry.global_roll,
         geometry.curvilinear,
         geometry.stations,
         geometry.calendars,

@@ -49,6 +49,15 @@ def longitude_convention(subject: Subject) -> None:
     )
 
 
+def global_roll(subject: Subject) -> None:
+    """Roll a field that goes once around the Earth: what comes back is rolled as well."""
+    data = records.around()
+    turn = subject.spec.axis("X").window or 5
+    rolled = subject.fill(data.roll(lon=turn))
+    expected = subject.fill(data).roll(lon=turn)
+    close(rolled, expected.drop_vars("lon"), f"a global field rolled by {turn} cells", ROUNDING)
+
+
 def curvilinear(subject: Subject) -> None:
     """Fill a grid with two-dimensional latitude and longitude like any other."""
     data = records.curvilinear()

@@ -98,6 +98,14 @@ def curvilinear(seed: int = 0) -> xr.DataArray:
     return flat.drop_vars(["y", "x"]).assign_coords(lat=lat, lon=lon)
 
 
+def around(seed: int = 0) -> xr.DataArray:
+    """Return six records side by side, 36 cells of 10 degrees that go once around the Earth."""
+    side = [record(seed + k) for k in range(6)]
+    whole = xr.concat(side, "lon").isel(lon=slice(0, 36))
+    degrees = xr.Variable("lon", np.arange(0.0, 360.0, 10.0), {"units": "degrees_east"})
+    return whole.assign_coords(lon=degrees)
+
+
 def daily(n_chunks: int) -> xr.DataArray:
     """Return zeros on many days, (time, lat, lon), lazy, in so many chunks along longitude."""
     import dask.array as da

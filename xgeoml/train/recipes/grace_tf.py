@@ -12,49 +12,37 @@ import json
 import logging
 import math
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from numpy.random import Generator
-from numpy.typing import NDArray
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from xgeoml.engine.features import series_channels
-from xgeoml.models.climatology import Climatology
 from xgeoml.models.grace_tf import GraceTF
-from xgeoml.models.kalman import Kalman
-from xgeoml.models.kalman_alone import KalmanAlone
-from xgeoml.models.screen import suspect_steps
-from xgeoml.models.series import Bools, Floats, Series, SeriesModel
-from xgeoml.spec import Channel
-from xgeoml.train.masks import hide_cells, hide_steps
+from xgeoml.train.recipes.grace_patterns import (
+    BASES,
+    CHANNELS,
+    Pattern,
+    batches,
+    make_pattern,
+    make_pool,
+)
 from xgeoml.train.recipes.grace_records import Record, read_records, validation_steps
 
 log = logging.getLogger(__name__)
 
+# What a departure from the base costs, as a share of what it may gain.
+PRICE = 0.3
 # How often each record is drawn, in the order of `read_records`.
 SHARES = (0.35, 0.2, 0.15, 0.15, 0.15)
 PATTERNS = (200, 150, 300, 300, 300)
 VALIDATION_SEEDS = (101, 102, 103, 104)
 
-BASES: dict[str, SeriesModel] = {
-    "kalman": Kalman(),
-    "climatology": Climatology(),
-    "kalman_alone": KalmanAlone(),
-}
-CHANNELS = (
-    Channel("value"),
-    Channel("validity"),
-    Channel("years"),
-    *(Channel(role, base) for base in BASES for role in ("estimate", "spread")),
-    Channel("covariates"),
-)
 NETWORK: dict[str, Any] = {
     "bases": len(BASES),
     "d_model": 64,
@@ -70,171 +58,24 @@ NETWORK: dict[str, Any] = {
 }
 
 
-@dataclass(frozen=True)
-class Pattern:
-    """What the network sees of a record with some months hidden, and what it should say.
-
-    Attributes
-    ----------
-    x : ndarray of float32, (series, channel, time)
-    truth : ndarray of float32, (series, time)
-        Scaled as the input is; NaN wherever nothing is to be learnt.
-    area, deviation : ndarray of float32, (series,)
-        Relative area, and what scaled values are to be multiplied with.
-    """
-
-    x: NDArray[np.float32]
-    truth: NDArray[np.float32]
-    area: NDArray[np.float32]
-    deviation: NDArray[np.float32]
-
-
-def cut(series: Series, steps: slice, rows: NDArray[np.intp], drivers: Sequence[int]) -> Series:
-    """Return some steps, series and drivers of `series`."""
-    covariates = series.covariates[list(drivers)][:, rows][:, :, steps]
-    values = series.values[rows, steps]
-    return Series(values, series.years[steps], series.trusted[steps], covariates, series.area[rows])
-
-
-def make_pattern(record: Record, hidden: Bools, most: int, rng: Generator) -> Pattern:
-    """Return the pattern of a record with the cells `hidden`, (series, time), taken away.
-
-    The bases learn from every series of the record; at most `most` series are kept.
-    """
-    truth = record.series.values
-    left = replace(record.series, values=np.where(hidden, np.nan, truth))
-    left = replace(left, trusted=~suspect_steps(left))
-    rows = np.flatnonzero(left.usable().any(1))
-    if len(rows) > most:
-        rows = np.sort(rng.choice(rows, most, replace=False))
-    block = cut(left, slice(None), rows, range(len(left.covariates)))
-    estimates = {n: model.predict(block, model.summarise(left)) for n, model in BASES.items()}
-    x, mean, deviation = series_channels(block, estimates, CHANNELS)
-    scale = np.where(deviation > 0, deviation, np.nan)[:, None]
-    wanted = np.where(hidden[rows] & record.target, (truth[rows] - mean[:, None]) / scale, np.nan)
-    single = np.float32
-    return Pattern(x, wanted.astype(single), block.area.astype(single), deviation.astype(single))
-
-
-def draw_pattern(record: Record, most: int, rng: Generator) -> Pattern:
-    """Return a random pattern: part of the record in space and time, some drivers, some months."""
-    series, n = record.series, len(record.series.years)
-    steps = slice(0, n)
-    if rng.random() < 0.3:
-        length = int(rng.integers(60, n + 1))
-        start = int(rng.integers(0, n - length + 1))
-        steps = slice(start, start + length)
-    if record.target[steps].sum() < 24:
-        steps = slice(0, n)
-    rows = np.arange(len(series.values))
-    if len(rows) > 3 * most:
-        # The bases know as much from every few cells; a part of the world has patterns of its own.
-        rows = rows[int(rng.integers(3)) :: 3]
-    if len(rows) > 100 and rng.random() < 0.3:
-        length = int(len(rows) * rng.uniform(0.05, 0.5))
-        start = int(rng.integers(0, len(rows) - length + 1))
-        rows = rows[start : start + length]
-    available = len(series.covariates)
-    drivers: Sequence[int] = range(available)
-    if available and rng.random() < 0.5:
-        drivers = rng.permutation(available)[: int(rng.integers(0, available))].tolist()
-    part = cut(series, steps, rows, drivers)
-    if rng.random() < 0.2:
-        part = replace(part, values=_spoilt(part, rng))
-    target = record.target[steps]
-    if rng.random() < 0.08:
-        hidden = hide_cells(np.isfinite(part.values) & target, rng)
-    else:
-        hidden = np.broadcast_to(hide_steps(target, rng), part.values.shape)
-    return make_pattern(Record(record.name, part, target), hidden, most, rng)
-
-
-def _spoilt(series: Series, rng: Generator) -> Floats:
-    """Return the values with noise as large as a fifth of their deviation on every step."""
-    observed = np.isfinite(series.values)
-    deviation = np.nanstd(np.where(observed, series.values, np.nan), axis=1, keepdims=True)
-    noise = 0.2 * rng.random() * deviation * rng.standard_normal(series.values.shape)
-    spoilt: Floats = series.values + noise
-    return spoilt
-
-
-def make_pool(
-    records: Sequence[Record], counts: Sequence[int], most: int, seed: int
-) -> list[list[Pattern]]:
-    """Return `counts` random patterns of each record, the same for the same seed."""
-    pool = []
-    for i, (record, count) in enumerate(zip(records, counts, strict=True)):
-        start = time.perf_counter()
-        draws = (np.random.default_rng([seed, i, k]) for k in range(count))
-        pool.append([draw_pattern(record, most, rng) for rng in draws])
-        log.info("%s: %d patterns, %.0f s", record.name, count, time.perf_counter() - start)
-    return pool
-
-
-def batches(
-    pool: Sequence[Sequence[Pattern]], shares: Floats, size: int, rng: Generator
-) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
-    """Yield input, truth and weight of random pieces of random patterns, for ever.
-
-    One batch has pieces of eight patterns, all of one length and with one number of drivers; those
-    without so many drivers get zeros, as a driver that is missing everywhere has.
-    """
-    groups = 8
-    while True:
-        chosen = []
-        for _ in range(groups):
-            patterns = pool[int(rng.choice(len(pool), p=shares))]
-            chosen.append(patterns[int(rng.integers(len(patterns)))])
-        shortest = min(p.x.shape[2] for p in chosen)
-        length = shortest if rng.random() < 0.4 else int(rng.integers(36, shortest + 1))
-        channels = max(p.x.shape[1] for p in chosen)
-        x = np.zeros((size, channels, length), np.float32)
-        truth = np.full((size, length), np.nan, np.float32)
-        weight = np.zeros(size, np.float32)
-        for g, pattern in enumerate(chosen):
-            part = slice(g * size // groups, (g + 1) * size // groups)
-            rows = rng.integers(len(pattern.x), size=part.stop - part.start)
-            start = _start(pattern, length, rng)
-            piece = pattern.x[rows, :, start : start + length]
-            x[part, : piece.shape[1]] = piece
-            # Absolute time is no clue to what happened.
-            x[part, 2] += rng.integers(-8, 9) if rng.random() < 0.5 else rng.uniform(-8, 8)
-            truth[part] = pattern.truth[rows, start : start + length]
-            # Large signals count more than small ones, less than their squares would make them.
-            signal = pattern.area * pattern.deviation
-            weight[part] = signal[rows] / signal.mean()
-        yield torch.from_numpy(x), torch.from_numpy(truth), torch.from_numpy(weight)
-
-
-def _start(pattern: Pattern, length: int, rng: Generator) -> int:
-    """Return where a piece begins, such that it has something to learn if it can."""
-    last = pattern.x.shape[2] - length
-    wanted = np.isfinite(pattern.truth).any(0)
-    start = 0
-    for _ in range(10):
-        start = int(rng.integers(last + 1))
-        if wanted[start : start + length].any():
-            break
-    return start
-
-
 def loss(output: Tensor, x: Tensor, truth: Tensor, weight: Tensor) -> Tensor:
     """Return the loss over the hidden steps: misfit of the estimate, and likelihood of the spread.
 
-    The first is a Huber loss in units of the base's spread; the second the negative log
-    likelihood of a normal distribution about an estimate that it cannot move.
+    The first is a Huber loss in units of the base's spread, with a price on every departure from
+    the base; the second the negative log likelihood of a normal distribution about an estimate
+    that it cannot move.
     """
     wanted = torch.isfinite(truth)
     error = torch.where(wanted, x[:, 3] + output[:, 0] - truth, 0.0)
     base_spread = x[:, 4].exp()
-    misfit = functional_huber(error / base_spread)
+    misfit = huber(error / base_spread) + 0.5 * PRICE * (output[:, 0] / base_spread) ** 2
     log_spread = output[:, 1]
     likelihood = log_spread - x[:, 4] + 0.5 * (error.detach() / log_spread.exp()) ** 2
     weights = torch.where(wanted, weight[:, None], 0.0)
     return (weights * (misfit + 0.2 * likelihood)).sum() / weights.sum().clamp(min=1.0)
 
 
-def functional_huber(error: Tensor) -> Tensor:
+def huber(error: Tensor) -> Tensor:
     """Return half the square up to two, linear beyond."""
     size = error.abs()
     return torch.where(size < 2.0, 0.5 * error**2, 2.0 * size - 2.0)
