@@ -75,7 +75,7 @@ def leading_modes(anomaly: Floats, known: Bools, weight: Floats, most: int) -> M
             field = np.where(known, field, (left * held) @ right.T)
     steps = field.shape[1]
     patterns = np.divide(left, root, out=np.zeros_like(left), where=root > 0.0)
-    freedom = rest**2 / square if square > 0.0 else 1.0
+    freedom = max(rest**2 / square, 1.0) if square > 0.0 else 1.0
     return Modes(patterns, right * values, values**2 / steps, rest / steps, freedom)
 
 
