@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 import toys
+from threadpoolctl import threadpool_limits
 
 from xgeoml.engine.execute import execute as engine_execute
 from xgeoml.engine.handle import ModelHandle
@@ -205,3 +206,14 @@ def test_the_accelerator_gives_the_answer_of_the_processor():
     here = execute([values], series_job(values.shape, device="cpu"), np.ones((20, 20)))
     there = execute([values], series_job(values.shape, device="auto"), np.ones((20, 20)))
     np.testing.assert_allclose(here, there, atol=1e-4)
+
+
+@pytest.mark.parametrize("model", ["dineof", "kalman"])
+def test_the_number_of_threads_of_linear_algebra_changes_no_bit(model):
+    values = records(12, 20, 60)
+    job = series_job(values.shape, get(model))
+    with threadpool_limits(limits=1, user_api="blas"):
+        one = execute([values], job, np.ones((12, 20)))
+    with threadpool_limits(limits=2, user_api="blas"):
+        two = execute([values], job, np.ones((12, 20)))
+    np.testing.assert_array_equal(one, two)

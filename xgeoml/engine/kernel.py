@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import itertools
 import math
+import threading
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 
 from xgeoml.engine import blend
 from xgeoml.engine.features import series_channels, series_estimate
@@ -83,6 +85,10 @@ class Job:
         return self.n_finished if self.finish else self.n_estimates
 
 
+# The limit on threads holds for the process: two summaries at once would lift each other's.
+_summary_lock = threading.Lock()
+
+
 @dataclass(frozen=True)
 class Summary:
     """What the whole field knows, for use in every block.
@@ -119,14 +125,14 @@ def summarise(sample: NDArray[np.floating], area: Floats, years: Floats, job: Jo
     kept = kept[:: math.ceil(kept.size * len(sample) * len(years) / SUMMARY_ELEMENTS) or 1]
     flat = raw[:, kept].astype(np.float64)
     flat[~np.isfinite(flat)] = np.nan
-    everything = np.ones(len(years), bool)
-    weights = area.reshape(-1)[kept]
-    suspect = suspect_steps(Series(flat[0], years, everything, flat[1:], weights))
-    series = Series(flat[0], years, ~suspect, flat[1:], weights)
-    models = job.handle.series_models()
-    return Summary(
-        years, ~suspect, {name: model.summarise(series) for name, model in models.items()}
-    )
+    series = Series(flat[0], years, np.ones(len(years), bool), flat[1:], area.reshape(-1)[kept])
+    # On one thread: a sum that is split over threads is added up in another order, so that a worker
+    # with two of them would return other bits than one with eight.
+    with _summary_lock, threadpool_limits(limits=1, user_api="blas"):
+        series = replace(series, trusted=~suspect_steps(series))
+        models = job.handle.series_models()
+        states = {name: model.summarise(series) for name, model in models.items()}
+    return Summary(years, series.trusted, states)
 
 
 def run_block(

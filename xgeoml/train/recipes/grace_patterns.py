@@ -27,7 +27,7 @@ log = logging.getLogger(__name__)
 
 BASES: dict[str, SeriesModel] = {
     "kalman": Kalman(),
-    "climatology": Climatology(),
+    "regression": Climatology(),
     "kalman_alone": KalmanAlone(),
 }
 CHANNELS = (
@@ -145,10 +145,10 @@ def batches(
 ) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
     """Yield input, truth and weight of random pieces of random patterns, for ever.
 
-    One batch has pieces of eight patterns, all of one length and with one number of drivers; those
-    without so many drivers get zeros, as a driver that is missing everywhere has.
+    One batch has pieces of sixteen patterns, all of one length and with one number of drivers;
+    those without so many drivers get zeros, which is the same as none.
     """
-    groups = 8
+    groups = 16
     while True:
         chosen = []
         for _ in range(groups):
@@ -205,11 +205,11 @@ def mix(
 
 def _rescale(x: NDArray[np.float32], truth: NDArray[np.float32]) -> None:
     """Scale pieces of series in place as the engine scales whole ones."""
-    known = x[:, 1] > 0.5
+    known: Bools = x[:, 1].astype(bool)
     size = known.sum(1)
     mean, scale = np.zeros(len(x), np.float32), np.ones(len(x), np.float32)
-    for i in np.flatnonzero(size >= 12):
-        values = x[i, 0, known[i]]
+    for i in np.flatnonzero(size >= 12).tolist():
+        values = x[i, 0, x[i, 1] > 0.5]
         mean[i], scale[i] = values.mean(), max(float(values.std()), 1e-3)
     middle, scale = mean[:, None], scale[:, None]
     x[:, 0] = np.where(known, (x[:, 0] - middle) / scale, 0.0)

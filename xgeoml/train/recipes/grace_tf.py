@@ -208,7 +208,7 @@ def skill(network: GraceTF, patterns: Sequence[Pattern]) -> dict[str, float]:
     for pattern in patterns:
         x = torch.from_numpy(pattern.x)
         with torch.inference_mode():
-            output = torch.cat([network(part) for part in x.split(32)]).numpy()
+            output = torch.cat([network(part) for part in torch.split(x, 32)]).numpy()
         wanted = np.isfinite(pattern.truth)
         weight = np.where(wanted, pattern.area[:, None], 0.0)
         truth = np.where(wanted, pattern.truth, 0.0)
@@ -256,7 +256,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     torch.use_deterministic_algorithms(True)
     a.out.mkdir(parents=True, exist_ok=True)
 
-    records, kept = read_records(a.data_path), {}
+    records = read_records(a.data_path)
+    kept: dict[str, list[Pattern]] = {}
     if a.validate:
         records, kept = hold_out(records, a.series)
     pool = make_pool(records, a.patterns, a.series, a.seed)
