@@ -79,7 +79,7 @@ def _likelihood(mean: Floats, covariance: Floats) -> tuple[Floats, Floats]:
     information = np.linalg.inv(covariance)
     pull = np.einsum("...ij,...j->...i", information, mean)
     # What the cells do not show at all has a large error, not an endless one.
-    own = np.linalg.inv(information - (1.0 - 1e-3) * np.eye(mean.shape[-1]))
+    own = np.asarray(np.linalg.inv(information - (1.0 - 1e-3) * np.eye(mean.shape[-1])), float)
     return np.einsum("...ij,...j->...i", own, pull), own
 
 
@@ -220,7 +220,7 @@ def _moves(own: Floats, coupling: Floats, season: Floats) -> Floats:
     parts = coupling.reshape(season.shape[1], k, k)
     move = np.diag(own) + np.einsum("ts,sji->tij", season, parts)
     largest = float(np.abs(np.linalg.eigvals(move.mean(axis=0))).max())
-    return move * min(1.0, _MOST_MEMORY / max(largest, 1e-12))
+    return np.asarray(move * min(1.0, _MOST_MEMORY / max(largest, 1e-12)))
 
 
 def _relearn(path: _Path, own: Floats, season: Floats, ridge: Floats) -> tuple[Floats, Floats]:
@@ -237,7 +237,7 @@ def _relearn(path: _Path, own: Floats, season: Floats, ridge: Floats) -> tuple[F
     linked = path.link.transpose(0, 2, 1) - spread_before * own
     right = regressor.T @ (now - own * before)
     right += np.einsum("ta,tij->aij", part, linked, optimize=True).reshape(width, k)
-    coupling = np.linalg.solve(normal + np.diag(ridge), right)
+    coupling: Floats = np.asarray(np.linalg.solve(normal + np.diag(ridge), right), float)
 
     move = np.diag(own) + np.einsum("ts,sji->tij", part, coupling.reshape(-1, k, k))
     left = now - np.einsum("tij,tj->ti", move, before)

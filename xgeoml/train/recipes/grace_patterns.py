@@ -226,7 +226,7 @@ def _rescale(x: NDArray[np.float32], truth: NDArray[np.float32]) -> None:
 def _start(pattern: Pattern, length: int, rng: Generator) -> int:
     """Return where a piece begins, such that it has something to learn if it can."""
     last = pattern.x.shape[2] - length
-    wanted = np.isfinite(pattern.truth).any(0)
+    wanted: Bools = np.any(np.isfinite(pattern.truth), axis=0)
     start = 0
     for _ in range(10):
         start = int(rng.integers(last + 1))
