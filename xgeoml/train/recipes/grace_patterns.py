@@ -37,6 +37,7 @@ CHANNELS = (
     *(Channel(role, base) for base in BASES for role in ("estimate", "spread")),
     Channel("covariates"),
 )
+FIRST_DRIVER = len(CHANNELS) - 1
 
 
 @dataclass(frozen=True)
@@ -155,7 +156,8 @@ def batches(
             patterns = pool[int(rng.choice(len(pool), p=shares))]
             chosen.append(patterns[int(rng.integers(len(patterns)))])
         shortest = min(p.x.shape[2] for p in chosen)
-        length = shortest if rng.random() < 0.4 else int(rng.integers(36, shortest + 1))
+        # Short pieces mostly: where the absent months are gives the date of a long one away.
+        length = shortest if rng.random() < 0.15 else int(rng.integers(30, min(110, shortest) + 1))
         channels = max(p.x.shape[1] for p in chosen)
         x = np.zeros((size, channels, length), np.float32)
         truth = np.full((size, length), np.nan, np.float32)
@@ -165,6 +167,10 @@ def batches(
             start = _start(pattern, length, rng)
             mixed = mix(pattern, slice(start, start + length), part.stop - part.start, rng)
             piece, truth[part], weight[part] = mixed
+            if piece.shape[1] == FIRST_DRIVER and rng.random() < 0.5:
+                # What has no cause among its inputs may run backwards.
+                piece, truth[part] = piece[:, :, ::-1].copy(), truth[part, ::-1].copy()
+                piece[:, 2] *= -1.0
             x[part, : piece.shape[1]] = piece
             # Absolute time is no clue to what happened.
             x[part, 2] += rng.integers(-8, 9) if rng.random() < 0.5 else rng.uniform(-8, 8)
@@ -191,7 +197,7 @@ def mix(
     else:
         x = np.einsum("nk,nkct->nct", factor, pattern.x[rows, :, steps])
         truth = np.einsum("nk,nkt->nt", factor, pattern.truth[rows, steps])
-        for channel in range(4, 3 + 2 * len(BASES), 2):
+        for channel in range(4, FIRST_DRIVER, 2):
             each = np.exp(2.0 * pattern.x[rows, channel, steps])
             total = np.einsum("nk,nkt->nt", factor**2, each)
             x[:, channel] = 0.5 * np.log(np.maximum(total, 1e-6))
@@ -214,11 +220,10 @@ def _rescale(x: NDArray[np.float32], truth: NDArray[np.float32]) -> None:
     middle, scale = mean[:, None], scale[:, None]
     x[:, 0] = np.where(known, (x[:, 0] - middle) / scale, 0.0)
     truth[:] = (truth - middle) / scale
-    first_driver = 3 + 2 * len(BASES)
-    for channel in range(3, first_driver, 2):
+    for channel in range(3, FIRST_DRIVER, 2):
         x[:, channel] = (x[:, channel] - middle) / scale
         x[:, channel + 1] -= np.log(scale)
-    drivers = x[:, first_driver:]
+    drivers = x[:, FIRST_DRIVER:]
     drivers -= drivers.mean(2, keepdims=True)
     drivers /= np.maximum(drivers.std(2, keepdims=True), 1e-3)
 
