@@ -191,3 +191,15 @@ def test_drivers_help():
     without = rms((estimate(make(gap)).mean - truth)[:, hide])
     with_rain = rms((estimate(make(gap, covariates=rain[None])).mean - truth)[:, hide])
     assert with_rain < 0.7 * without
+
+
+def test_drivers_can_be_left_out():
+    values = oscillating(8, 120)
+    values[:, 60:71] = np.nan
+    drivers = np.random.default_rng(1).standard_normal((1, 8, 120)).cumsum(axis=2)
+    blind, plain = make(values, covariates=drivers), make(values)
+    model = Kalman(drivers=False)
+    found = model.predict(blind, model.summarise(blind))
+    expected = Kalman().predict(plain, Kalman().summarise(plain))
+    np.testing.assert_array_equal(found.mean, expected.mean)
+    np.testing.assert_array_equal(found.spread, expected.spread)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from xgeoml.spec import ModelSpec
+from xgeoml.spec import AxisSpec, Channel, ModelSpec, WeightsRef
 
 _FILL_GAPS = (
     ModelSpec(
@@ -43,6 +43,54 @@ _FILL_GAPS = (
         backend="numpy",
         covariates=True,
         summary="Kalman smoother in the space of the leading patterns",
+    ),
+    ModelSpec(
+        name="kalman_alone",
+        task="fill_gaps",
+        factory="xgeoml.models.kalman:Kalman",
+        backend="numpy",
+        options={"drivers": False},
+        summary="kalman, blind to covariates: a second opinion for networks",
+    ),
+    ModelSpec(
+        name="grace_tf",
+        task="fill_gaps",
+        factory="xgeoml.models.grace_tf:GraceTF",
+        axes=(AxisSpec("T", minimum=24),),
+        inputs=(
+            Channel("value"),
+            Channel("validity"),
+            Channel("years"),
+            Channel("estimate", "kalman"),
+            Channel("spread", "kalman"),
+            Channel("estimate", "regression"),
+            Channel("spread", "regression"),
+            Channel("estimate", "kalman_alone"),
+            Channel("spread", "kalman_alone"),
+            Channel("covariates"),
+        ),
+        outputs=("residual", "log_spread"),
+        options={
+            "bases": 3,
+            "d_model": 64,
+            "layers": 3,
+            "heads": 2,
+            "ffn": 192,
+            "kernel": 13,
+            "driver_width": 16,
+            "driver_kernel": 25,
+            "attention": "full",
+            "causal": False,
+            "dropout": 0.25,
+        },
+        weights=WeightsRef(
+            "grace_tf-1.0.safetensors",
+            "c25b7391598de9120d91281d53aa8bd32a03239c4bdbeaa42cf60242b89c9f82",
+        ),
+        covariates=True,
+        summary="transformer on each series that corrects the Kalman smoother",
+        citation="after Wang and Zhang (2024), Remote Sensing of Environment 315, 114465",
+        license="Apache-2.0",
     ),
 )
 

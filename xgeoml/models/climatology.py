@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 
 from xgeoml.models.background import background, learnable, summarise_drivers
-from xgeoml.models.series import Estimate, Series, State
+from xgeoml.models.series import Estimate, Series, State, without_drivers
 
 
 class Climatology:
@@ -42,7 +40,7 @@ class Climatology:
             The spread is NaN for a series of one value.
         """
         if not self.drivers:
-            block = replace(block, covariates=block.covariates[:0])
+            block = without_drivers(block)
         mean = background(block, state)
         learnt = learnable(block)
         count = learnt.sum(axis=1, keepdims=True)

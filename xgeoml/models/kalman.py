@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from xgeoml.models._dynamics import Observed, follow
 from xgeoml.models._eof import Modes, leading_modes
 from xgeoml.models.background import background, design, learnable, summarise_drivers
-from xgeoml.models.series import Bools, Estimate, Floats, Series, State
+from xgeoml.models.series import Bools, Estimate, Floats, Series, State, without_drivers
 
 Lattice = NDArray[np.int64]
 
@@ -29,7 +29,16 @@ _DRIVER_TERMS = 6
 
 
 class Kalman:
-    """Leading patterns followed through the gaps by a smoother, the rest bridged cell by cell."""
+    """Leading patterns followed through the gaps by a smoother, the rest bridged cell by cell.
+
+    Parameters
+    ----------
+    drivers : bool
+        Whether drivers, where they are given, explain part of each series beforehand.
+    """
+
+    def __init__(self, drivers: bool = True) -> None:
+        self.drivers = drivers
 
     def summarise(self, sample: Series) -> State:
         """Return the amplitudes of the leading patterns at every step.
@@ -48,6 +57,8 @@ class Kalman:
             around the background was underestimated where it was not fitted; and what
             `summarise_drivers` returns.
         """
+        if not self.drivers:
+            sample = without_drivers(sample)
         drivers = summarise_drivers(sample)
         known = sample.usable()
         anomaly = np.where(known, sample.values - background(sample, drivers), 0.0)
@@ -95,6 +106,8 @@ class Kalman:
             np.asarray(state[name], dtype=np.float64)
             for name in ("mean", "doubt", "share", "alike")
         )
+        if not self.drivers:
+            block = without_drivers(block)
         lattice = _lattice(block.years)
         base = background(block, state)
         known = learnable(block)

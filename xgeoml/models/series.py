@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -40,6 +40,11 @@ class Series:
     def usable(self) -> Bools:
         """Return the mask, (series, time), of values that a model may learn from."""
         return np.isfinite(self.values) & self.trusted
+
+
+def without_drivers(series: Series) -> Series:
+    """Return the same series with no covariates."""
+    return replace(series, covariates=series.covariates[:0])
 
 
 class Estimate(NamedTuple):

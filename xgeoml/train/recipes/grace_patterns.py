@@ -16,7 +16,6 @@ from torch import Tensor
 from xgeoml.engine.features import series_channels
 from xgeoml.models.climatology import Climatology
 from xgeoml.models.kalman import Kalman
-from xgeoml.models.kalman_alone import KalmanAlone
 from xgeoml.models.screen import suspect_steps
 from xgeoml.models.series import Bools, Floats, Series, SeriesModel
 from xgeoml.spec import Channel
@@ -28,7 +27,7 @@ log = logging.getLogger(__name__)
 BASES: dict[str, SeriesModel] = {
     "kalman": Kalman(),
     "regression": Climatology(),
-    "kalman_alone": KalmanAlone(),
+    "kalman_alone": Kalman(drivers=False),
 }
 CHANNELS = (
     Channel("value"),

@@ -37,10 +37,10 @@ from xgeoml.train.recipes.grace_records import Record, read_records, validation_
 log = logging.getLogger(__name__)
 
 # What a departure from the base costs, as a share of what it may gain.
-PRICE = 0.2
+PRICE = 0.4
 # How often each record is drawn, in the order of `read_records`.
 SHARES = (0.25, 0.15, 0.2, 0.2, 0.2)
-PATTERNS = (200, 150, 300, 300, 300)
+PATTERNS = (100, 75, 150, 150, 150)
 VALIDATION_SEEDS = (101, 102, 103, 104)
 
 NETWORK: dict[str, Any] = {
@@ -49,12 +49,12 @@ NETWORK: dict[str, Any] = {
     "layers": 3,
     "heads": 2,
     "ffn": 192,
-    "kernel": 25,
+    "kernel": 13,
     "driver_width": 16,
     "driver_kernel": 25,
     "attention": "full",
     "causal": False,
-    "dropout": 0.2,
+    "dropout": 0.25,
 }
 
 
@@ -237,7 +237,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data-path", type=Path, required=True, help="folder of the real records")
     parser.add_argument("--out", type=Path, required=True, help="folder of what is made")
-    parser.add_argument("--steps", type=int, default=1200, help="training steps")
+    parser.add_argument("--steps", type=int, default=1000, help="training steps")
     parser.add_argument(
         "--patterns", type=int, nargs=len(SHARES), default=PATTERNS, help="patterns of each record"
     )
