@@ -94,8 +94,9 @@ def _skill_table(
     blind = dataset.assign({variable: truth.where(hidden == 0)})
     area = cell_area(truth.isel({time: 0}, drop=True), axes)
     units = truth.attrs.get("units", "")
-    say(f"skill on {int((hidden == 2).sum())} steps in a row and {int((hidden == 1).sum())} single")
-    say(f"steps, hidden in all cells before any model sees them (RMSE in {units or 'its units'})")
+    in_a_row, single = int((hidden == 2).sum()), int((hidden == 1).sum())
+    say(f"skill on {in_a_row} steps in a row and {single} single ones, hidden in all cells")
+    say(f"before any model sees the data; RMSE in {units or 'the units of the data'}")
     say(f"  {'model':<14}{'covariates':<12}{'run':>8}{'singles':>9}{'NSE':>7}{'seconds':>9}")
     scores: dict[str, float] = {}
     for model in list_models("fill_gaps"):

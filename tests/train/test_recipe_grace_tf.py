@@ -9,10 +9,12 @@ import xarray as xr
 from safetensors import safe_open
 from safetensors.torch import load_file
 
+from xgeoml.models.catalog import BUILT_IN
 from xgeoml.models.grace_tf import GraceTF
 from xgeoml.train.recipes import grace_records, grace_tf
 from xgeoml.train.recipes.grace_patterns import mix
 from xgeoml.train.recipes.grace_records import Record, read_records, scored_steps, validation_steps
+from xgeoml.weights.store import read_spec
 
 MONTHS = 150
 TINY = {"d_model": 8, "layers": 1, "heads": 2, "ffn": 8, "kernel": 5, "driver_width": 4}
@@ -139,10 +141,10 @@ def test_run_resumes_and_exports(data_path, tmp_path, monkeypatch):
     assert (out / "grace_tf-1.0.safetensors").read_bytes() != first
     with safe_open(out / "last.safetensors", "pt") as file:
         assert file.metadata() == {"step": "3"}
-    with safe_open(out / "grace_tf-1.0.safetensors", "pt") as file:
-        spec = json.loads(file.metadata()["spec"])
+    spec = read_spec(out / "grace_tf-1.0.safetensors")
+    assert spec.inputs == BUILT_IN["grace_tf"].inputs
     weights = load_file(out / "grace_tf-1.0.safetensors")
-    GraceTF(**spec["net"]).load_state_dict(weights)
+    GraceTF(**spec.options).load_state_dict(weights)
     table = json.loads((out / "skill.json").read_text())
     assert set(table["grace_brazil"]) == {"rmse", "kalman", "regression", "kalman_alone", "inside"}
     assert "grace_brazil without drivers" in table
@@ -185,3 +187,9 @@ def test_mixed_series_are_scaled_and_consistent(data_path):
     before /= np.exp(pattern.x[:, 4, 10:120][:, wanted])
     after = (truth - x[:, 3])[:, wanted] / np.exp(x[:, 4][:, wanted])
     assert 0.5 < np.std(after) / np.std(before) < 2.0
+
+
+def test_recipe_and_catalogue_agree():
+    spec = BUILT_IN["grace_tf"]
+    assert spec.inputs == grace_tf.CHANNELS
+    assert dict(spec.options) == grace_tf.NETWORK

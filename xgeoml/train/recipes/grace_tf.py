@@ -23,6 +23,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
+from xgeoml.models.catalog import BUILT_IN
 from xgeoml.models.grace_tf import GraceTF
 from xgeoml.train.recipes.grace_patterns import (
     BASES,
@@ -226,10 +227,9 @@ def skill(network: GraceTF, patterns: Sequence[Pattern]) -> dict[str, float]:
 
 def export(run: Run, options: dict[str, Any], path: Path) -> None:
     """Write the running mean of the network, with its spec in the header."""
-    channels = [{"role": c.role, "name": c.name} for c in CHANNELS]
-    spec = {"name": "grace_tf", "version": "1.0", "net": options, "channels": channels}
+    spec = BUILT_IN["grace_tf"].replace(inputs=CHANNELS, options=options, weights=None)
     tensors = {k: v.contiguous() for k, v in run.mean.state_dict().items()}
-    save_file(tensors, path, {"spec": json.dumps(spec)})
+    save_file(tensors, path, {"spec": spec.to_json()})
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
