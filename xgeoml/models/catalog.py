@@ -85,7 +85,7 @@ _FILL_GAPS = (
         },
         weights=WeightsRef(
             "grace_tf-1.0.safetensors",
-            "c25b7391598de9120d91281d53aa8bd32a03239c4bdbeaa42cf60242b89c9f82",
+            "690bc7e0dff2f972b57c62760f0e64ee2e957fb904e6b1bb390ef963efee1ab1",
         ),
         covariates=True,
         summary="transformer on each series that corrects the Kalman smoother",

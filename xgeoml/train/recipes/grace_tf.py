@@ -39,6 +39,9 @@ log = logging.getLogger(__name__)
 
 # What a departure from the base costs, as a share of what it may gain.
 PRICE = 0.4
+# The spread as learnt is too narrow: of the global record's values in months held out (--validate)
+# 14 % lay outside the 90 % interval.
+WIDENING = 1.08
 # How often each record is drawn, in the order of `read_records`.
 SHARES = (0.25, 0.15, 0.2, 0.2, 0.2)
 PATTERNS = (100, 75, 150, 150, 150)
@@ -228,7 +231,8 @@ def skill(network: GraceTF, patterns: Sequence[Pattern]) -> dict[str, float]:
 def export(run: Run, options: dict[str, Any], path: Path) -> None:
     """Write the running mean of the network, with its spec in the header."""
     spec = BUILT_IN["grace_tf"].replace(inputs=CHANNELS, options=options, weights=None)
-    tensors = {k: v.contiguous() for k, v in run.mean.state_dict().items()}
+    tensors = {k: v.clone() for k, v in run.mean.state_dict().items()}
+    tensors["head.bias"][1] += math.log(WIDENING)
     save_file(tensors, path, {"spec": spec.to_json()})
 
 
