@@ -60,10 +60,12 @@ def main() -> None:
 
     summary = summarise(values[None], area, years, job)
     block = Series(values.astype(np.float64), years, summary.trusted, np.empty((0, n, t)), area)
-    models = handle.series_models()
+    models = handle.series_models(drivers=False)
 
     def bases():
-        return {k: m.predict(block, summary.states[k]) for k, m in models.items()}
+        first = {id(m): k for k, m in models.items()}
+        once = {i: models[k].predict(block, summary.states[k]) for i, k in first.items()}
+        return {k: once[id(m)] for k, m in models.items()}
 
     channels, _, _ = series_channels(block, bases(), spec.inputs)
     network = handle.network("cpu")

@@ -6,6 +6,7 @@ loads the model that it means once.
 
 from __future__ import annotations
 
+import json
 import threading
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -41,10 +42,14 @@ class ModelHandle:
     weights: str | None = None
     bases: tuple[ModelHandle, ...] = field(default=())
 
-    def series_models(self) -> dict[str, Any]:
-        """Return the classical models involved, by name, made in this process."""
+    def series_models(self, drivers: bool) -> dict[str, Any]:
+        """Return the classical models involved, by name, made in this process.
+
+        Models that differ only in whether they heed drivers are one object where there are none,
+        so that their work is done once.
+        """
         own = (self,) if self.spec.backend == "numpy" else ()
-        return {h.spec.name: h._made(h._make_series_model) for h in (*self.bases, *own)}
+        return {h.spec.name: h._series_model(drivers) for h in (*self.bases, *own)}
 
     def network(self, device: str) -> nn.Module:
         """Return the network on `device`, in evaluation mode, loaded once a process."""
@@ -57,8 +62,13 @@ class ModelHandle:
                 _loaded[key] = make()
             return _loaded[key]
 
-    def _make_series_model(self) -> Any:
-        return self.spec.load_factory()(**self.spec.options)
+    def _series_model(self, drivers: bool) -> Any:
+        options = {k: v for k, v in self.spec.options.items() if drivers or k != "drivers"}
+        key = (self.spec.factory, json.dumps(options, sort_keys=True))
+        with _lock:
+            if key not in _loaded:
+                _loaded[key] = self.spec.load_factory()(**options)
+            return _loaded[key]
 
     def _make_network(self, device: str) -> nn.Module:
         network: nn.Module = self.spec.load_factory()(**self.spec.options)

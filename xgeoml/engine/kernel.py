@@ -8,9 +8,9 @@ from __future__ import annotations
 import itertools
 import math
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
@@ -25,6 +25,8 @@ from xgeoml.engine.runner import run_network
 from xgeoml.models.screen import suspect_steps
 from xgeoml.models.series import Bools, Estimate, Floats, Series, State
 from xgeoml.options import Options
+
+_Made = TypeVar("_Made")
 
 
 class Finish(Protocol):
@@ -130,8 +132,8 @@ def summarise(sample: NDArray[np.floating], area: Floats, years: Floats, job: Jo
     # with two of them would return other bits than one with eight.
     with _summary_lock, threadpool_limits(limits=1, user_api="blas"):
         series = replace(series, trusted=~suspect_steps(series))
-        models = job.handle.series_models()
-        states = {name: model.summarise(series) for name, model in models.items()}
+        models = job.handle.series_models(drivers=len(series.covariates) > 0)
+        states = _of_each(models, lambda _, model: model.summarise(series))
     return Summary(years, series.trusted, states)
 
 
@@ -234,14 +236,23 @@ def _run_samples(samples: NDArray[np.floating], job: Job, summary: Summary | Non
     return result.reshape(job.n_estimates, *samples.shape[1:])
 
 
+def _of_each(models: Mapping[str, Any], call: Callable[[str, Any], _Made]) -> dict[str, _Made]:
+    """Return what `call` makes of each model, calling it once for models that are the same."""
+    made: dict[int, _Made] = {}
+    for name, model in models.items():
+        if id(model) not in made:
+            made[id(model)] = call(name, model)
+    return {name: made[id(model)] for name, model in models.items()}
+
+
 def _estimate(block: Series, shape: tuple[int, ...], job: Job, summary: Summary | None) -> Estimate:
     """Return the model's estimate of each series; a network gets its own shape back first."""
     spec = job.handle.spec
     states = summary.states if summary else {}
-    bases: dict[str, Estimate] = {
-        name: model.predict(block, states[name])
-        for name, model in job.handle.series_models().items()
-    }
+    models = job.handle.series_models(drivers=len(block.covariates) > 0)
+    bases: dict[str, Estimate] = _of_each(
+        models, lambda name, model: model.predict(block, states[name])
+    )
     if spec.backend == "numpy":
         return bases[spec.name]
     channels, mean, deviation = series_channels(block, bases, spec.inputs)
