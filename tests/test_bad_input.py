@@ -273,7 +273,7 @@ CASES = {
         array,
         {"model": "kalmann"},
         ModelNotFoundError,
-        ["'kalmann'", "Did you mean 'kalman'?", "xgeoml.list_models()"],
+        ["'kalmann'", "Did you mean 'kalman'", "xgeoml.list_models()"],
     ),
     "unknown version": (
         array,

@@ -77,8 +77,8 @@ def test_bases_must_be_known():
 @pytest.mark.parametrize(
     ("asked", "told"),
     [
-        ("kallman", "Did you mean 'kalman'?"),
-        ("KALMAN", "Did you mean 'kalman'?"),
+        ("kallman", "Did you mean 'kalman'"),
+        ("KALMAN", "Did you mean 'kalman'"),
         ("climatolgy", "Did you mean 'climatology'?"),
         ("xyzzy", "Expected one of: climatology, dineof"),
         ("kalman@7.7", "kalman@1.0"),
