@@ -47,19 +47,7 @@ SHARES = (0.25, 0.15, 0.2, 0.2, 0.2)
 PATTERNS = (100, 75, 150, 150, 150)
 VALIDATION_SEEDS = (101, 102, 103, 104)
 
-NETWORK: dict[str, Any] = {
-    "bases": len(BASES),
-    "d_model": 64,
-    "layers": 3,
-    "heads": 2,
-    "ffn": 192,
-    "kernel": 13,
-    "driver_width": 16,
-    "driver_kernel": 25,
-    "attention": "full",
-    "causal": False,
-    "dropout": 0.25,
-}
+NETWORK: dict[str, Any] = dict(BUILT_IN["grace_tf"].options)
 
 
 def loss(output: Tensor, x: Tensor, truth: Tensor, weight: Tensor) -> Tensor:
