@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import itertools
+import os
 import sys
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -66,7 +68,7 @@ def _sample_index(plan: Plan) -> tuple[slice, ...]:
 def _execute_numpy(
     arrays: list[NDArray[np.floating]], job: Job, area: Floats, years: Floats
 ) -> NDArray[np.floating]:
-    plan = job.plan
+    plan, job = job.plan, replace(job, threads=_processors())
     summary = None
     if _needs_summary(plan):
         index = _sample_index(plan)
@@ -79,6 +81,12 @@ def _execute_numpy(
         where = tuple(slice(start, stop) for start, stop in corner)
         result[(slice(None), *where)] = estimate[(slice(None), *inside)]
     return result
+
+
+def _processors() -> int:
+    """Return how many processors this process may use, at most eight."""
+    here = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return min(here or 1, 8)
 
 
 def _with_bar(corners: list[_Corner], job: Job) -> Iterable[_Corner]:

@@ -8,7 +8,8 @@ from __future__ import annotations
 import itertools
 import math
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Any, Protocol, TypeVar
 
@@ -27,6 +28,9 @@ from xgeoml.models.series import Bools, Estimate, Floats, Series, State
 from xgeoml.options import Options
 
 _Made = TypeVar("_Made")
+
+# Fewer series are not worth a thread.
+_LEAST_ROWS = 256
 
 
 class Finish(Protocol):
@@ -66,6 +70,9 @@ class Job:
         What a task makes of a tile, see `Finish`; by default the estimate is the result.
     n_finished : int
         How many fields `finish` returns.
+    threads : int
+        How many threads share the classical models' work on one tile: one where a scheduler
+        already runs several blocks at a time.
     """
 
     handle: ModelHandle
@@ -75,6 +82,7 @@ class Job:
     masked: bool = False
     finish: Finish | None = None
     n_finished: int = 0
+    threads: int = 1
 
     @property
     def n_estimates(self) -> int:
@@ -131,7 +139,9 @@ def summarise(sample: NDArray[np.floating], area: Floats, years: Floats, job: Jo
     # On one thread: a sum that is split over threads is added up in another order, so that a worker
     # with two of them would return other bits than one with eight.
     with _summary_lock, threadpool_limits(limits=1, user_api="blas"):
-        series = replace(series, trusted=~suspect_steps(series))
+        suspect = suspect_steps(series)
+        if suspect.any():
+            series = replace(series, trusted=~suspect)
         models = job.handle.series_models(drivers=len(series.covariates) > 0)
         states = _of_each(models, lambda _, model: model.summarise(series))
     return Summary(years, series.trusted, states)
@@ -245,14 +255,24 @@ def _of_each(models: Mapping[str, Any], call: Callable[[str, Any], _Made]) -> di
     return {name: made[id(model)] for name, model in models.items()}
 
 
+def _joined(pool: Executor, model: Any, parts: Sequence[Series], state: State) -> Estimate:
+    """Return one model's estimate of all parts, each on a thread of its own."""
+    made = list(pool.map(lambda part: model.predict(part, state), parts))
+    return made[0] if len(made) == 1 else Estimate(*(np.concatenate(x) for x in zip(*made)))
+
+
 def _estimate(block: Series, shape: tuple[int, ...], job: Job, summary: Summary | None) -> Estimate:
     """Return the model's estimate of each series; a network gets its own shape back first."""
     spec = job.handle.spec
     states = summary.states if summary else {}
     models = job.handle.series_models(drivers=len(block.covariates) > 0)
-    bases: dict[str, Estimate] = _of_each(
-        models, lambda name, model: model.predict(block, states[name])
-    )
+    # The same parts for every model: what one has found of a part, another need not find again.
+    size = max(_LEAST_ROWS, math.ceil(len(block.values) / job.threads))
+    parts = [block.rows(slice(i, i + size)) for i in range(0, len(block.values), size)]
+    with ThreadPoolExecutor(job.threads) as pool:
+        bases: dict[str, Estimate] = _of_each(
+            models, lambda name, model: _joined(pool, model, parts, states[name])
+        )
     if spec.backend == "numpy":
         return bases[spec.name]
     channels, mean, deviation = series_channels(block, bases, spec.inputs)

@@ -61,8 +61,10 @@ def summarise_drivers(sample: Series) -> State:
         of trend, cycles and these; `driver_noise` () and `driver_memory` () of what is
         left, in units of the series' variance. Empty where there are no drivers.
     """
-    if not sample.covariates.shape[0]:
-        return {}
+    return sample.once("drivers", lambda: _summarise(sample)) if len(sample.covariates) else {}
+
+
+def _summarise(sample: Series) -> State:
     every = learnable(sample)
     rows = np.flatnonzero(every.sum(axis=1) > 2)
     if not len(rows) or len(sample.years) < 3:

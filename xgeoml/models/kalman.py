@@ -177,19 +177,28 @@ class _Pairs(NamedTuple):
 
 
 def _pairs(value: Floats, known: Bools, lattice: Lattice) -> _Pairs:
-    """Return the sums that correlations in time are made of."""
+    """Return the sums that correlations in time are made of; `value` is 0 where not known."""
     sums = np.zeros((3, len(_LAGS), len(value)))
+    there = known.astype(np.float64)
+    square = value**2
     for i, lag in enumerate(_LAGS):
-        later = np.searchsorted(lattice, lattice + lag)
-        first = np.flatnonzero(later < len(lattice))
-        first = first[lattice[later[first]] == lattice[first] + lag]
-        later = later[first]
-        both = known[:, first] & known[:, later]
-        one, two = value[:, first], value[:, later]
-        sums[0, i] = np.where(both, one * two, 0.0).sum(axis=1)
-        sums[1, i] = np.where(both, 0.5 * (one**2 + two**2), 0.0).sum(axis=1)
-        sums[2, i] = both.sum(axis=1)
+        one, two = _apart(lattice, lag)
+        sums[0, i] = np.einsum("st,st->s", value[:, one], value[:, two])
+        sums[1, i] = 0.5 * np.einsum("st,st->s", square[:, one], there[:, two])
+        sums[1, i] += 0.5 * np.einsum("st,st->s", square[:, two], there[:, one])
+        sums[2, i] = np.einsum("st,st->s", there[:, one], there[:, two])
     return _Pairs(*sums)
+
+
+def _apart(lattice: Lattice, lag: int) -> tuple[slice | Lattice, slice | Lattice]:
+    """Return the places of all steps that have another `lag` steps later, and of those."""
+    if len(lattice) and lattice[-1] == len(lattice) - 1:
+        # Evenly spaced: views, no copies.
+        return slice(None, max(len(lattice) - lag, 0)), slice(lag, None)
+    later = np.searchsorted(lattice, lattice + lag)
+    first = np.flatnonzero(later < len(lattice))
+    first = first[lattice[later[first]] == lattice[first] + lag]
+    return first, later[first]
 
 
 def _pooled(pairs: _Pairs, weight: Floats) -> Floats:
@@ -255,6 +264,8 @@ def _bridge(
         Variance of an unobserved value around it, over the variance of the rest.
     """
     rows, steps = rest.shape
+    # Time first: each step of the loop then works on contiguous numbers.
+    values, there = np.ascontiguousarray(rest.T), np.ascontiguousarray(known.T)
     noise = np.maximum(1.0 - signal, 1e-3)
     mean, doubt = np.zeros((steps, rows)), np.zeros((steps, rows))
     ahead, ahead_doubt = np.zeros((steps, rows)), np.zeros((steps, rows))
@@ -265,8 +276,8 @@ def _bridge(
             move[t] = memory ** float(lattice[t] - lattice[t - 1])
             m, c = move[t] * m, move[t] ** 2 * c + signal * (1.0 - move[t] ** 2)
         ahead[t], ahead_doubt[t] = m, c
-        gain = np.where(known[:, t], c / (c + noise), 0.0)
-        m, c = m + gain * (rest[:, t] - m), c * (1.0 - gain)
+        gain = there[t] * c / (c + noise)
+        m, c = m + gain * (values[t] - m), c * (1.0 - gain)
         mean[t], doubt[t] = m, c
     for t in range(steps - 2, -1, -1):
         back = move[t + 1] * doubt[t] / np.maximum(ahead_doubt[t + 1], 1e-12)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from xgeoml.models.background import background
-from xgeoml.models.series import Bools, Floats, Series
+from xgeoml.models.series import Bools, Floats, Series, without_drivers
 
 # A bad step departs from its neighbours further than the largest of so many Gaussian departures,
 # so far beyond the others that no tail of theirs explains it (rain has long tails, storage short;
@@ -44,7 +44,7 @@ def suspect_steps(sample: Series) -> Bools:
     suspect = np.zeros(len(sample.years), dtype=bool)
     if not sample.usable().any():
         return suspect
-    plain = Series(sample.values, sample.years, sample.trusted, sample.covariates[:0], sample.area)
+    plain = without_drivers(sample)
     anomaly = np.where(plain.usable(), plain.values - background(plain), np.nan)
     observed = np.flatnonzero(np.isfinite(anomaly).any(axis=0))
     while len(observed) >= _FEWEST_STEPS:

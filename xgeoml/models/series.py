@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import NamedTuple, Protocol
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass, field, replace
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 State = dict[str, NDArray[np.generic]]
+_Made = TypeVar("_Made")
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,26 @@ class Series:
     trusted: Bools
     covariates: Floats
     area: Floats
+    _made: dict[Hashable, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
+
+    def once(self, key: Hashable, make: Callable[[], _Made]) -> _Made:
+        """Return what `make` returns, made once for all models that ask it of these series.
+
+        The result is shared: it must not be changed.
+        """
+        if key not in self._made:
+            self._made[key] = make()
+        made: _Made = self._made[key]
+        return made
+
+    def rows(self, which: slice) -> Series:
+        """Return some of the series."""
+        return replace(
+            self,
+            values=self.values[which],
+            covariates=self.covariates[:, which],
+            area=self.area[which],
+        )
 
     def usable(self) -> Bools:
         """Return the mask, (series, time), of values that a model may learn from."""
@@ -44,6 +66,8 @@ class Series:
 
 def without_drivers(series: Series) -> Series:
     """Return the same series with no covariates."""
+    if not len(series.covariates):
+        return series
     return replace(series, covariates=series.covariates[:0])
 
 
