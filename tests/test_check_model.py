@@ -7,6 +7,7 @@ import xarray as xr
 
 import xgeoml
 from xgeoml.exceptions import InputError, ModelNotFoundError
+from xgeoml.models.catalog import BUILT_IN
 from xgeoml.spec import AxisSpec, Channel, ModelSpec
 from xgeoml.testing import (
     CHECKS,
@@ -47,7 +48,7 @@ FIELDS = ModelSpec(
 )
 
 
-@pytest.mark.parametrize("model", xgeoml.list_models("fill_gaps"))
+@pytest.mark.parametrize("model", BUILT_IN)
 def test_every_registered_model_passes(model):
     report = check_model(model)
     assert set(report) == set(list_checks()) - {"processes"}
@@ -62,8 +63,9 @@ def test_a_network_of_a_third_party_passes(spec):
     assert (report["weights_file"] == "passed") == (spec is not DRIVEN)
 
 
-def test_other_processes_give_the_same_bits():
-    assert check_model("kalman", checks=["processes"]) == {"processes": "passed"}
+@pytest.mark.parametrize("model", ["kalman", "grace_tf"])
+def test_other_processes_give_the_same_bits(model):
+    assert check_model(model, checks=["processes"]) == {"processes": "passed"}
 
 
 @pytest.mark.parametrize(

@@ -30,7 +30,8 @@ class Options:
     precision : {"float32", "bfloat16", "float16"}
         Arithmetic of the networks. Results come back in the dtype of the input either way.
     progress : bool or "auto"
-        Show a progress bar. ``"auto"``: only at a terminal or in a notebook.
+        Show a progress bar. ``"auto"``: only at a terminal or in a notebook. Lazy data are computed
+        later: `dask.diagnostics.ProgressBar` shows their progress.
     seed : int
         Start of every random draw; the same seed gives the same bits.
     keep_history : bool

@@ -82,7 +82,7 @@ def get_model(name: str, task: Task | None = None) -> ModelSpec:
 
 
 def list_models(task: Task | None = None) -> list[str]:
-    """Return the names of the known models, all or those of one task, in order.
+    """Return the names of the models to choose from, all or those of one task, in order.
 
     Examples
     --------
@@ -90,7 +90,9 @@ def list_models(task: Task | None = None) -> list[str]:
     >>> "kalman" in xgeoml.list_models("fill_gaps")
     True
     """
-    return sorted(name for name, spec in _all().items() if task in (None, spec.task))
+    return sorted(
+        name for name, spec in _all().items() if spec.listed and task in (None, spec.task)
+    )
 
 
 def _all() -> dict[str, ModelSpec]:

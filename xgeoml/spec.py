@@ -150,6 +150,8 @@ class ModelSpec:
         The trained parameters.
     covariates : bool
         Whether the model makes use of covariates.
+    listed : bool
+        Whether `list_models` names it: what only serves as a base of other models is no choice.
     version, summary, citation, license : str
         For people, and for the model card.
 
@@ -169,6 +171,7 @@ class ModelSpec:
     options: Mapping[str, Any] = field(default_factory=dict)
     weights: WeightsRef | None = None
     covariates: bool = False
+    listed: bool = True
     version: str = "1.0"
     summary: str = ""
     citation: str = ""

@@ -1,19 +1,24 @@
 """The same kernel on NumPy and dask: same bits, whatever the chunks, threads or processes."""
 
+import pickle
+
 import dask
 import dask.array as da
 import numpy as np
 import pytest
 import torch
 import toys
+from safetensors.torch import save_file
 from threadpoolctl import threadpool_limits
 
+from xgeoml.engine import execute as execute_module
+from xgeoml.engine import plan as plan_module
 from xgeoml.engine.execute import execute as engine_execute
 from xgeoml.engine.handle import ModelHandle
 from xgeoml.engine.kernel import Job
 from xgeoml.engine.plan import plan_axes
 from xgeoml.engine.runner import resolve_device, run_network
-from xgeoml.exceptions import ExecutionError, InputError
+from xgeoml.exceptions import ExecutionError, HashError, InputError
 from xgeoml.options import Options
 from xgeoml.spec import AxisSpec, Channel, ModelSpec
 
@@ -217,3 +222,55 @@ def test_the_number_of_threads_of_linear_algebra_changes_no_bit(model):
     with threadpool_limits(limits=2, user_api="blas"):
         two = execute([values], job, np.ones((12, 20)))
     np.testing.assert_array_equal(one, two)
+
+
+def test_a_device_that_is_not_here_is_refused_before_anything_is_computed():
+    values = da.zeros((4, 4, 24), chunks=2)
+    with pytest.raises(InputError, match="device 'cuda:99' is not here"):
+        execute([values], series_job((4, 4, 24), device="cuda:99"), np.ones((4, 4)))
+
+
+def test_a_bar_asked_for_with_lazy_data_is_not_left_out_silently():
+    values = da.zeros((4, 4, 24), chunks=2)
+    with pytest.warns(UserWarning, match="ProgressBar"):
+        execute([values], series_job((4, 4, 24), progress=True), np.ones((4, 4)))
+
+
+@pytest.mark.parametrize("lazily", [False, True])
+def test_a_value_too_large_to_square_twice_is_named(lazily):
+    values = records(4, 4, 24).astype(np.float64)
+    values[1, 2, 3] = 1e300
+    given = da.from_array(values, chunks=2) if lazily else values
+    job = series_job((4, 4, 24), get("linear"), progress=False)
+    with pytest.raises(InputError, match=r"hold 1e\+300; expected values within 1e\+75"):
+        np.asarray(execute([given], job, np.ones((4, 4))))
+
+
+@pytest.mark.parametrize("chunks", [(60, 150, 24), (30, 40, 8), (64, 192, 1)])
+def test_chunks_that_have_to_be_torn_are_joined_to_few_tiles(chunks, monkeypatch):
+    monkeypatch.setattr(plan_module, "TILE_ELEMENTS", 24 * 64)
+    monkeypatch.setattr(execute_module, "JOINED_ELEMENTS", 24 * 256)
+    shape = (64, 192, 24)
+    job = series_job(shape, get("linear"), progress=False)
+    made = execute([da.zeros(shape, chunks=chunks)], job, np.ones(shape[:2]))
+    assert np.prod(made.chunksize[1:]) <= 24 * 256
+    kept = execute([da.zeros(shape, chunks=(32, 64, 24))], job, np.ones(shape[:2]))
+    assert kept.chunksize[1:] == (32, 64, 24)
+
+
+def test_a_weights_file_that_has_changed_is_another_model(tmp_path):
+    network = toys.SeriesNet()
+    path = tmp_path / "net.safetensors"
+    save_file(network.state_dict(), path)
+    before = ModelHandle(series_spec(), str(path))
+    first = before.network("cpu").state_dict()
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter += 1.0
+    save_file(network.state_dict(), path)
+    after = ModelHandle(series_spec(), str(path))
+    assert before != after
+    second = after.network("cpu").state_dict()
+    assert all(torch.equal(second[k], first[k] + 1.0) for k in first)
+    with pytest.raises(HashError, match="has changed"):
+        pickle.loads(pickle.dumps(before)).network("meta")

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import itertools
+import math
 import os
 import sys
+import warnings
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Any
@@ -14,6 +16,7 @@ from numpy.typing import NDArray
 
 from xgeoml.engine.kernel import Job, Summary, run_block, summarise
 from xgeoml.engine.plan import AxisPlan, Plan
+from xgeoml.engine.runner import resolve_device
 from xgeoml.models.series import Floats
 
 Array = Any  # numpy.ndarray or dask.array.Array
@@ -23,6 +26,8 @@ _Corner = tuple[tuple[int, int], ...]
 # Elements of a block that the NumPy path works on at once: several tiles, so that the loop
 # over blocks costs nothing, and the temporaries of one block stay small.
 BLOCK_ELEMENTS = 2**22
+# Elements of a dask chunk that is joined from pieces of others: a tile, 4 MB in float32.
+JOINED_ELEMENTS = 2**20
 
 
 def is_lazy(array: Array) -> bool:
@@ -143,8 +148,16 @@ def _execute_dask(arrays: Sequence[Array], job: Job, area: Floats, years: Floats
     from xgeoml.engine.reread import read_again
 
     plan = job.plan
+    if job.options.progress is True:
+        warnings.warn(
+            "progress=True says nothing of lazy data, which are computed later; use "
+            "dask.diagnostics.ProgressBar() or the dashboard of dask.distributed",
+            stacklevel=2,
+        )
+    if job.options.device not in ("auto", "cpu") and not _computed_elsewhere():
+        resolve_device(job.options.device)
     lazy = [a if is_lazy(a) else da.from_array(a, chunks=-1) for a in arrays]
-    wanted = next(a for a in arrays if is_lazy(a)).chunksize
+    wanted = _wanted(next(a for a in arrays if is_lazy(a)).chunksize, plan)
     chunks = tuple(a.chunks(w) for a, w in zip(plan.axes, wanted, strict=True))
     summary = None
     if _needs_summary(plan):
@@ -172,6 +185,31 @@ def _execute_dask(arrays: Sequence[Array], job: Job, area: Floats, years: Floats
         chunks=((job.n_outputs,), *chunks),
         meta=np.empty((0,) * stacked.ndim, stacked.dtype),
     )
+
+
+def _computed_elsewhere() -> bool:
+    """Whether a cluster's client is the scheduler: its workers have devices of their own."""
+    from dask.base import get_scheduler
+
+    return hasattr(get_scheduler(), "__self__")
+
+
+def _wanted(given: Sequence[int], plan: Plan) -> list[int]:
+    """Return the chunk lengths to come close to, from those of the input.
+
+    Those themselves, where series come whole and chunks begin on the lattice. Otherwise the chunks
+    of the input have to be torn and joined again, and wait in memory for each other: the smaller
+    what they are joined to, the fewer of them.
+    """
+    wanted = list(given)
+    torn = any(n < a.size and n % a.unit for a, n in zip(plan.axes, given, strict=True))
+    if _needs_summary(plan) and torn:
+        most = max(1, JOINED_ELEMENTS // plan.sample_elements)
+        pointwise = range(plan.n_pointwise)
+        while math.prod(wanted[i] for i in pointwise) > most:
+            longest = max(pointwise, key=lambda i: wanted[i])
+            wanted[longest] = math.ceil(wanted[longest] / 2)
+    return wanted
 
 
 def _stacked(arrays: Sequence[Array]) -> Array:

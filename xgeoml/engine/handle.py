@@ -8,17 +8,20 @@ from __future__ import annotations
 
 import json
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from xgeoml.exceptions import WeightsError
+from xgeoml.exceptions import HashError, WeightsError
 from xgeoml.spec import ModelSpec
-from xgeoml.weights.store import find
+from xgeoml.weights.store import find, sha256_of
 
 if TYPE_CHECKING:
     from torch import nn
 
+# Models in memory at a time: all that a run needs, but not every file that was ever tried.
+_MOST_LOADED = 32
 _loaded: dict[Any, Any] = {}
 _lock = threading.RLock()
 
@@ -36,11 +39,22 @@ class ModelHandle:
         and checked in the process that needs them.
     bases : tuple of ModelHandle
         The models whose estimates it is fed with.
+
+    Attributes
+    ----------
+    sha256 : str
+        Of the file at `weights` when the handle was made, empty without one.
     """
 
     spec: ModelSpec
     weights: str | None = None
     bases: tuple[ModelHandle, ...] = field(default=())
+    sha256: str = field(default="", init=False)
+
+    def __post_init__(self) -> None:
+        """Tell files of one path apart, here and in the keys of a dask graph."""
+        if self.weights is not None:
+            object.__setattr__(self, "sha256", sha256_of(Path(self.weights)))
 
     def series_models(self, drivers: bool) -> dict[str, Any]:
         """Return the classical models involved, by name, made in this process.
@@ -56,27 +70,34 @@ class ModelHandle:
         return self._made(lambda: self._make_network(device), device)  # type: ignore[no-any-return]
 
     def _made(self, make: Any, *extra: str) -> Any:
-        key = (self.spec, self.weights, *extra)
-        with _lock:
-            if key not in _loaded:
-                _loaded[key] = make()
-            return _loaded[key]
+        return _once((self.spec, self.weights, self.sha256, *extra), make)
 
     def _series_model(self, drivers: bool) -> Any:
         options = {k: v for k, v in self.spec.options.items() if drivers or k != "drivers"}
         key = (self.spec.factory, json.dumps(options, sort_keys=True))
-        with _lock:
-            if key not in _loaded:
-                _loaded[key] = self.spec.load_factory()(**options)
-            return _loaded[key]
+        return _once(key, lambda: self.spec.load_factory()(**options))
 
     def _make_network(self, device: str) -> nn.Module:
         network: nn.Module = self.spec.load_factory()(**self.spec.options)
         if self.weights is not None:
+            if sha256_of(Path(self.weights)) != self.sha256:
+                raise HashError(
+                    f"weights file {self.weights} has changed since it was named; call again"
+                )
             load_weights(network, self.weights)
         elif self.spec.weights is not None:
             load_weights(network, find(self.spec.weights))
         return network.eval().requires_grad_(False).to(device)
+
+
+def _once(key: Any, make: Callable[[], Any]) -> Any:
+    """Return what `make` makes, kept for the next that asks; the oldest is dropped in the end."""
+    with _lock:
+        if key not in _loaded:
+            while len(_loaded) >= _MOST_LOADED:
+                del _loaded[next(iter(_loaded))]
+            _loaded[key] = make()
+        return _loaded[key]
 
 
 def load_weights(network: nn.Module, path: str | Path) -> None:

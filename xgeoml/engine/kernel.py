@@ -23,12 +23,15 @@ from xgeoml.engine.features import series_channels, series_estimate
 from xgeoml.engine.handle import ModelHandle
 from xgeoml.engine.plan import SUMMARY_ELEMENTS, TILE_ELEMENTS, Plan
 from xgeoml.engine.runner import run_network
+from xgeoml.exceptions import InputError
 from xgeoml.models.screen import suspect_steps
 from xgeoml.models.series import Bools, Estimate, Floats, Series, State
 from xgeoml.options import Options
 
 _Made = TypeVar("_Made")
 
+# Largest value of the data.
+LARGEST = 1e75
 # Fewer series are not worth a thread.
 _LEAST_ROWS = 256
 
@@ -134,6 +137,7 @@ def summarise(sample: NDArray[np.floating], area: Floats, years: Floats, job: Jo
     kept = np.flatnonzero(np.isfinite(raw[0]).any(-1))
     kept = kept[:: math.ceil(kept.size * len(sample) * len(years) / SUMMARY_ELEMENTS) or 1]
     flat = raw[:, kept].astype(np.float64)
+    _check_size(flat)
     flat[~np.isfinite(flat)] = np.nan
     series = Series(flat[0], years, np.ones(len(years), bool), flat[1:], area.reshape(-1)[kept])
     # On one thread: a sum that is split over threads is added up in another order, so that a worker
@@ -228,6 +232,8 @@ def _groups(n: int, size: int) -> Iterator[NDArray[np.intp]]:
 def _run_samples(samples: NDArray[np.floating], job: Job, summary: Summary | None) -> Floats:
     """Run the model on ``(channel, sample, *axes)``; samples without any data stay NaN."""
     flat = np.asarray(samples, np.float64).reshape(*samples.shape[:2], -1)
+    if samples.dtype.itemsize > 4:
+        _check_size(flat)
     result = np.full((job.n_estimates, *flat.shape[1:]), np.nan)
     finite = np.isfinite(flat[0])
     some = finite.any(-1)
@@ -244,6 +250,16 @@ def _run_samples(samples: NDArray[np.floating], job: Job, summary: Summary | Non
         estimate = _estimate(block, samples.shape[2:], job, summary)
         result[:, some] = np.stack(estimate)[: job.n_estimates]
     return result.reshape(job.n_estimates, *samples.shape[1:])
+
+
+def _check_size(values: Floats) -> None:
+    """Raise if a value is so large that its fourth power, a variance of variances, overflows."""
+    largest = np.max(np.abs(values), initial=0.0, where=np.isfinite(values))
+    if largest > LARGEST:
+        raise InputError(
+            f"the data hold {largest:g}; expected values within {LARGEST:g}: is it what stands for "
+            f"missing? Type obj = obj.where(abs(obj) < {LARGEST:g})"
+        )
 
 
 def _of_each(models: Mapping[str, Any], call: Callable[[str, Any], _Made]) -> dict[str, _Made]:

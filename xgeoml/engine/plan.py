@@ -14,7 +14,7 @@ from xgeoml.spec import AxisSpec, Mode
 
 # Elements that a tile of whole series may hold: 8 MB in float64, so that a few work arrays of
 # its size stay within a processor's cache levels and far below a chunk.
-TILE_ELEMENTS = 2**20
+TILE_ELEMENTS = 2**18
 # Elements that the sample behind a whole-field summary may hold. On a one-degree monthly record
 # every cell, every second and every fourth one gave the same skill (3.322, 3.322, 3.314 cm).
 SAMPLE_ELEMENTS = 8_000_000

@@ -50,6 +50,7 @@ _FILL_GAPS = (
         factory="xgeoml.models.kalman:Kalman",
         backend="numpy",
         options={"drivers": False},
+        listed=False,
         summary="kalman, blind to covariates: a second opinion for networks",
     ),
     ModelSpec(

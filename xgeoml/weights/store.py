@@ -32,14 +32,28 @@ def find(ref: WeightsRef) -> Path:
             f"weights file {ref.file} was not found in {path.parent}; expected it in the installed "
             "package: install xgeoml again"
         )
-    stat = path.stat()
-    found = _sha256(path, stat.st_size, stat.st_mtime_ns)
+    found = sha256_of(path)
     if found != ref.sha256:
         raise HashError(
             f"weights file {path} has sha256 {found}, expected {ref.sha256}: it was changed or cut "
             "off; install xgeoml again"
         )
     return path
+
+
+def sha256_of(path: Path) -> str:
+    """Return the hash of a file, in hexadecimal digits.
+
+    Raises
+    ------
+    WeightsError
+        If the file is not there.
+    """
+    try:
+        stat = path.stat()
+    except OSError as error:
+        raise WeightsError(f"weights file {path} cannot be read: {error}") from error
+    return _sha256(path, stat.st_size, stat.st_mtime_ns)
 
 
 @lru_cache(maxsize=64)
