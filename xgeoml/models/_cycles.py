@@ -24,8 +24,11 @@ class Terms(NamedTuple):
     cycles: Floats
 
 
-def terms(years: Floats) -> Terms:
-    """Return the regressors of the background with their frequencies; see `design`."""
+def terms(years: Floats, harmonics: int = 2) -> Terms:
+    """Return the regressors of the background with their frequencies; see `design`.
+
+    `harmonics` is the number of the year's, as far as the steps resolve them.
+    """
     n = len(years)
     columns, cycles = [np.ones(n)], [0.0]
     if n > 1:
@@ -34,7 +37,7 @@ def terms(years: Floats) -> Terms:
         columns.append(2.0 * (years - years[0]) / span - 1.0)
         cycles.append(0.5 / span)
         per_year = 365.25
-        for harmonic in (1, 2):
+        for harmonic in range(1, harmonics + 1):
             # 2.5 steps a cycle: at the Nyquist frequency the sine of a cycle is not seen.
             if span >= 1.5 and step * harmonic * 2.5 <= 1.0:
                 _add_cycle(columns, harmonic * years)

@@ -91,7 +91,7 @@ class _Path(NamedTuple):
     link: Floats  # (step - 1, mode, mode), covariance of step t+1 with step t
 
 
-def follow(observed: Observed, variance: Floats) -> tuple[Floats, Floats]:
+def smooth_amplitudes(observed: Observed, variance: Floats) -> tuple[Floats, Floats]:
     """Return the smoothed amplitudes of evenly spaced steps.
 
     Parameters
@@ -102,20 +102,20 @@ def follow(observed: Observed, variance: Floats) -> tuple[Floats, Floats]:
 
     Returns
     -------
-    mean, doubt : ndarray, (step, mode)
+    mean, error_variance : ndarray, (step, mode)
         Expected amplitude and its error variance, in units of the standard deviation.
     """
-    alone, alone_doubt = _independent(observed)
+    alone, alone_variance = _independent(observed)
     modes = alone.shape[1]
     numbers = sorted({min(k, modes) for k in _COUPLED})
-    mean, square = alone.copy(), alone_doubt + alone**2
+    mean, square = alone.copy(), alone_variance + alone**2
     for k in numbers:
         path = _coupled(observed, variance[:k])
-        member, doubt = alone.copy(), alone_doubt.copy()
+        member, error_variance = alone.copy(), alone_variance.copy()
         member[:, :k] = path.mean
-        doubt[:, :k] = np.einsum("tii->ti", path.covariance)
+        error_variance[:, :k] = np.einsum("tii->ti", path.covariance)
         mean += member
-        square += doubt + member**2
+        square += error_variance + member**2
     mean /= 1 + len(numbers)
     return mean, np.maximum(square / (1 + len(numbers)) - mean**2, 0.0)
 
@@ -153,22 +153,48 @@ def _independent(observed: Observed) -> tuple[Floats, Floats]:
         correlation.append(ratio)
     signal, memory = decay(np.stack(correlation))
     noise = np.maximum(1.0 - signal, 0.01) + error
-    mean, doubt = np.zeros_like(value), np.zeros_like(value)
-    ahead, ahead_doubt = np.zeros_like(value), np.zeros_like(value)
+    known = np.broadcast_to(seen[:, None], value.shape)
+    return smooth_red(value, known, np.broadcast_to(memory, value.shape), signal, noise)
+
+
+def smooth_red(
+    value: Floats, known: Bools, memory: Floats, signal: Floats, noise: Floats
+) -> tuple[Floats, Floats]:
+    """Smooth many first-order autoregressive processes, each observed with noise.
+
+    Parameters
+    ----------
+    value : ndarray, (step, process)
+        Any finite number where not known.
+    known : ndarray of bool, (step, process)
+    memory : ndarray, (step, process)
+        Correlation of each step with the one before.
+    signal : ndarray, (process,)
+        Variance of the process.
+    noise : ndarray, (process,) or (step, process)
+        Variance of the noise on the values.
+
+    Returns
+    -------
+    mean, variance : ndarray, (step, process)
+        Of the process, given all that is known of it.
+    """
+    noise = np.broadcast_to(noise, value.shape)
+    mean, variance = np.zeros_like(value), np.zeros_like(value)
+    ahead, ahead_variance = np.zeros_like(value), np.zeros_like(value)
     m, c = np.zeros(value.shape[1]), signal
     for t in range(len(value)):
         if t:
-            m, c = memory * m, memory**2 * c + signal * (1.0 - memory**2)
-        ahead[t], ahead_doubt[t] = m, c
-        if seen[t]:
-            gain = c / (c + noise[t])
-            m, c = m + gain * (value[t] - m), c * (1.0 - gain)
-        mean[t], doubt[t] = m, c
+            m, c = memory[t] * m, memory[t] ** 2 * c + signal * (1.0 - memory[t] ** 2)
+        ahead[t], ahead_variance[t] = m, c
+        gain = known[t] * c / (c + noise[t])
+        m, c = m + gain * (value[t] - m), c * (1.0 - gain)
+        mean[t], variance[t] = m, c
     for t in range(len(value) - 2, -1, -1):
-        back = memory * doubt[t] / ahead_doubt[t + 1]
+        back = memory[t + 1] * variance[t] / np.maximum(ahead_variance[t + 1], 1e-12)
         mean[t] += back * (mean[t + 1] - ahead[t + 1])
-        doubt[t] += back**2 * (doubt[t + 1] - ahead_doubt[t + 1])
-    return mean, doubt
+        variance[t] += back**2 * (variance[t + 1] - ahead_variance[t + 1])
+    return mean, variance
 
 
 def _seasons(years: Floats) -> Floats:
@@ -185,7 +211,7 @@ def _coupled(observed: Observed, variance: Floats) -> _Path:
     """Learn the coupling of the leading modes and smooth them with it."""
     k = len(variance)
     seen = observed.seen
-    value, doubt = observed.leading(k)
+    value, error_variance = observed.leading(k)
     season = _seasons(observed.years)
     later = np.flatnonzero(seen[1:] & seen[:-1]) + 1
     power = (value[later - 1] ** 2).sum(axis=0)
@@ -202,7 +228,7 @@ def _coupled(observed: Observed, variance: Floats) -> _Path:
     noise = left.T @ left / max(len(later), 1) + 1e-6 * np.eye(k)
     error = np.full(k, _FIRST_NOISE)
     move = _moves(own, coupling, season)
-    path = _smooth(value, doubt + np.diag(error), seen, move, noise)
+    path = _smooth(value, error_variance + np.diag(error), seen, move, noise)
     for _ in range(_ROUNDS if len(value) <= _LONG else 0):
         coupling, noise = _relearn(path, own, season, ridge)
         sure = np.einsum("tii->ti", path.covariance)
@@ -210,7 +236,7 @@ def _coupled(observed: Observed, variance: Floats) -> _Path:
             square = (value - path.mean) ** 2 + sure
             error = np.maximum(square[observed.whole].mean(axis=0), _LEAST_NOISE)
         move = _moves(own, coupling, season)
-        path = _smooth(value, doubt + np.diag(error), seen, move, noise)
+        path = _smooth(value, error_variance + np.diag(error), seen, move, noise)
     return path
 
 
@@ -242,14 +268,16 @@ def _relearn(path: _Path, own: Floats, season: Floats, ridge: Floats) -> tuple[F
     move = np.diag(own) + np.einsum("ts,sji->tij", part, coupling.reshape(-1, k, k))
     left = now - np.einsum("tij,tj->ti", move, before)
     cross = move @ path.link.transpose(0, 2, 1)
-    doubt = spread - cross - cross.transpose(0, 2, 1)
-    doubt += move @ spread_before @ move.transpose(0, 2, 1)
-    noise = (left.T @ left + doubt.sum(axis=0)) / max(steps, 1)
+    error_variance = spread - cross - cross.transpose(0, 2, 1)
+    error_variance += move @ spread_before @ move.transpose(0, 2, 1)
+    noise = (left.T @ left + error_variance.sum(axis=0)) / max(steps, 1)
     return coupling, 0.5 * (noise + noise.T) + 1e-6 * np.eye(k)
 
 
-def _smooth(value: Floats, doubt: Floats, seen: Bools, move: Floats, noise: Floats) -> _Path:
-    """Filter forwards, smooth backwards; `doubt` is the error covariance of each `value`."""
+def _smooth(
+    value: Floats, error_variance: Floats, seen: Bools, move: Floats, noise: Floats
+) -> _Path:
+    """Filter forwards, smooth backwards; `error_variance` is a covariance for each value."""
     steps, k = value.shape
     mean, covariance = np.zeros((steps, k)), np.zeros((steps, k, k))
     ahead, ahead_covariance = np.zeros((steps, k)), np.zeros((steps, k, k))
@@ -259,7 +287,7 @@ def _smooth(value: Floats, doubt: Floats, seen: Bools, move: Floats, noise: Floa
             m, c = move[t] @ m, move[t] @ c @ move[t].T + noise
         ahead[t], ahead_covariance[t] = m, c
         if seen[t]:
-            gain = np.linalg.solve(c + doubt[t], c).T
+            gain = np.linalg.solve(c + error_variance[t], c).T
             m, c = m + gain @ (value[t] - m), c - gain @ c
             c = 0.5 * (c + c.T)
         mean[t], covariance[t] = m, c

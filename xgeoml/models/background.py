@@ -9,7 +9,7 @@ from xgeoml.models._robust import huber, learnable, robust_scale, standardise
 from xgeoml.models.drivers import regress, summarise_drivers
 from xgeoml.models.series import Bools, Floats, Series, State
 
-__all__ = ["background", "design", "learnable", "summarise_drivers"]
+__all__ = ["background", "design", "explain", "learnable", "summarise_drivers"]
 
 # Reweighting: five rounds settle the coefficients to a hundredth of their sampling error.
 _ROUNDS = 5
@@ -68,34 +68,47 @@ def background(series: Series, state: State | None = None) -> Floats:
     and last value of a series its trend goes on for a tenth of the time between them.
     With drivers, see `xgeoml.models.drivers`.
     """
+    return explain(series, state)[0]
+
+
+def explain(series: Series, state: State | None = None) -> tuple[Floats, Floats]:
+    """Return the `background` and how far it may be wrong.
+
+    Returns
+    -------
+    mean, error_variance : ndarray, (series, time)
+        The background, and the error variance of what it says of the drivers, the trend and the
+        cycles: only learnt with drivers, 0 without.
+    """
     # Drivers count in the light of the whole field: another state is another background.
     drivers = id(state["driver_patterns"]) if state and "driver_patterns" in state else None
     return series.once(("background", drivers), lambda: _in_blocks(series, state))
 
 
-def _in_blocks(series: Series, state: State | None) -> Floats:
-    mean = np.empty_like(series.values)
+def _in_blocks(series: Series, state: State | None) -> tuple[Floats, Floats]:
+    mean, error_variance = np.empty_like(series.values), np.zeros_like(series.values)
     for start in range(0, len(mean), _AT_ONCE):
         part = slice(start, start + _AT_ONCE)
-        mean[part] = _background(series.rows(part), state)
-    return mean
+        mean[part], error_variance[part] = _explain(series.rows(part), state)
+    return mean, error_variance
 
 
-def _background(series: Series, state: State | None) -> Floats:
+def _explain(series: Series, state: State | None) -> tuple[Floats, Floats]:
     usable = learnable(series)
     scaled, centre, scale = standardise(series.values, usable)
     basis = terms(series.years)
     trend = _bounded(basis.matrix[:, 1], usable) if basis.matrix.shape[1] > 1 else None
     if series.covariates.shape[0]:
-        mean = regress(scaled, usable, series, basis, trend, state)
+        mean, error_variance = regress(scaled, usable, series, trend, state)
     else:
         coefficients = _fit(scaled, usable, basis, series.years)
         mean = np.einsum("tp,sp->st", basis.matrix, coefficients)
         if trend is not None:
             mean += (trend - basis.matrix[:, 1]) * coefficients[:, 1:2]
+        error_variance = np.zeros_like(mean)
     mean = mean * scale + centre
     mean[~usable.any(axis=1)] = np.nan
-    return mean
+    return mean, error_variance * scale**2
 
 
 def _bounded(trend: Floats, usable: Bools) -> Floats:

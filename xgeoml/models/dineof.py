@@ -59,8 +59,8 @@ class Dineof:
         Returns
         -------
         dict
-            `modes` (time, k), of unit variance; `doubt` (time, k), the variance of what is missing
-            of them where no series has a value; `penalty` (k,), noise over variance of each mode's
+            `modes` (time, k), of unit variance; `error_variance` (time, k), of what is missing of
+            them where no series has a value; `penalty` (k,), noise over variance of each mode's
             coefficient; `inflation` (), error variance of held-out values over the fitted one's.
         """
         known = sample.usable()
@@ -72,7 +72,7 @@ class Dineof:
             none = np.zeros((len(sample.years), 0))
             return {
                 "modes": none,
-                "doubt": none.copy(),
+                "error_variance": none.copy(),
                 "penalty": np.zeros(0),
                 "inflation": np.ones(()),
             }
@@ -80,7 +80,7 @@ class Dineof:
         field = (anomaly[np.ix_(rows, steps)] / scale).astype(np.float32)
         root = np.sqrt(sample.area[rows] / sample.area[rows].mean()).astype(np.float32)
         found = _search(field, inside, root[:, None], sample.years[steps], self.seed)
-        modes, doubt = _interpolate(found.modes, sample.years[steps], sample.years)
+        modes, error_variance = _interpolate(found.modes, sample.years[steps], sample.years)
         if found.error > 0.0:
             # Once more, from a background that the modes have been taken out of.
             base = _backfit(sample, modes, found.penalty)[0]
@@ -92,13 +92,13 @@ class Dineof:
             )
             penalty, fit = _penalty(field, inside, better)
             found = found._replace(modes=better, penalty=penalty, noise=float(np.mean(fit.noise)))
-            modes, doubt = _interpolate(found.modes, sample.years[steps], sample.years)
+            modes, error_variance = _interpolate(found.modes, sample.years[steps], sample.years)
         inflation = 1.0
         if found.noise > 0.0:
             inflation = max(1.0, found.error**2 / found.noise)
         return {
             "modes": modes,
-            "doubt": doubt,
+            "error_variance": error_variance,
             "penalty": found.penalty,
             "inflation": np.array(inflation),
         }
@@ -123,8 +123,8 @@ class Dineof:
         mean = base + np.einsum("tk,sk->st", modes, fit.coefficients)
         variance = _quadratic(fit.inverse, modes) + 1.0
         variance *= (fit.noise * float(state["inflation"]))[:, None]
-        doubt = np.asarray(state["doubt"], dtype=np.float64)
-        variance += np.einsum("tk,sk->st", doubt, fit.coefficients**2)
+        error_variance = np.asarray(state["error_variance"], dtype=np.float64)
+        variance += np.einsum("tk,sk->st", error_variance, fit.coefficients**2)
         spread = np.sqrt(variance)
         spread[np.isnan(base)] = np.nan
         return Estimate(mean, spread)

@@ -6,7 +6,8 @@ beside its own trend and cycles. The field shares two things. The leading patter
 reservoir stand beside the local one, because a store is fed from beyond its own cell and a local
 driver is noisy. And the variance of the coefficients of each reservoir is learnt over the whole
 field by empirical Bayes (MacKay 1992, Neural Computation 4, 415-447), so that drivers that say
-nothing cost nothing.
+nothing cost nothing. All this is done twice and averaged: with the anomalies as they are, and with
+extreme ones damped, because soil that is full takes no more rain. Neither is better everywhere.
 """
 
 from __future__ import annotations
@@ -22,10 +23,13 @@ from xgeoml.models.series import Bools, Floats, Series, State
 
 # Residence times of the reservoirs: so many, from one step to this many years, in equal ratios.
 _RESERVOIRS, _LONGEST = 6, 5.0
-_PATTERNS = 3
+_PATTERNS = {"": 6, "_damped": 3}
+# Harmonics of the year: a wet season sets in more abruptly than two can tell, where there is one,
+# so that the variance of the last is learnt.
+_HARMONICS = 3
 # The field is summed up by at most so many of its series.
 _SAMPLE = 300
-_LEARNING_ROUNDS = 20
+_LEARNING_ROUNDS = 12
 # Prior variances in units of the series' own: of cycles and trend, of a driver before learning.
 _CYCLE_VARIANCE, _DRIVER_VARIANCE = 0.1, 0.01
 # A coefficient of less is none.
@@ -59,7 +63,8 @@ def summarise_drivers(sample: Series) -> State:
         `driver_local`, the columns of `reservoirs` that matter; `driver_patterns` (time, columns),
         leading patterns of those that matter; `driver_variance`, prior variance of the coefficients
         of trend, cycles and these; `driver_noise` () and `driver_memory` () of what is
-        left, in units of the series' variance. Empty where there are no drivers.
+        left, in units of the series' variance; the same with `_damped` at the end of the name for
+        damped anomalies. Empty where there are no drivers.
     """
     return sample.once("drivers", lambda: _summarise(sample)) if len(sample.covariates) else {}
 
@@ -72,40 +77,46 @@ def _summarise(sample: Series) -> State:
     rows = rows[np.linspace(0, len(rows) - 1, min(_SAMPLE, len(rows))).astype(int)]
     usable = every[rows]
     scaled = standardise(sample.values[rows], usable)[0]
-    local = reservoirs(sample.covariates[:, rows], sample.years)
-    patterns, owner = _patterns(local, sample.area[rows])
-    basis = terms(sample.years)
+    part = Series(
+        scaled, sample.years, sample.trusted, sample.covariates[:, rows], sample.area[rows]
+    )
+    return _member_state(part, usable, "") | _member_state(part, usable, "_damped")
+
+
+def _member_state(part: Series, usable: Bools, member: str) -> State:
+    """Return what standardised series know of one member, its name at the end of each key."""
+    scaled = part.values
+    local = reservoirs(part.covariates, part.years, damped=member == "_damped")
+    patterns, owner = _patterns(local, part.area, _PATTERNS[member])
+    basis = terms(part.years, _HARMONICS)
     fixed, count = basis.matrix.shape[1], local.shape[2]
     group = np.concatenate([np.full(fixed, -1), np.arange(count), count + owner])
+    group[:fixed][basis.cycles == _HARMONICS] = group.max() + 1
     every_one = np.arange(count)
     prior = _Prior(every_one, patterns, _first_variance(basis, len(group)), _NOISE, _MEMORY)
     # Memory from the residuals of a first fit, variances with that memory.
     columns = _columns(basis, local, patterns)
     weight = _first_weight(scaled, usable)
     for _ in range(2):
-        prior, coefficients = _learn(columns, scaled, usable, weight, sample.years, group, prior)
+        prior, coefficients = _learn(columns, scaled, usable, weight, part.years, group, prior)
         residual = scaled - np.einsum("stp,sp->st", columns, coefficients)
         weight = _weight(residual, usable)
-        prior = prior._replace(memory=_memory(residual * np.sqrt(weight), usable, sample.years))
+        prior = prior._replace(memory=_memory(residual * np.sqrt(weight), usable, part.years))
     used = prior.variance > _LEAST_VARIANCE
+    used[:fixed] = True
     return {
-        "driver_local": np.flatnonzero(used[fixed : fixed + count]),
-        "driver_patterns": prior.patterns[:, used[fixed + count :]],
-        "driver_variance": prior.variance[used],
-        "driver_noise": np.array(prior.noise),
-        "driver_memory": np.array(prior.memory),
+        f"driver_local{member}": np.flatnonzero(used[fixed : fixed + count]),
+        f"driver_patterns{member}": prior.patterns[:, used[fixed + count :]],
+        f"driver_variance{member}": prior.variance[used],
+        f"driver_noise{member}": np.array(prior.noise),
+        f"driver_memory{member}": np.array(prior.memory),
     }
 
 
 def regress(
-    scaled: Floats,
-    usable: Bools,
-    series: Series,
-    basis: Terms,
-    trend: Floats | None,
-    state: State | None,
-) -> Floats:
-    """Return trend, cycles and response to the drivers of standardised series, (series, time).
+    scaled: Floats, usable: Bools, series: Series, trend: Floats | None, state: State | None
+) -> tuple[Floats, Floats]:
+    """Return trend, cycles and response to the drivers of standardised series.
 
     Parameters
     ----------
@@ -114,27 +125,47 @@ def regress(
     usable : ndarray of bool, (series, time)
     series : Series
         For its steps and its drivers.
-    basis : Terms
-        Trend and cycles.
     trend : ndarray, (series, time), optional
         The trend regressor that the result is made with, instead of the one that it is fitted with.
     state : dict, optional
         What `summarise_drivers` returned.
+
+    Returns
+    -------
+    mean, error_variance : ndarray, (series, time)
+        The response and its error variance: that of the coefficients, and that of the choice
+        between anomalies as they are and damped ones.
     """
     if not len(series.years):
-        return scaled
-    prior = _prior(basis, series, state)
+        return scaled, np.zeros_like(scaled)
+    one, one_variance = _member(scaled, usable, series, trend, state, "")
+    two, two_variance = _member(scaled, usable, series, trend, state, "_damped")
+    return 0.5 * (one + two), 0.5 * (one_variance + two_variance) + 0.25 * (one - two) ** 2
+
+
+def _member(
+    scaled: Floats,
+    usable: Bools,
+    series: Series,
+    trend: Floats | None,
+    state: State | None,
+    member: str,
+) -> tuple[Floats, Floats]:
+    """Return what `regress` does, of one member."""
+    basis = terms(series.years, _HARMONICS)
+    prior = _prior(basis, series, state, member)
     steps, width = len(series.years), len(prior.variance)
     height = max(1, _BLOCK // max(1, steps * width))
-    mean = np.zeros_like(scaled)
+    mean, error_variance = np.zeros_like(scaled), np.zeros_like(scaled)
     for start in range(0, len(scaled), height):
         part = slice(start, start + height)
-        local = reservoirs(series.covariates[:, part], series.years)[:, :, prior.local]
-        columns = _columns(basis, local, prior.patterns)
+        local = reservoirs(series.covariates[:, part], series.years, damped=member == "_damped")
+        columns = _columns(basis, local[:, :, prior.local], prior.patterns)
         values, known = scaled[part], usable[part]
         weight = _first_weight(values, known)
         noise = np.full(len(values), prior.noise)
         coefficients = np.zeros((len(values), width))
+        inverse = np.zeros((len(values), width, width))
         for _ in range(2):
             normal, right = _equations(columns, values, known, weight, series.years, prior.memory)
             coefficients, inverse = _solve(normal, right, noise, prior.variance)
@@ -142,12 +173,13 @@ def regress(
             noise = _residual_noise(residual, known, weight, inverse, normal, noise)
             weight = _weight(residual, known)
         mean[part] = np.einsum("stp,sp->st", columns, coefficients)
+        error_variance[part] = np.einsum("stp,stp->st", columns @ inverse, columns)
         if trend is not None:
             mean[part] += (trend[part] - basis.matrix[:, 1]) * coefficients[:, 1:2]
-    return mean
+    return mean, error_variance
 
 
-def reservoirs(covariates: Floats, years: Floats) -> Floats:
+def reservoirs(covariates: Floats, years: Floats, damped: bool = False) -> Floats:
     """Return what each driver leaves in stores of several residence times.
 
     Parameters
@@ -155,6 +187,8 @@ def reservoirs(covariates: Floats, years: Floats) -> Floats:
     covariates : ndarray, (covariate, series, time)
         NaN counts as the season's usual value.
     years : ndarray, (time,)
+    damped : bool
+        Whether anomalies count less and less beyond their standard deviation.
 
     Returns
     -------
@@ -169,6 +203,8 @@ def reservoirs(covariates: Floats, years: Floats) -> Floats:
     longest = max(min(_LONGEST, span / 4.0) / step, 2.0)
     times = np.geomspace(1.0, longest, _RESERVOIRS)
     anomaly = _anomaly(covariates, years)
+    if damped:
+        anomaly = np.arcsinh(anomaly)
     result = np.zeros((rows, steps, drivers, _RESERVOIRS + 2))
     result[..., 0] = anomaly.transpose(1, 2, 0)
     result[:, 1:, :, 1] = result[:, :-1, :, 0]
@@ -185,7 +221,7 @@ def reservoirs(covariates: Floats, years: Floats) -> Floats:
 
 def _anomaly(covariates: Floats, years: Floats) -> Floats:
     """Return each driver less its mean and cycles, of variance 1, 0 where it is missing."""
-    basis = terms(years)
+    basis = terms(years, _HARMONICS)
     season = basis.matrix[:, [i for i in range(basis.matrix.shape[1]) if i != 1]]
     known = np.isfinite(covariates)
     count = np.maximum(known.sum(axis=-1, keepdims=True), 1)
@@ -205,10 +241,10 @@ def _anomaly(covariates: Floats, years: Floats) -> Floats:
     return np.where(known, value - cycle, 0.0)
 
 
-def _patterns(local: Floats, area: Floats) -> tuple[Floats, np.ndarray]:
-    """Return the leading patterns over the series of each column, and which column each is of."""
+def _patterns(local: Floats, area: Floats, most: int) -> tuple[Floats, np.ndarray]:
+    """Return the `most` leading patterns of each column over the series, and whose each is."""
     rows, steps, count = local.shape
-    k = min(_PATTERNS, rows - 1)
+    k = min(most, rows - 1)
     patterns = np.zeros((steps, count * k))
     root = np.sqrt(area / area.sum())[:, None]
     for column in range(count if k else 0):
@@ -237,14 +273,14 @@ def _first_variance(basis: Terms, width: int) -> Floats:
     return variance
 
 
-def _prior(basis: Terms, series: Series, state: State | None) -> _Prior:
+def _prior(basis: Terms, series: Series, state: State | None, member: str) -> _Prior:
     if state and "driver_patterns" in state:
         return _Prior(
-            np.asarray(state["driver_local"], dtype=np.int64),
-            np.asarray(state["driver_patterns"], dtype=np.float64),
-            np.asarray(state["driver_variance"], dtype=np.float64),
-            float(state["driver_noise"]),
-            float(state["driver_memory"]),
+            np.asarray(state[f"driver_local{member}"], dtype=np.int64),
+            np.asarray(state[f"driver_patterns{member}"], dtype=np.float64),
+            np.asarray(state[f"driver_variance{member}"], dtype=np.float64),
+            float(state[f"driver_noise{member}"]),
+            float(state[f"driver_memory{member}"]),
         )
     local = np.arange(len(series.covariates) * (_RESERVOIRS + 2))
     none = np.zeros((len(series.years), 0))

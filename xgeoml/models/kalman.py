@@ -7,9 +7,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from xgeoml.models._dynamics import Observed, follow
+from xgeoml.models._dynamics import Observed, smooth_amplitudes, smooth_red
 from xgeoml.models._eof import Modes, leading_modes
-from xgeoml.models.background import background, design, learnable, summarise_drivers
+from xgeoml.models.background import background, design, explain, learnable, summarise_drivers
 from xgeoml.models.series import Bools, Estimate, Floats, Series, State, without_drivers
 
 Lattice = NDArray[np.int64]
@@ -24,8 +24,6 @@ _MEMORIES = np.array([0.3, 0.5, 0.7, 0.8, 0.87, 0.92, 0.95, 0.97, 0.985, 0.995])
 _PAIRS = 60.0
 # Series whose regressions are held in memory together.
 _AT_ONCE = 512
-# Free coefficients that each driver is taken to bring to the background.
-_DRIVER_TERMS = 6
 
 
 class Kalman:
@@ -51,11 +49,11 @@ class Kalman:
         Returns
         -------
         dict
-            `mean` and `doubt`, (time, mode): amplitudes in units of their standard deviation and
-            their error variance; `share`, (mode,): of the field's variance; `alike`, (lag,):
-            correlation in time of what the modes leave; `excess`, (): by how much the variance
-            around the background was underestimated where it was not fitted; and what
-            `summarise_drivers` returns.
+            `mean` and `error_variance`, (time, mode): of the amplitudes, in units of their standard
+            deviation; `explained`, (mode,): share of the field's variance; `autocorrelation`,
+            (lag,): of what the modes leave; `excess`, (): by how much the variance around the
+            background was underestimated where it was not fitted, 0 with drivers, whose regression
+            knows its own error; and what `summarise_drivers` returns.
         """
         if not self.drivers:
             sample = without_drivers(sample)
@@ -65,8 +63,8 @@ class Kalman:
         weight = np.where(known.any(axis=1), sample.area, 0.0)
         steps = np.flatnonzero(known.any(axis=0))
         most = min(_MOST_MODES, len(steps) // 4, int((weight > 0.0).sum()))
-        mean, doubt = np.zeros((len(sample.years), 0)), np.zeros((len(sample.years), 0))
-        share, alike, excess = np.zeros(0), np.zeros(len(_LAGS)), 0.0
+        mean, error_variance = np.zeros((len(sample.years), 0)), np.zeros((len(sample.years), 0))
+        explained, autocorrelation, excess = np.zeros(0), np.zeros(len(_LAGS)), 0.0
         if most > 0:
             weight = weight / weight.sum()
             lattice = _lattice(sample.years)
@@ -74,18 +72,21 @@ class Kalman:
             total = float(modes.variance.sum()) + modes.rest
             if total > 0.0:
                 observed = _observed(modes, anomaly, known, weight, sample.years)
-                mean, doubt = (x[lattice] for x in follow(observed, modes.variance))
-                share = modes.variance / total
+                mean, error_variance = (
+                    x[lattice] for x in smooth_amplitudes(observed, modes.variance)
+                )
+                explained = modes.variance / total
                 pattern = modes.patterns * np.sqrt(modes.variance)
                 rest = np.where(known, anomaly - pattern @ mean.T, 0.0)
-                alike = _pooled(_pairs(rest, known, lattice), weight)
+                autocorrelation = _pooled(_pairs(rest, known, lattice), weight)
                 persistence = _pooled(_pairs(anomaly, known, lattice), weight)[0]
-                excess = _excess(sample, float(persistence), len(steps))
+                if not len(sample.covariates):
+                    excess = _excess(sample, float(persistence), len(steps))
         return drivers | {
             "mean": mean,
-            "doubt": doubt,
-            "share": share,
-            "alike": alike,
+            "error_variance": error_variance,
+            "explained": explained,
+            "autocorrelation": autocorrelation,
             "excess": np.array(excess),
         }
 
@@ -102,29 +103,30 @@ class Kalman:
         -------
         Estimate
         """
-        mean, doubt, share, alike = (
+        mean, error_variance, explained, autocorrelation = (
             np.asarray(state[name], dtype=np.float64)
-            for name in ("mean", "doubt", "share", "alike")
+            for name in ("mean", "error_variance", "explained", "autocorrelation")
         )
         if not self.drivers:
             block = without_drivers(block)
         lattice = _lattice(block.years)
-        base = background(block, state)
+        base, base_variance = explain(block, state)
         known = learnable(block)
         anomaly = np.where(known, block.values - base, 0.0)
-        loading, leverage = _regress(anomaly, known, mean, share)
+        loading, leverage = _regress(anomaly, known, mean, explained)
         pattern = np.einsum("sk,tk->st", loading, mean)
         rest = np.where(known, anomaly - pattern, 0.0)
         count = known.sum(axis=1, keepdims=True)
         # Regressed amplitudes take their share of freedom from the rest.
         used = np.where(known, leverage, 0.0).sum(axis=1, keepdims=True)
         variance = (rest**2).sum(axis=1, keepdims=True) / np.maximum(count - used, 1.0)
-        signal, memory = _memory(_pairs(rest, known, lattice), alike)
-        bridge, open_share = _bridge(rest, known, lattice, signal, memory)
-        spread = np.einsum("sk,tk->st", loading**2, doubt) + variance * (open_share + leverage)
-        spread = np.sqrt(spread * (1.0 + float(state["excess"])))
+        signal, memory = _memory(_pairs(rest, known, lattice), autocorrelation)
+        carried, open_variance = _smooth_rest(rest, known, lattice, signal, memory)
+        spread = np.einsum("sk,tk->st", loading**2, error_variance)
+        spread += variance * (open_variance + leverage)
+        spread = np.sqrt(spread * (1.0 + float(state["excess"])) + base_variance)
         spread[count[:, 0] < 2] = np.nan
-        return Estimate(base + pattern + bridge, spread)
+        return Estimate(base + pattern + carried, spread)
 
 
 def _lattice(years: Floats) -> Lattice:
@@ -166,8 +168,7 @@ def _excess(sample: Series, persistence: float, steps: int) -> float:
     """Return the share of the variance around the background that its fit has taken away."""
     memory = min(max(persistence, 0.0), 0.98)
     independent = max(steps * (1.0 - memory) / (1.0 + memory), 1.0)
-    terms = design(sample.years).shape[1] + _DRIVER_TERMS * sample.covariates.shape[0]
-    return float(min(terms / independent, 1.0))
+    return float(min(design(sample.years).shape[1] / independent, 1.0))
 
 
 class _Pairs(NamedTuple):
@@ -207,12 +208,12 @@ def _pooled(pairs: _Pairs, weight: Floats) -> Floats:
     return np.divide(pairs.product @ weight, power, out=np.zeros_like(power), where=power > 0.0)
 
 
-def _memory(pairs: _Pairs, alike: Floats) -> tuple[Floats, Floats]:
+def _memory(pairs: _Pairs, autocorrelation: Floats) -> tuple[Floats, Floats]:
     """Fit signal * memory**lag to the correlations of each series, drawn to the field's."""
     own = np.divide(
         pairs.product, pairs.power, out=np.zeros_like(pairs.power), where=pairs.power > 0.0
     )
-    drawn = (pairs.number * own + _PAIRS * alike[:, None]) / (pairs.number + _PAIRS)
+    drawn = (pairs.number * own + _PAIRS * autocorrelation[:, None]) / (pairs.number + _PAIRS)
     shape = _MEMORIES ** np.array(_LAGS)[:, None]
     fit = np.einsum("lm,ls->ms", shape, drawn) / (shape**2).sum(axis=0)[:, None]
     signal = np.clip(fit, 0.0, 1.0)
@@ -222,7 +223,9 @@ def _memory(pairs: _Pairs, alike: Floats) -> tuple[Floats, Floats]:
     return np.take_along_axis(signal, best[None], axis=0)[0], _MEMORIES[best]
 
 
-def _regress(anomaly: Floats, known: Bools, mean: Floats, share: Floats) -> tuple[Floats, Floats]:
+def _regress(
+    anomaly: Floats, known: Bools, mean: Floats, explained: Floats
+) -> tuple[Floats, Floats]:
     """Regress each series on the amplitudes, as far as its values tell.
 
     Returns
@@ -235,7 +238,7 @@ def _regress(anomaly: Floats, known: Bools, mean: Floats, share: Floats) -> tupl
     if count == 0:
         return np.zeros((len(anomaly), 0)), np.zeros(anomaly.shape)
     products = (mean[:, :, None] * mean[:, None, :]).reshape(len(mean), count * count)
-    ridge = np.diag(max(1.0 - float(share.sum()), 0.01) / np.maximum(share, 1e-9))
+    ridge = np.diag(max(1.0 - float(explained.sum()), 0.01) / np.maximum(explained, 1e-9))
     loading, leverage = np.zeros((len(anomaly), count)), np.zeros(anomaly.shape)
     # By einsum, so that no series' result depends on the number of its neighbours.
     for start in range(0, len(anomaly), _AT_ONCE):
@@ -252,7 +255,7 @@ def _regress(anomaly: Floats, known: Bools, mean: Floats, share: Floats) -> tupl
     return loading, leverage
 
 
-def _bridge(
+def _smooth_rest(
     rest: Floats, known: Bools, lattice: Lattice, signal: Floats, memory: Floats
 ) -> tuple[Floats, Floats]:
     """Carry the rest of each series into its gaps.
@@ -260,27 +263,12 @@ def _bridge(
     Returns
     -------
     mean : ndarray, (series, time)
-    doubt : ndarray, (series, time)
+    error_variance : ndarray, (series, time)
         Variance of an unobserved value around it, over the variance of the rest.
     """
-    rows, steps = rest.shape
-    # Time first: each step of the loop then works on contiguous numbers.
-    values, there = np.ascontiguousarray(rest.T), np.ascontiguousarray(known.T)
+    apart = np.diff(lattice, prepend=lattice[:1])[:, None].astype(np.float64)
     noise = np.maximum(1.0 - signal, 1e-3)
-    mean, doubt = np.zeros((steps, rows)), np.zeros((steps, rows))
-    ahead, ahead_doubt = np.zeros((steps, rows)), np.zeros((steps, rows))
-    move = np.zeros((steps, rows))
-    m, c = np.zeros(rows), signal
-    for t in range(steps):
-        if t:
-            move[t] = memory ** float(lattice[t] - lattice[t - 1])
-            m, c = move[t] * m, move[t] ** 2 * c + signal * (1.0 - move[t] ** 2)
-        ahead[t], ahead_doubt[t] = m, c
-        gain = there[t] * c / (c + noise)
-        m, c = m + gain * (values[t] - m), c * (1.0 - gain)
-        mean[t], doubt[t] = m, c
-    for t in range(steps - 2, -1, -1):
-        back = move[t + 1] * doubt[t] / np.maximum(ahead_doubt[t + 1], 1e-12)
-        mean[t] += back * (mean[t + 1] - ahead[t + 1])
-        doubt[t] += back**2 * (doubt[t + 1] - ahead_doubt[t + 1])
-    return mean.T, doubt.T + noise[:, None]
+    # Time first: each step then works on contiguous numbers.
+    values, there = np.ascontiguousarray(rest.T), np.ascontiguousarray(known.T)
+    mean, variance = smooth_red(values, there, memory**apart, signal, noise)
+    return mean.T, variance.T + noise[:, None]

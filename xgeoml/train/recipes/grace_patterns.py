@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -140,40 +140,39 @@ def make_pool(
     return pool
 
 
-def batches(
+def draw_batch(
     pool: Sequence[Sequence[Pattern]], shares: Floats, size: int, rng: Generator
-) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
-    """Yield input, truth and weight of random pieces of random patterns, for ever.
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Return input, truth and weight of random pieces of random patterns.
 
-    One batch has pieces of sixteen patterns, all of one length and with one number of drivers;
+    It has pieces of sixteen patterns, all of one length and with one number of drivers;
     those without so many drivers get zeros, which is the same as none.
     """
     groups = 16
-    while True:
-        chosen = []
-        for _ in range(groups):
-            patterns = pool[int(rng.choice(len(pool), p=shares))]
-            chosen.append(patterns[int(rng.integers(len(patterns)))])
-        shortest = min(p.x.shape[2] for p in chosen)
-        # Short pieces mostly: where the absent months are gives the date of a long one away.
-        length = shortest if rng.random() < 0.15 else int(rng.integers(30, min(110, shortest) + 1))
-        channels = max(p.x.shape[1] for p in chosen)
-        x = np.zeros((size, channels, length), np.float32)
-        truth = np.full((size, length), np.nan, np.float32)
-        weight = np.zeros(size, np.float32)
-        for g, pattern in enumerate(chosen):
-            part = slice(g * size // groups, (g + 1) * size // groups)
-            start = _start(pattern, length, rng)
-            mixed = mix(pattern, slice(start, start + length), part.stop - part.start, rng)
-            piece, truth[part], weight[part] = mixed
-            if piece.shape[1] == FIRST_DRIVER and rng.random() < 0.5:
-                # What has no cause among its inputs may run backwards.
-                piece, truth[part] = piece[:, :, ::-1].copy(), truth[part, ::-1].copy()
-                piece[:, 2] *= -1.0
-            x[part, : piece.shape[1]] = piece
-            # Absolute time is no clue to what happened.
-            x[part, 2] += rng.integers(-8, 9) if rng.random() < 0.5 else rng.uniform(-8, 8)
-        yield torch.from_numpy(x), torch.from_numpy(truth), torch.from_numpy(weight)
+    chosen = []
+    for _ in range(groups):
+        patterns = pool[int(rng.choice(len(pool), p=shares))]
+        chosen.append(patterns[int(rng.integers(len(patterns)))])
+    shortest = min(p.x.shape[2] for p in chosen)
+    # Short pieces mostly: where the absent months are gives the date of a long one away.
+    length = shortest if rng.random() < 0.15 else int(rng.integers(30, min(110, shortest) + 1))
+    channels = max(p.x.shape[1] for p in chosen)
+    x = np.zeros((size, channels, length), np.float32)
+    truth = np.full((size, length), np.nan, np.float32)
+    weight = np.zeros(size, np.float32)
+    for g, pattern in enumerate(chosen):
+        part = slice(g * size // groups, (g + 1) * size // groups)
+        start = _start(pattern, length, rng)
+        mixed = mix(pattern, slice(start, start + length), part.stop - part.start, rng)
+        piece, truth[part], weight[part] = mixed
+        if piece.shape[1] == FIRST_DRIVER and rng.random() < 0.5:
+            # What has no cause among its inputs may run backwards.
+            piece, truth[part] = piece[:, :, ::-1].copy(), truth[part, ::-1].copy()
+            piece[:, 2] *= -1.0
+        x[part, : piece.shape[1]] = piece
+        # Absolute time is no clue to what happened.
+        x[part, 2] += rng.integers(-8, 9) if rng.random() < 0.5 else rng.uniform(-8, 8)
+    return torch.from_numpy(x), torch.from_numpy(truth), torch.from_numpy(weight)
 
 
 def mix(

@@ -1,4 +1,4 @@
-"""Train grace_tf: ``python -m xgeoml.train.recipes.grace_tf --data-path ../shared/data --out RUN``.
+"""Train grace_tf: ``python -m xgeoml.train.recipes.grace_tf --data-path DATA --out RUN``.
 
 Patterns of hidden months are drawn, the base models run on what is left, and the network learns to
 correct them at the hidden months. Months that the benchmark scores are removed before anything
@@ -29,7 +29,7 @@ from xgeoml.train.recipes.grace_patterns import (
     BASES,
     CHANNELS,
     Pattern,
-    batches,
+    draw_batch,
     make_pattern,
     make_pool,
 )
@@ -149,11 +149,12 @@ def train(
         Batch size, largest learning rate, and what batches are drawn with.
     """
     shares = np.array(SHARES[: len(pool)]) / sum(SHARES[: len(pool)])
-    source = batches(pool, shares, size, np.random.default_rng([seed, run.step]))
     run.network.train()
     saved, total = time.perf_counter(), 0.0
     while run.step < steps:
-        x, truth, weight = next(source)
+        # Drawn from the step's own number, so that an interrupted run ends at the same weight.
+        x, truth, weight = draw_batch(pool, shares, size, np.random.default_rng([seed, run.step]))
+        torch.manual_seed(1_000_003 * seed + run.step)
         for group in run.optimiser.param_groups:
             group["lr"] = rate * schedule(run.step, steps)
         # On processors the plain product is faster in bfloat16 than the fused attention.
