@@ -12,9 +12,9 @@ from safetensors.torch import load_file
 from xgeoml.models.catalog import BUILT_IN
 from xgeoml.models.grace_tf import GraceTF
 from xgeoml.train.recipes import grace_records, grace_tf
-from xgeoml.train.recipes.grace_patterns import mix
+from xgeoml.train.recipes.grace_patterns import make_pool, mix
 from xgeoml.train.recipes.grace_records import Record, read_records, scored_steps, validation_steps
-from xgeoml.weights.store import read_spec
+from xgeoml.weights.store import find, read_spec
 
 MONTHS = 150
 TINY = {"d_model": 8, "layers": 1, "heads": 2, "ffn": 8, "kernel": 5, "driver_width": 4}
@@ -189,7 +189,31 @@ def test_mixed_series_are_scaled_and_consistent(data_path):
     assert 0.5 < np.std(after) / np.std(before) < 2.0
 
 
-def test_recipe_and_catalogue_agree():
+def test_shipped_weight_and_catalogue_agree():
     spec = BUILT_IN["grace_tf"]
-    assert spec.inputs == grace_tf.CHANNELS
-    assert dict(spec.options) == grace_tf.NETWORK
+    shipped = read_spec(find(spec.weights))
+    assert shipped.replace(weights=spec.weights) == spec
+
+
+def test_interrupted_run_ends_at_the_same_weight(data_path, tmp_path, monkeypatch):
+    pool = make_pool(read_records(data_path)[:1], [2], 8, 0)
+    whole = grace_tf.start_run(TINY, 0)
+    grace_tf.train(whole, pool, 4, tmp_path, size=16)
+
+    def stop(step, steps):
+        if step == 2:
+            raise KeyboardInterrupt
+        return usual(step, steps)
+
+    usual = grace_tf.schedule
+    part = grace_tf.start_run(TINY, 0)
+    monkeypatch.setattr(grace_tf, "schedule", stop)
+    with pytest.raises(KeyboardInterrupt):
+        grace_tf.train(part, pool, 4, tmp_path, size=16)
+    monkeypatch.setattr(grace_tf, "schedule", usual)
+    part.save(tmp_path / "part.safetensors")
+    resumed = grace_tf.start_run(TINY, 1)
+    resumed.load(tmp_path / "part.safetensors")
+    grace_tf.train(resumed, pool, 4, tmp_path, size=16)
+    for one, two in zip(whole.mean.parameters(), resumed.mean.parameters(), strict=True):
+        assert torch.equal(one, two)

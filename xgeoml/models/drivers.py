@@ -28,7 +28,7 @@ _PATTERNS = {"": 6, "_damped": 3}
 # so that the variance of the last is learnt.
 _HARMONICS = 3
 # The field is summed up by at most so many of its series.
-_SAMPLE = 300
+_SAMPLE = 120
 _LEARNING_ROUNDS = 12
 # Prior variances in units of the series' own: of cycles and trend, of a driver before learning.
 _CYCLE_VARIANCE, _DRIVER_VARIANCE = 0.1, 0.01

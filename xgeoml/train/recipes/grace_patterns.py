@@ -14,28 +14,19 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from xgeoml.engine.features import series_channels
-from xgeoml.models.climatology import Climatology
-from xgeoml.models.kalman import Kalman
+from xgeoml.models.catalog import BUILT_IN
 from xgeoml.models.screen import suspect_steps
 from xgeoml.models.series import Bools, Floats, Series, SeriesModel
-from xgeoml.spec import Channel
 from xgeoml.train.masks import hide_cells, hide_steps
 from xgeoml.train.recipes.grace_records import Record
 
 log = logging.getLogger(__name__)
 
+_SPEC = BUILT_IN["grace_tf"]
+CHANNELS = _SPEC.inputs
 BASES: dict[str, SeriesModel] = {
-    "kalman": Kalman(),
-    "regression": Climatology(),
-    "kalman_alone": Kalman(drivers=False),
+    name: BUILT_IN[name].load_factory()(**BUILT_IN[name].options) for name in _SPEC.bases
 }
-CHANNELS = (
-    Channel("value"),
-    Channel("validity"),
-    Channel("years"),
-    *(Channel(role, base) for base in BASES for role in ("estimate", "spread")),
-    Channel("covariates"),
-)
 FIRST_DRIVER = len(CHANNELS) - 1
 
 
