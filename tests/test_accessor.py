@@ -6,11 +6,13 @@ import pytest
 import xarray as xr
 
 import xgeoml
-from xgeoml import tasks
+from xgeoml import accessor
 from xgeoml.accessor import GeoMLAccessor
 from xgeoml.exceptions import InputError
+from xgeoml.tasks.inspect import datasets_in
 
-METHODS = {"fill_gaps": xgeoml.fill_gaps, "plan": xgeoml.plan, "models": xgeoml.models}
+# One name differs: `xgeoml.models` is the package of the models, which a function would hide.
+METHODS = {"fill_gaps": xgeoml.fill_gaps, "plan": xgeoml.plan, "models": xgeoml.models_for}
 
 
 @pytest.fixture(scope="module")
@@ -44,6 +46,10 @@ def test_a_method_is_the_function(record, kind, name):
     assert method.__doc__
 
 
+def test_every_function_but_one_is_called_as_its_method():
+    assert {n for n, f in METHODS.items() if getattr(xgeoml, n) is not f} == {"models"}
+
+
 def test_every_public_method_is_compared():
     public = {n for n, v in vars(GeoMLAccessor).items() if not n.startswith("_") and callable(v)}
     assert public == set(METHODS)
@@ -61,7 +67,7 @@ def test_only_the_first_argument_is_positional():
 def test_methods_hand_over_every_argument(record, monkeypatch):
     for name in ("fill_gaps", "plan"):
         taken = {}
-        monkeypatch.setattr(tasks, name, lambda *a, _t=taken, **k: _t.update(k, args=a))
+        monkeypatch.setattr(accessor, name, lambda *a, _t=taken, **k: _t.update(k, args=a))
         names = [
             k
             for k, p in inspect.signature(getattr(record.geoml, name)).parameters.items()
@@ -78,9 +84,7 @@ def test_the_same_kind_comes_back(record, kind):
     full = obj.geoml.fill_gaps("linear")
     assert type(full) is type(obj)
     function = xgeoml.fill_gaps(obj, "linear")
-    for one, other in zip(
-        tasks.inspect.datasets_in(full), tasks.inspect.datasets_in(function), strict=True
-    ):
+    for one, other in zip(datasets_in(full), datasets_in(function), strict=True):
         assert one.drop_attrs().equals(other.drop_attrs())
 
 

@@ -242,6 +242,26 @@ def test_real_records(data_path):
             assert ({"lat", "lon"} <= set(ds.dims)) <= ({"X", "Y"} <= set(names))
 
 
+@pytest.mark.parametrize("name", [0, ("a", 1)])
+def test_a_name_that_is_no_text(name):
+    bare = xr.DataArray(np.zeros((2, 3)), dims=("time", name))
+    scalar = xr.DataArray(np.zeros(2), {name: 1.0}, ("time",))
+    for obj in (bare, scalar, bare.to_dataset(name="x")):
+        with pytest.raises(AxisError, match=r"expected text. Type obj = obj.rename"):
+            find_axes(obj)
+    assert find_axes(xr.DataArray(np.zeros(2), dims=("time",), name=name)).names == {"T": "time"}
+
+
+def test_chunks_of_unknown_size():
+    import dask.array
+
+    lazy = dask.array.zeros((4, 2))[dask.array.ones(4, dtype=bool)]
+    unknown = xr.DataArray(lazy, dims=("time", "x"))
+    with pytest.raises(AxisError, match=r"'time' is of unknown length.*compute\(\)"):
+        find_axes(unknown)
+    assert "unknown length" in repr(unknown.geoml)
+
+
 def test_errors():
     spec = SpecError(["one", "two"], "the model does not fit")
     assert str(spec) == "the model does not fit:\n  - one\n  - two"
@@ -257,3 +277,12 @@ def test_errors():
         assert (type(back), str(back)) == (type(error), str(error))
         assert isinstance(back, GeoMLError)
     assert did_you_mean("tme", ["time", "lat"]) == ["time"]
+
+
+def test_the_repr_is_short_and_readable():
+    axes = find_axes(xr.DataArray([[1.0]], dims=("lat", "station")))
+    assert (
+        repr(axes)
+        == str(axes)
+        == "\n".join(["X: -", "Y: lat (guessed from the name)", "Z: -", "T: -", "others: station"])
+    )

@@ -162,6 +162,36 @@ CASES = {
         InputError,
         ["complex128", "expected real numbers"],
     ),
+    "times without a date": (
+        lambda: array().fillna(0).astype("m8[s]"),
+        {},
+        InputError,
+        ["timedelta64", "expected real numbers", "np.timedelta64(1, 'D')"],
+    ),
+    "numbers of pandas": (
+        lambda: pd.Series(pd.array([1.5, None]), pd.Index(time()[:2], name="time")).to_xarray(),
+        {},
+        InputError,
+        ["Float64", "expected real numbers", "astype('float64')"],
+    ),
+    "integers that float64 would round": (
+        lambda: array().fillna(0).astype("i8") + (2**60 + 1),
+        {},
+        InputError,
+        ["1152921504606846", "expected whole numbers up to 2**53", "astype('float64')"],
+    ),
+    "a dim that is no text": (
+        lambda: array().isel(lon=0).drop_vars("lat").rename(lat=0),
+        {},
+        AxisError,
+        ["0, of type int", "expected text", "rename({0: 'my_name'})"],
+    ),
+    "stamps that are too close": (
+        lambda: with_time(np.datetime64("2001-01-01", "ns") + np.arange(40)),
+        {},
+        TimeAxisError,
+        ["000000001", "expected stamps at least 0.01 ms apart", "pd.date_range"],
+    ),
     "no cells": (lambda: array().isel(lat=[]), {}, InputError, ["empty", "'lat': 0"]),
     "latitude in metres": (metres, {}, InputError, ["'lat'", "1.5e+06", "expected", "degrees"]),
     "unknown variable": (
@@ -176,6 +206,12 @@ CASES = {
         {"variables": 5},
         InputError,
         ["variables=5", "expected"],
+    ),
+    "variables in lists in a list": (
+        record,
+        {"variables": [[NAME]]},
+        InputError,
+        [f"variables=[['{NAME}']]", "expected a name"],
     ),
     "variables of a DataArray": (
         array,
@@ -212,13 +248,13 @@ CASES = {
         array,
         {"covariates": driver().isel(lat=slice(0, 3))},
         InputError,
-        ["3 cells along 'lat'", "expected 4", "interp_like"],
+        ["3 cells along 'lat'", "expected 4", 'cov.interp(lat=obj["lat"])'],
     ),
     "covariate elsewhere": (
         array,
         {"covariates": twisted(lat=np.arange(4.0))},
         InputError,
-        ["lies elsewhere", "0.0 ... 3.0", "expected", "interp_like"],
+        ["lies elsewhere", "0.0 ... 3.0", "expected", 'cov.interp(lat=obj["lat"])'],
     ),
     "covariate without time": (
         array,
@@ -244,6 +280,18 @@ CASES = {
         InputError,
         ["covariate 'tp'", "expected real numbers"],
     ),
+    "covariate of times without a date": (
+        array,
+        {"covariates": driver().astype("m8[s]")},
+        InputError,
+        ["covariate 'tp'", "timedelta64", "np.timedelta64(1, 'D')"],
+    ),
+    "covariate that is complex": (
+        array,
+        {"covariates": driver().astype(complex)},
+        InputError,
+        ["covariate 'tp'", "complex128", "expected real numbers", "obj.real"],
+    ),
     "covariate that is no DataArray": (
         array,
         {"covariates": [driver().values]},
@@ -255,7 +303,7 @@ CASES = {
         array,
         {"covariates": driver().expand_dims(member=2)},
         InputError,
-        ["member", "lacks"],
+        ["member", "lacks", "expected none", "cov.isel({'member': 0})"],
     ),
     "the variable as its own covariate": (
         record,
@@ -348,7 +396,7 @@ CASES = {
     ),
 }
 OPTIONS = {
-    "max_gap": ["3 parsecs", 0, -1, True, 2.5, "-3D", timedelta(0), "NaT", [3]],
+    "max_gap": ["3 parsecs", "3", 0, -1, True, 2.5, "-3D", timedelta(0), "NaT", [3]],
     "batch_size": [0, -4, 1.5, "many", True],
     "device": ["gpu", "cuda:x", 0],
     "precision": ["double", "float64", 32],
@@ -426,6 +474,7 @@ def test_the_plan_complains_as_the_call_does():
         ({"covariates": driver().isel(lat=slice(0, 3))}, InputError),
         ({"batch_size": 0}, InputError),
         ({"variable": "nothing"}, InputError),
+        ({"variable": ["nothing"]}, InputError),
     ):
         with pytest.raises(error):
             record().geoml.plan(**keywords)

@@ -5,7 +5,6 @@ import pytest
 import toys
 import xarray as xr
 
-import xgeoml
 from xgeoml.exceptions import InputError, ModelNotFoundError
 from xgeoml.models.catalog import BUILT_IN
 from xgeoml.spec import AxisSpec, Channel, ModelSpec

@@ -1,5 +1,7 @@
 """Drivers given to `fill_gaps`: where they come from, and which of their steps is taken."""
 
+from datetime import timedelta
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -75,6 +77,65 @@ def test_monthly_drivers_are_matched_by_the_month():
     np.testing.assert_array_equal(got[~np.isnan(got)], expected[~np.isnan(got)])
 
 
+@pytest.fixture
+def stamped_late():
+    """Return monthly data whose stamps are the first day of the next month, as the bounds say."""
+    data = records.record().to_dataset()
+    first = data.indexes["time"].to_period("M").to_timestamp()
+    after = first + pd.offsets.MonthBegin(1)
+    late = data.assign_coords(time=("time", after, {"bounds": "edges"}))
+    return late.assign(edges=(("time", "nv"), np.stack([first, after], 1)))
+
+
+def driver_of(dataset, driver):
+    from xgeoml.tasks.prepare import prepare
+
+    return prepare(dataset, "storage", driver)[1].covariates[0]
+
+
+def test_bounds_tell_which_month_a_stamp_means(stamped_late):
+    rain = records.drivers()["rain"]
+    middle = rain.assign_coords(time=rain["time"] + np.timedelta64(9, "D"))
+    expected = prepared_driver(records.record(), rain)
+    np.testing.assert_array_equal(driver_of(stamped_late, middle), expected)
+    pytest.importorskip("cftime")
+    other = middle.convert_calendar("noleap", use_cftime=True)
+    np.testing.assert_array_equal(driver_of(stamped_late, other), expected)
+    early = stamped_late.assign(edges=stamped_late["edges"].shift(time=-1)).isel(time=slice(0, 40))
+    np.testing.assert_array_equal(
+        driver_of(early, middle), driver_of(early.drop_vars("edges"), middle)
+    )
+
+
+def test_drivers_that_may_be_stamped_late_too(stamped_late):
+    rain = records.drivers()["rain"]
+    first = rain.assign_coords(time=rain.indexes["time"].to_period("M").to_timestamp())
+    with pytest.raises(InputError, match=r"'rain' holds first days of months.*days=1"):
+        driver_of(stamped_late, first)
+    cured = stamped_late.assign_coords(time=stamped_late.indexes["time"] - timedelta(days=1))
+    expected = prepared_driver(records.record(), rain)
+    np.testing.assert_array_equal(driver_of(cured, first), expected)
+    # Of one record, by name or not: stamped alike.
+    beside = stamped_late.assign(rain=("time", rain.mean(("lat", "lon")).values[_kept()]))
+    named, given = driver_of(beside, "rain"), driver_of(beside, beside["rain"])
+    np.testing.assert_array_equal(named, given)
+    assert int(named.notnull().all(("lat", "lon")).sum()) == len(_kept())
+    two = beside.assign(other=beside["storage"] * 2).drop_vars("rain")
+    full = two.geoml.fill_gaps("regression", covariates=beside["rain"])
+    np.testing.assert_allclose(full["other"], full["storage"] * 2)
+
+
+def test_bounds_that_say_nothing(stamped_late):
+    middle = records.drivers()["rain"]
+    middle = middle.assign_coords(time=middle["time"] + np.timedelta64(9, "D"))
+    expected = driver_of(stamped_late.drop_vars("edges"), middle)
+    edges = stamped_late["edges"]
+    for other in (edges.astype("i8"), edges.isel(nv=0), edges.where(False)):
+        np.testing.assert_array_equal(driver_of(stamped_late.assign(edges=other), middle), expected)
+    with pytest.raises(InputError, match=r"bounds 'edges'.* are lazy; expected them in memory"):
+        driver_of(stamped_late.chunk(), middle)
+
+
 def test_months_match_across_calendars():
     pytest.importorskip("cftime")
     data = records.record()
@@ -82,6 +143,21 @@ def test_months_match_across_calendars():
     driver = months_of("rain", first).convert_calendar("noleap", use_cftime=True)
     got = prepared_driver(data, driver).isel(lat=0, lon=0)
     np.testing.assert_array_equal(got, np.arange(60.0) + 2001 * 12)
+
+
+def test_whole_numbers_as_drivers():
+    data = records.record()
+    rain = (records.drivers()["rain"] * 100).round().astype("i4")
+    some = rain.isel(time=np.setdiff1d(np.arange(rain.sizes["time"]), [30, 31]))
+    got = prepared_driver(data, some)
+    assert got.dtype == np.float64
+    assert int(got.isnull().any(("lat", "lon")).sum()) == 2
+    known = got.notnull()
+    np.testing.assert_array_equal(
+        got.where(known), prepared_driver(data, rain.astype("f8")).where(known)
+    )
+    holed = rain.where(rain != rain.max(), -9999).assign_attrs(_FillValue=-9999)
+    assert int(prepared_driver(data, holed).isnull().sum()) == int((rain == rain.max()).sum())
 
 
 def test_days_match_by_the_day_and_other_steps_by_the_nearest():

@@ -9,8 +9,8 @@ import pytest
 import xarray as xr
 
 import xgeoml
-from xgeoml.exceptions import InputError
-from xgeoml.provenance import FILLED, OBSERVED, SUSPECT, UNFILLED
+from xgeoml.exceptions import AxisError, InputError
+from xgeoml.provenance import FILLED, OBSERVED, UNFILLED
 from xgeoml.spec import Channel, ModelSpec
 from xgeoml.testing import assert_lazy, raise_if_computes, records
 
@@ -164,11 +164,15 @@ def test_a_mask_along_time_says_nothing_of_absent_steps():
     off = known & (plain.indexes["time"].year <= 2002)
     expected[off] = np.where(expected[off] == FILLED, UNFILLED, expected[off])
     second = data.assign(other=data["storage"] * 2, late=late)
+    with pytest.warns(UserWarning, match=r"'late' \(bool\) became floating-point"):
+        named = data.assign(late=late).geoml.fill_gaps("linear", mask="late")
+    with pytest.warns(UserWarning, match=r"'late' \(bool\) became floating-point"):
+        both = second.geoml.fill_gaps("linear", mask="late")
     for made in (
         data.geoml.fill_gaps("linear", mask=late),
         data.chunk(lat=2).geoml.fill_gaps("linear", mask=late.chunk()),
-        data.assign(late=late).geoml.fill_gaps("linear", mask="late"),
-        second.geoml.fill_gaps("linear", mask="late"),
+        named,
+        both,
     ):
         np.testing.assert_array_equal(made["storage_fill_flag"], expected)
     np.testing.assert_array_equal(made["other_fill_flag"], expected)
@@ -187,11 +191,22 @@ def test_a_mask_along_time_says_nothing_of_absent_steps():
 
 
 def test_a_mask_that_lies_elsewhere_is_refused(record):
-    turned = xr.ones_like(record[NAME].isel(time=0, drop=True), dtype=bool).isel(
-        lat=slice(None, None, -1)
-    )
-    with pytest.raises(InputError, match="mask lies elsewhere along 'lat'"):
-        record.geoml.fill_gaps("linear", mask=turned)
+    mask = xr.ones_like(record[NAME].isel(time=0, drop=True), dtype=bool)
+    moved = mask.assign_coords(lat=mask["lat"] + 0.5)
+    with pytest.raises(
+        InputError, match=r"mask lies elsewhere along 'lat'.*mask\.reindex\(lat=obj\["
+    ):
+        record.geoml.fill_gaps("linear", mask=moved)
+    # The cure that the message names.
+    record.geoml.fill_gaps("linear", mask=moved.reindex(lat=record["lat"], method="nearest"))
+
+
+def test_a_mask_whose_cells_are_in_another_order(record):
+    mask = xr.ones_like(record[NAME].isel(time=0, drop=True), dtype=bool)
+    mask[0, 1] = mask[3, 2] = False
+    expected = record.geoml.fill_gaps("linear", mask=mask)
+    turned = record.geoml.fill_gaps("linear", mask=mask.isel(lat=slice(None, None, -1)))
+    np.testing.assert_array_equal(turned[FLAG], expected[FLAG])
 
 
 # ---------------------------------------------------------------------------- which variables
@@ -220,127 +235,34 @@ def test_flags_and_spreads_of_an_earlier_call_are_left_alone(record):
     full = record.geoml.fill_gaps("kalman", spread=True)
     again = full.geoml.fill_gaps("linear", spread=True)
     assert set(again) == set(full)
+    for name in full:
+        np.testing.assert_array_equal(again[name], full[name])
+        assert again[name].dtype == full[name].dtype
 
 
-def test_a_tree(record):
-    tree = xr.DataTree.from_dict(
-        {
-            "/": xr.Dataset(attrs={"title": "two basins"}),
-            "/a": record,
-            "/b/c": record.isel(lat=slice(0, 2)),
-            "/c": xr.Dataset(attrs={"empty": "yes"}),
-        }
-    )
-    full = tree.geoml.fill_gaps("linear")
-    assert isinstance(full, xr.DataTree)
-    assert [n.path for n in full.subtree] == [n.path for n in tree.subtree]
-    assert full.attrs == tree.attrs
-    assert full["/c"].attrs == {"empty": "yes"}
-    np.testing.assert_array_equal(full["/a"][NAME], record.geoml.fill_gaps("linear")[NAME])
-    assert full["/b/c"][NAME].sizes == {"time": 63, "lat": 2, "lon": 5}
+def test_only_flags_and_spreads_of_variables_that_are_there_are_skipped(record):
+    dataset = record.rename({NAME: "price_spread"})
+    full = dataset.geoml.fill_gaps("linear")
+    assert "price_spread_fill_flag" in full
+    both = record.assign({SPREAD: 0.1 * record[NAME]}).geoml.fill_gaps("linear")
+    assert f"{SPREAD}_fill_flag" not in both
 
 
-def test_a_tree_with_groups_that_have_nothing_to_fill(record):
-    static = xr.Dataset({"area": ("lat", np.ones(4))})
-    tree = xr.DataTree.from_dict({"/a": record, "/static": static})
-    full = tree.geoml.fill_gaps("linear")
-    assert full["/static"].to_dataset().identical(static)
-    assert FLAG in full["/a"]
-    with pytest.raises(InputError, match="no floating-point variable"):
-        xr.DataTree.from_dict({"/static": static}).geoml.fill_gaps("linear")
+def test_a_variable_named_twice_is_filled_once(record):
+    twice = record.geoml.fill_gaps("linear", variables=[NAME, NAME])
+    np.testing.assert_array_equal(twice[FLAG], record.geoml.fill_gaps("linear")[FLAG])
+    nameless = record.rename({NAME: None})
+    np.testing.assert_array_equal(nameless.geoml.fill_gaps("linear")[None], twice[NAME])
 
 
-@pytest.mark.parametrize("where", ["above", "below", "beside"])
-def test_groups_that_share_the_time_axis_grow_together(record, where):
-    count = xr.Dataset({"count": ("time", np.arange(60))}, coords={"time": record["time"]})
-    paths = {"above": ("/", "/a"), "below": ("/a/b", "/a"), "beside": ("/b", "/a")}[where]
-    tree = xr.DataTree.from_dict(dict(zip(paths, (count, record), strict=True)))
-    full = tree.geoml.fill_gaps("linear")
-    assert full["/a"].sizes["time"] == 63
-    there = full[paths[0]].to_dataset()
-    assert there.sizes["time"] == (60 if where == "beside" else 63)
-    np.testing.assert_array_equal(there["count"].sel(time=record["time"]), np.arange(60))
-    bare = xr.DataTree.from_dict({"/": xr.Dataset(coords={"time": record["time"]}), "/a": record})
-    assert bare.geoml.fill_gaps("linear").sizes["time"] == 63
-
-
-# ---------------------------------------------------------------------------- what is written
-
-
-def test_half_precision_stays_so(record):
-    half = record[NAME].astype(np.float16)
-    full = half.geoml.fill_gaps("kalman", spread=True)
-    assert full.dtype == full[SPREAD].dtype == np.float16
-    kept = full.sel(time=half["time"])
-    np.testing.assert_array_equal(kept.where(half.notnull()), half)
-
-
-def test_a_stacked_dim_is_kept(record):
-    flat = record.stack(cell=("lat", "lon"))
-    full = flat.geoml.fill_gaps("linear", spread=True)
-    assert full.indexes["cell"].equals(flat.indexes["cell"])
-    expected = record.geoml.fill_gaps("linear")[NAME]
-    np.testing.assert_array_equal(full[NAME].unstack("cell").transpose(*expected.dims), expected)
-
-
-def test_history_ancillary_and_flags(record):
-    dataset = record.assign_attrs(history="2020 made")
-    full = dataset.geoml.fill_gaps("linear", max_gap="92D", spread=True)
-    first, last = full.attrs["history"].split("\n")
-    assert first == "2020 made"
-    assert "xgeoml " in last
-    assert "fill_gaps(model='linear', max_gap='92D', spread=True)" in last
-    assert full[NAME].attrs["ancillary_variables"] == f"{FLAG} {SPREAD}"
-    flag = full[FLAG]
-    assert flag.dtype == np.int8
-    assert list(flag.attrs["flag_values"]) == [0, 1, 2, 3]
-    assert flag.attrs["flag_meanings"] == "observed filled unfilled suspect"
-    assert flag.attrs["standard_name"] == "status_flag"
-    assert full[SPREAD].attrs["units"] == record[NAME].attrs["units"]
-    assert "history" not in record.attrs or record.attrs["history"] != full.attrs["history"]
-    with xgeoml.set_options(keep_history=False):
-        silent = record.geoml.fill_gaps("linear")
-    assert "xgeoml" not in silent.attrs.get("history", "")
-
-
-def test_beside_a_dataarray_flag_and_spread_are_coordinates(record):
-    array = record[NAME].assign_attrs(history="before")
-    full = array.geoml.fill_gaps("kalman", spread=True)
-    assert {FLAG, SPREAD} <= set(full.coords)
-    assert full.attrs["history"].startswith("before\n")
-    filled = full[FLAG] == FILLED
-    assert bool((full[SPREAD].notnull() == filled).all())
-    assert bool((full[SPREAD].where(filled, 1.0) > 0).all())
-
-
-def test_the_covariates_are_in_the_history(record, drivers):
-    full = record.geoml.fill_gaps("regression", covariates=[drivers["tp"], drivers["t2m"]])
-    assert "covariates=['tp', 't2m']" in full.attrs["history"]
-
-
-def test_a_bad_month_is_flagged_and_kept():
-    whole = xgeoml.datasets.grace_like(nlat=6, nlon=7)
-    full = whole.geoml.fill_gaps("kalman")
-    flag = full[FLAG].sel(time="2015-02").squeeze("time")
-    land = whole[NAME].sel(time="2015-02").notnull().squeeze("time")
-    assert bool((flag == SUSPECT).where(land, True).all())
-    np.testing.assert_array_equal(full[NAME].sel(time="2015-02"), whole[NAME].sel(time="2015-02"))
-    suspects = (full[FLAG] == SUSPECT).any(("lat", "lon"))
-    assert int(suspects.sum()) == 1
-
-
-def test_the_result_is_written_and_read(record, tmp_path):
-    pytest.importorskip("netCDF4")
-    packed = record.copy()
-    packed[NAME].encoding = {"dtype": "int16", "scale_factor": 0.01, "_FillValue": -9999}
-    packed.to_netcdf(tmp_path / "in.nc")
-    with xr.open_dataset(tmp_path / "in.nc") as opened:
-        full = opened.load().geoml.fill_gaps("linear", spread=True)
-    full.to_netcdf(tmp_path / "out.nc")
-    with xr.open_dataset(tmp_path / "out.nc") as again:
-        np.testing.assert_array_equal(again[NAME], full[NAME])
-        np.testing.assert_array_equal(again[FLAG], full[FLAG])
-        assert SPREAD in again[NAME].attrs["ancillary_variables"]
+def test_dims_are_meant_for_those_variables_that_have_them(record):
+    other = record[NAME].rename("other").drop_attrs().rename(time="when", lat="a", lon="b")
+    dataset = record.assign(other=other)
+    full = dataset.geoml.fill_gaps("linear", dims={"T": "when"})
+    assert {FLAG, "other_fill_flag"} <= set(full)
+    np.testing.assert_array_equal(full["other"], full[NAME])
+    with pytest.raises(AxisError, match="'whne'"):
+        dataset.geoml.fill_gaps("linear", dims={"T": "whne"})
 
 
 # ---------------------------------------------------------------------------- lazy
@@ -414,12 +336,22 @@ def test_auto_follows_the_rule(record, n, model):
     np.testing.assert_array_equal(auto[NAME], named[NAME])
 
 
-def test_auto_with_covariates_is_the_network():
+def test_auto_with_covariates_heeds_them(record, drivers):
     from xgeoml.tasks.choose import automatic
 
-    assert automatic(200, 2)[0] == "grace_tf"
-    assert automatic(23, 2)[0] == "linear"
-    assert automatic(24, 0)[0] == "kalman"
+    assert automatic(200, 2)[0] == automatic(24, 0)[0] == automatic(24, 1)[0] == "kalman"
+    assert automatic(23, 2)[0] == "regression"
+    assert automatic(23, 0)[0] == "linear"
+    for n, model in ((15, "regression"), (1, "regression"), (40, "kalman")):
+        some = record.isel(time=slice(0, n))
+        given = {"covariates": [drivers["tp"], drivers["t2m"]]}
+        plan = some.geoml.plan(**given)
+        assert plan.model == f"{model}@1.0"
+        assert f"{n + plan.n_added} steps" in plan.reason
+        auto = some.geoml.fill_gaps(**given)
+        np.testing.assert_array_equal(auto[NAME], some.geoml.fill_gaps(model, **given)[NAME])
+        land = record[NAME].notnull().any("time") & some[NAME].notnull().any("time")
+        assert bool(auto[NAME].notnull().where(land, True).all())
 
 
 def test_options_of_the_model(record):
@@ -465,6 +397,7 @@ def test_a_plan_of_each_kind_of_object(record):
     assert record[NAME].geoml.plan(model="linear") == expected
     tree = xr.DataTree.from_dict({"/a": record})
     assert tree.geoml.plan(model="linear") == expected
-    assert record[NAME].rename(None).geoml.plan(model="linear").variable
+    for name in (None, "time", "lat"):
+        assert record[NAME].rename(name).geoml.plan(model="linear").dims == expected.dims
     two = record.assign(double=record[NAME] * 2)
     assert two.geoml.plan(model="linear", variable="double").variable == "double"

@@ -35,7 +35,11 @@ def test_a_longest_gap_is_steps_or_days(given, expected):
 
 
 @pytest.mark.parametrize(
-    "given", ["3 parsecs", "", 0, -1, True, 2.5, nan, "-3D", timedelta(0), "NaT", [3], {}, b"3D"]
+    "given",
+    [
+        *("3 parsecs", "", "3", " 3.0 ", "-3D", "NaT", b"3D"),
+        *(0, -1, True, 2.5, nan, np.float32(2), timedelta(0), [3], {}),
+    ],
 )
 def test_anything_else_is_refused(given):
     with pytest.raises(InputError, match=r"max_gap=.*expected"):

@@ -5,7 +5,10 @@ import sys
 
 import pytest
 
-HEAVY = ["torch", "lightning", "diffusers", "transformers", "matplotlib", "distributed", "pooch"]
+HEAVY = [
+    *("torch", "lightning", "diffusers", "transformers", "matplotlib", "distributed", "pooch"),
+    *("dask.array", "scipy"),
+]
 
 
 def run(code: str) -> str:
@@ -46,3 +49,12 @@ def test_the_names_of_the_design_are_public(name):
     import xgeoml
 
     assert name in xgeoml.__all__
+
+
+@pytest.mark.parametrize(
+    "module", ["xgeoml.models.series", "xgeoml.tasks.fill_gaps", "xgeoml.tasks.plan"]
+)
+def test_no_function_hides_a_module(module):
+    package = module.rpartition(".")[0]
+    code = f"import xgeoml, {package} as p, {module} as m; print(type(p).__name__, m.__name__)"
+    assert run(code).split() == ["module", module]

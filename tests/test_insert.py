@@ -11,7 +11,9 @@ import pandas as pd
 import pytest
 import xarray as xr
 
-from xgeoml.times import add_steps, infer_steps
+from xgeoml.exceptions import InputError
+from xgeoml.insert import add_steps
+from xgeoml.steps import infer_steps
 
 KEEP = np.array([0, 1, 2, 5, 6, 9])
 FULL = pd.date_range("2001-01-01", periods=10, freq="MS")
@@ -143,6 +145,66 @@ def test_packing_that_cannot_hold_nan_is_dropped():
     assert out.n.encoding == {}
     ds.v.encoding["_FillValue"] = -32768
     assert add_steps(ds, "time", infer_steps(ds.time)).v.encoding == ds.v.encoding
+
+
+@pytest.mark.parametrize("lazy", [False, True])
+@pytest.mark.parametrize(
+    ("dtype", "attrs", "encoding", "expected"),
+    [
+        ("i1", {"_FillValue": np.int8(-1)}, {}, -1),
+        ("u2", {"missing_value": [65535.0]}, {}, 65535),
+        (">i4", {}, {"_FillValue": -9}, -9),
+        ("i8", {"_FillValue": np.int64(-(2**63))}, {}, -(2**63)),
+    ],
+)
+def test_integers_with_a_missing_value_stay_integers(dtype, attrs, encoding, expected, lazy):
+    flag = xr.DataArray(np.arange(6).astype(dtype), {"time": FULL[KEEP]}, ["time"], attrs=attrs)
+    flag.encoding = encoding
+    out = add_steps(flag.chunk(time=4) if lazy else flag, "time", infer_steps(flag.time))
+    assert out.dtype == flag.dtype
+    assert (out.attrs, out.encoding) == (attrs, encoding)
+    np.testing.assert_array_equal(out.isel(time=KEEP), flag)
+    assert out.values[3] == expected
+
+
+@pytest.mark.parametrize("told", [np.nan, 1e20, -1, 0.5, "none", [], None])
+def test_a_missing_value_that_the_dtype_cannot_hold_is_none(told):
+    flag = xr.DataArray(np.arange(6, dtype="u1"), {"time": FULL[KEEP]}, ["time"])
+    out = add_steps(flag.assign_attrs(_FillValue=told), "time", infer_steps(flag.time))
+    assert out.dtype == np.float32
+    assert int(out.isnull().sum()) == 4
+
+
+@pytest.mark.parametrize("lazy", [False, True])
+@pytest.mark.parametrize(
+    ("dtype", "number"), [("i8", 2**53 + 1), ("i8", -(2**60) - 1), ("u8", 2**63)]
+)
+def test_integers_that_floats_would_round_are_refused(dtype, number, lazy):
+    ds = record().assign(big=("time", np.array([0, 1, 2, 3, 4, number], dtype)))
+    steps = infer_steps(ds.time)
+    with pytest.raises(InputError, match=rf"'big' holds the \w+ {number}; .*_FillValue"):
+        add_steps(ds.chunk(time=2) if lazy else ds, "time", steps).compute(scheduler="sync")
+    ds["big"].attrs["_FillValue"] = np.dtype(dtype).type(99)
+    kept = add_steps(ds, "time", steps)["big"]
+    assert kept.values[KEEP[-1]] == number
+    few = record().assign(big=("time", np.array([0, 1, 2, 3, 4, 2**53], dtype)))
+    np.testing.assert_array_equal(add_steps(few, "time", steps)["big"][KEEP], few["big"])
+
+
+def test_what_pandas_alone_knows():
+    columns = {"kind": pd.Categorical(list("ababab")), "n": pd.array([1, 2, 3, 4, 5, None])}
+    ds = pd.DataFrame(columns, index=pd.Index(FULL[KEEP], name="time")).to_xarray()
+    out = add_steps(ds, "time", infer_steps(ds.time))
+    for name in columns:
+        assert out[name].dtype == ds[name].dtype
+        assert list(out[name].values[KEEP][:5]) == list(ds[name].values[:5])
+        assert out[name].isnull().values[[3, 4, 7, 8]].all()
+
+
+def test_bounds_that_are_no_name():
+    ds = record().drop_vars("time_bnds")
+    ds["time"].attrs["bounds"] = [0, 1]
+    assert add_steps(ds, "time", infer_steps(ds.time)).sizes["time"] == 10
 
 
 def test_odd_dtypes():

@@ -32,6 +32,7 @@ def test_flags_are_cf():
         "unfilled": 2,
         "suspect": 3,
     }
+    assert attrs["flag_values"].dtype == "int8"
     assert attrs["standard_name"] == "status_flag"
     assert "lwe" in attrs["long_name"]
 

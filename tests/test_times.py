@@ -13,8 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from xgeoml.exceptions import TimeAxisError
-from xgeoml.steps import assign_months
-from xgeoml.times import check_time, decimal_years, infer_steps
+from xgeoml.steps import assign_months, infer_steps
+from xgeoml.times import check_time, decimal_years
 
 CALENDARS = ["standard", "noleap", "all_leap", "360_day", "julian", "proleptic_gregorian"]
 
@@ -106,6 +106,7 @@ D = np.datetime64("NaT", "s")
         (time(np.arange(2).astype("m8[D]")), ["timedelta64", "np.datetime64"]),
         (xr.DataArray(np.arange(3), dims="time", name="time"), ["no coordinate", "assign_coords"]),
         (time(np.array([None, None])), ["dtype object"]),
+        (time(pd.period_range("2001", periods=2, freq="M")), ['indexes["time"].to_timestamp()']),
     ],
 )  # fmt: skip
 def test_bad_axes_name_the_cure(coord, parts):
@@ -113,6 +114,14 @@ def test_bad_axes_name_the_cure(coord, parts):
         check_time(coord)
     for part in parts:
         assert part in str(caught.value)
+
+
+@pytest.mark.filterwarnings("ignore:DatetimeIndex.values")
+def test_a_time_zone_is_taken_off():
+    coord = time(pd.date_range("2001-01-01", periods=3, tz="Asia/Tokyo"))
+    with pytest.raises(TimeAxisError, match=r'indexes\["time"\].tz_convert\(None\)'):
+        check_time(coord)
+    check_time(time(coord.indexes["time"].tz_convert(None)))
 
 
 def test_undecoded_axes_name_the_cure():

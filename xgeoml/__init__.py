@@ -24,8 +24,9 @@ from xgeoml.exceptions import (
 from xgeoml.options import get_options, set_options
 from xgeoml.registry import get_model, list_models, register_model
 from xgeoml.spec import AxisSpec, Channel, ModelSpec, WeightsRef
-from xgeoml.tasks import fill_gaps, plan
-from xgeoml.tasks.inspect import models_for as models
+from xgeoml.tasks.fill_gaps import fill_gaps
+from xgeoml.tasks.inspect import models_for
+from xgeoml.tasks.plan import plan
 from xgeoml.versions import show_versions
 
 __version__ = _version("xgeoml")
@@ -53,7 +54,7 @@ __all__ = [
     "get_model",
     "get_options",
     "list_models",
-    "models",
+    "models_for",
     "plan",
     "register_model",
     "set_options",

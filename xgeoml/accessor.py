@@ -7,13 +7,15 @@ from typing import Any, Generic, Literal, TypeVar
 
 import xarray as xr
 
-from xgeoml import formatting, tasks
+from xgeoml import formatting
 from xgeoml.axes import Axes
 from xgeoml.spec import Task
 from xgeoml.tasks.choose import ModelLike
+from xgeoml.tasks.covariates import Covariates
+from xgeoml.tasks.fill_gaps import fill_gaps
 from xgeoml.tasks.gaps import MaxGap
-from xgeoml.tasks.plan import TaskPlan
-from xgeoml.tasks.prepare import Covariates
+from xgeoml.tasks.inspect import axes_of, models_for
+from xgeoml.tasks.plan import TaskPlan, plan
 
 GeoObject = TypeVar("GeoObject", xr.DataArray, xr.Dataset, xr.DataTree)
 
@@ -31,10 +33,10 @@ class GeoMLAccessor(Generic[GeoObject]):
     @property
     def axes(self) -> Axes:
         """Which dim is which axis, and how each was found."""
-        return tasks.axes_of(self._obj)
+        return axes_of(self._obj)
 
     def models(self, task: Task | None = None) -> list[str]:
-        return tasks.models_for(self._obj, task)
+        return models_for(self._obj, task)
 
     def fill_gaps(
         self,
@@ -53,7 +55,7 @@ class GeoMLAccessor(Generic[GeoObject]):
         progress: bool | None = None,
         seed: int | None = None,
     ) -> GeoObject:
-        return tasks.fill_gaps(
+        return fill_gaps(
             self._obj,
             model,
             variables=variables,
@@ -83,7 +85,7 @@ class GeoMLAccessor(Generic[GeoObject]):
         device: str | None = None,
         batch_size: int | None = None,
     ) -> TaskPlan:
-        return tasks.plan(
+        return plan(
             self._obj,
             task,
             model,
@@ -98,9 +100,9 @@ class GeoMLAccessor(Generic[GeoObject]):
 
 
 for _name, _function in {
-    "models": tasks.models_for,
-    "fill_gaps": tasks.fill_gaps,
-    "plan": tasks.plan,
+    "models": models_for,
+    "fill_gaps": fill_gaps,
+    "plan": plan,
 }.items():
     getattr(GeoMLAccessor, _name).__doc__ = _function.__doc__
 

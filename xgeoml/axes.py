@@ -112,7 +112,7 @@ class Axes:
         """The horizontal dimensions that are there, Y before X."""
         return tuple(self.names[axis] for axis in ("Y", "X") if axis in self.names)
 
-    def __str__(self) -> str:
+    def __repr__(self) -> str:
         """Return one line an axis."""
         lines = [
             f"{axis}: {self.names[axis]} ({self.how[axis]})" if axis in self.names else f"{axis}: -"
@@ -150,8 +150,8 @@ def find_axes(obj: xr.DataArray | xr.Dataset, dims: Mapping[str, str] | None = N
     Raises
     ------
     AxisError
-        If `dims` names an axis or a dimension that does not exist, or if two dimensions are
-        equally good candidates for an axis.
+        If `dims` names an axis or a dimension that does not exist, if two dimensions are
+        equally good candidates for an axis, if a name is no text, or if a length is unknown.
 
     Examples
     --------
@@ -163,6 +163,7 @@ def find_axes(obj: xr.DataArray | xr.Dataset, dims: Mapping[str, str] | None = N
     T: -
     others: station
     """
+    _check_dimensions(obj)
     given = _check_dims(obj, dims or {})
     claims = [_Claim(0, axis, dim, _own(obj, dim), "dims=") for axis, dim in given.items()]
     claims += _attribute_claims(obj)
@@ -241,6 +242,22 @@ def is_cftime(values: ArrayLike) -> bool:
         return False
     # Not isinstance: cftime is optional, and nobody without it can hold such a date.
     return type(array.flat[0]).__module__.startswith("cftime")
+
+
+def _check_dimensions(obj: xr.DataArray | xr.Dataset) -> None:
+    """Raise unless dimensions have lengths, and names that CF attributes can speak of."""
+    for name in (*obj.dims, *obj.coords):
+        if not isinstance(name, str):
+            raise AxisError(
+                f"a dimension or coordinate is called {name!r}, of type {type(name).__name__}; "
+                f"expected text. Type obj = obj.rename({{{name!r}: 'my_name'}})"
+            )
+    for name, size in obj.sizes.items():
+        if np.isnan(size):
+            raise AxisError(
+                f"dimension {name!r} is of unknown length, in dask chunks of unknown size; "
+                "expected known ones: obj = obj.compute(), or compute_chunk_sizes() of the array"
+            )
 
 
 def _check_dims(obj: xr.DataArray | xr.Dataset, dims: Mapping[str, str]) -> dict[AxisName, str]:

@@ -16,7 +16,8 @@ from xgeoml.grid import cell_area
 from xgeoml.metrics import skill
 from xgeoml.options import get_options
 from xgeoml.registry import list_models
-from xgeoml.tasks import fill_gaps, plan
+from xgeoml.tasks.fill_gaps import fill_gaps
+from xgeoml.tasks.plan import plan
 
 RUN, SINGLES = 11, 8
 Say = Callable[[str], None]

@@ -7,8 +7,9 @@ import xarray as xr
 from xgeoml.axes import find_axes
 from xgeoml.exceptions import GeoMLError
 from xgeoml.grid import describe_grid
+from xgeoml.steps import infer_steps
 from xgeoml.tasks.inspect import datasets_in, models_for
-from xgeoml.times import check_time, infer_steps
+from xgeoml.times import check_time
 
 
 def describe(obj: xr.DataArray | xr.Dataset | xr.DataTree) -> str:

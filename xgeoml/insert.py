@@ -6,9 +6,8 @@ By position, since a jitter of 1e-12 in a label would open a gap without a word.
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
-import dask.array as da
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
@@ -16,13 +15,20 @@ from xarray.indexes import PandasIndex
 
 from xgeoml.axes import is_cftime
 from xgeoml.calendars import Ints, read_clock
+from xgeoml.exceptions import InputError
 from xgeoml.steps import Steps
 
-__all__ = ["add_steps"]
+if TYPE_CHECKING:
+    import dask.array as da
+
+__all__ = ["add_steps", "bounds_name", "fill_value", "in_floats"]
 
 Object = TypeVar("Object", xr.DataArray, xr.Dataset)
 _BOUNDS_SUFFIXES = ("_bnds", "_bounds")
 _PACKING = ("dtype", "scale_factor", "add_offset")
+_FILLS = ("_FillValue", "missing_value")
+# Beyond this, float64 does not hold every whole number.
+_EXACT = 2**53
 
 
 def add_steps(obj: Object, dim: str, steps: Steps) -> Object:
@@ -45,14 +51,18 @@ def add_steps(obj: Object, dim: str, steps: Steps) -> Object:
         stay even. In the added steps
 
         - floats are NaN, dates NaT (cftime: None), strings empty;
-        - integers and booleans have no missing value, so such variables become float32 (up to 16
-          bits and booleans) or float64, and lose a packing that cannot write NaN;
+        - categories and nullable numbers of pandas hold its NA;
+        - integers hold their ``_FillValue`` or ``missing_value``, if they have one;
+        - other integers and booleans have no missing value, so such variables become float32 (up
+          to 16 bits and booleans) or float64, and lose a packing that cannot write NaN;
         - time bounds are continued: the month's edges, or as wide as those of their neighbours.
 
     Raises
     ------
     ValueError
         If `steps` does not belong to `obj`.
+    InputError
+        If integers would be rounded, see `in_floats`.
     """
     if obj.sizes[dim] != len(steps.index):
         raise ValueError(f"{dim!r} has {obj.sizes[dim]} steps, `steps` has {len(steps.index)}")
@@ -77,7 +87,7 @@ def _dataset(obj: xr.Dataset, dim: str, steps: Steps) -> xr.Dataset:
         elif name in bounds and variable.ndim == 2:
             made[name] = _bounds(variable, dim, steps)
         else:
-            made[name] = _expand(variable, dim, steps)
+            made[name] = _expand(name, variable, dim, steps)
 
     indexes: dict[Hashable, Any] = {}
     for index, names in obj.xindexes.group_by_index():
@@ -106,29 +116,81 @@ def _with(
     return xr.Variable(variable.dims, data, dict(variable.attrs), kept)
 
 
-def _expand(variable: xr.Variable, dim: str, steps: Steps) -> xr.Variable:
+def _expand(name: Hashable, variable: xr.Variable, dim: str, steps: Steps) -> xr.Variable:
     """Return a variable with missing values in the added steps."""
+    if not isinstance(variable.dtype, np.dtype):  # of pandas: it knows how to hold nothing
+        at = np.full(len(steps.stamps), -1)
+        at[steps.index] = np.arange(len(steps.index))
+        return _with(variable, variable.data.take(at, allow_fill=True))
     axis = variable.get_axis_num(dim)
-    data = variable.data
-    dtype, missing = _missing(data)
+    dtype, missing = _missing(variable.dtype)
+    fill = fill_value(variable)
+    if fill is not None:
+        dtype, missing = variable.dtype, fill
     encoding = dict(variable.encoding)
     packed = np.dtype(encoding.get("dtype", dtype)).kind in "iub"
-    if dtype != data.dtype or (packed and dtype.kind == "f" and not _writes_nan(variable)):
+    if dtype != variable.dtype or (packed and dtype.kind == "f" and not _writes_nan(variable)):
         encoding = {key: value for key, value in encoding.items() if key not in _PACKING}
-    if isinstance(data, da.Array):
-        return _with(variable, _expand_dask(data, axis, steps, dtype, missing), encoding)
-    places = steps.index
-    return _with(variable, _place(data, places, len(steps.stamps), axis, dtype, missing), encoding)
+    if dtype.kind == "f":
+        variable = in_floats(variable, name, dtype)
+    if variable.chunks is not None:
+        return _with(variable, _expand_dask(variable.data, axis, steps, dtype, missing), encoding)
+    size = len(steps.stamps)
+    made = _place(np.asarray(variable.data), steps.index, size, axis, dtype, missing)
+    return _with(variable, made, encoding)
+
+
+def fill_value(variable: xr.Variable) -> Any:
+    """Return what stands for missing in a variable of integers, None if nothing does."""
+    if variable.dtype.kind not in "iu":
+        return None
+    limits = np.iinfo(variable.dtype)
+    for told in (variable.attrs, variable.encoding):
+        for key in _FILLS:
+            number = np.ravel(told.get(key, ()))[:1]
+            whole = [n for n in number if number.dtype.kind in "iuf" and float(n).is_integer()]
+            if whole and limits.min <= int(whole[0]) <= limits.max:
+                return variable.dtype.type(int(whole[0]))
+    return None
+
+
+def in_floats(variable: xr.Variable, name: Hashable, dtype: np.dtype[Any]) -> xr.Variable:
+    """Return a variable in the floating-point `dtype`, every whole number as it is.
+
+    Raises
+    ------
+    InputError
+        If that cannot be; for lazy data, once they are computed.
+    """
+    if variable.dtype.kind not in "iu" or variable.dtype.itemsize < 8:
+        return variable.astype(dtype, copy=False)
+    if variable.chunks is None:
+        return _with(variable, _exact(variable.values, name, dtype))
+    made = variable.data.map_blocks(_exact, exact_name=name, exact_dtype=dtype, dtype=dtype)
+    return _with(variable, made)
+
+
+def _exact(block: NDArray[Any], exact_name: Hashable, exact_dtype: np.dtype[Any]) -> NDArray[Any]:
+    """Return integers as floats unless that would round one."""
+    large = (block > _EXACT) | (block < -_EXACT)
+    if large.any():
+        raise InputError(
+            f"variable {exact_name!r} holds the {block.dtype} {block[large][0]}; expected whole "
+            "numbers up to 2**53: integers have no missing value, and float64 would round this "
+            f"one. Leave it out: obj.drop_vars({exact_name!r}), round it: .astype('float64'), or, "
+            "if it is not to be filled, say what stands for missing: "
+            f"obj[{exact_name!r}].attrs['_FillValue'] = -1"
+        )
+    return block.astype(exact_dtype)
 
 
 def _writes_nan(variable: xr.Variable) -> bool:
     """Whether the encoding has a number that stands for missing."""
-    return any(variable.encoding.get(key) is not None for key in ("_FillValue", "missing_value"))
+    return any(variable.encoding.get(key) is not None for key in _FILLS)
 
 
-def _missing(data: Any) -> tuple[np.dtype[Any], Any]:
+def _missing(dtype: np.dtype[Any]) -> tuple[np.dtype[Any], Any]:
     """Return (dtype that can hold a missing value, the missing value)."""
-    dtype = np.dtype(data.dtype)
     if dtype.kind in "fc":
         return dtype, np.nan
     if dtype.kind in "iub":
@@ -162,6 +224,8 @@ def _expand_dask(
     data: da.Array, axis: int, steps: Steps, dtype: np.dtype[Any], missing: Any
 ) -> da.Array:
     """Return the same lazily: each chunk grows by the absent steps that follow it."""
+    import dask.array as da
+
     old = data.chunks[axis]
     starts = np.concatenate([[0], np.cumsum(old)])
     edges = np.append(steps.index, len(steps.stamps))[starts]
@@ -207,18 +271,23 @@ def _place_block(
     return _place(block, guide[:, 0], size, place_axis, place_dtype, place_missing)
 
 
+def bounds_name(variable: xr.Variable) -> str | None:
+    """Return the name of the bounds that a coordinate's attributes speak of."""
+    name = variable.attrs.get("bounds", variable.encoding.get("bounds"))
+    return name if isinstance(name, str) else None
+
+
 def _bounds_of(obj: xr.Dataset, dim: str) -> set[Hashable]:
     """Return the names of the variables that hold the bounds of `dim`."""
-    attrs = obj[dim].attrs | obj[dim].encoding if dim in obj.coords else {}
-    named = {attrs["bounds"]} if "bounds" in attrs else set()
+    named = bounds_name(obj[dim].variable) if dim in obj.coords else None
     usual = {dim + suffix for suffix in _BOUNDS_SUFFIXES}
-    return {name for name in (named | usual) if name in obj.variables}
+    return {name for name in {named, *usual} if name in obj.variables}
 
 
 def _bounds(variable: xr.Variable, dim: str, steps: Steps) -> xr.Variable:
     """Return bounds with those of the added steps worked out."""
     turned = variable.transpose(dim, ...)
-    if isinstance(turned.data, da.Array):
+    if turned.chunks is not None:
         whole = turned.data.rechunk(-1)
         edges: Any = whole.map_blocks(
             _continue_bounds,
@@ -234,7 +303,7 @@ def _bounds(variable: xr.Variable, dim: str, steps: Steps) -> xr.Variable:
 
 def _continue_bounds(edges: NDArray[Any], fill_steps: Steps) -> NDArray[Any]:
     """Return bounds, (full time, 2), of all steps; missing where the given ones are no dates."""
-    dtype, missing = _missing(edges)
+    dtype, missing = _missing(edges.dtype)
     full = _place(edges, fill_steps.index, len(fill_steps.stamps), 0, dtype, missing)
     dates = edges.dtype.kind == "M" or is_cftime(edges)
     if not dates or edges.shape[1] != 2 or any(_absent(edges)):

@@ -7,8 +7,10 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import Any
 
+import numpy as np
+
 OBSERVED, FILLED, UNFILLED, SUSPECT = 0, 1, 2, 3
-_MEANINGS = "observed filled unfilled suspect"
+MEANINGS = "observed filled unfilled suspect"
 
 # What describes a file's bytes, not the values: false once values are predicted.
 _PACKING = frozenset(
@@ -46,8 +48,9 @@ def flag_attrs(name: str) -> dict[str, Any]:
     return {
         "long_name": f"origin of {name}",
         "standard_name": "status_flag",
-        "flag_values": [OBSERVED, FILLED, UNFILLED, SUSPECT],
-        "flag_meanings": _MEANINGS,
+        # CF: of the variable's own type.
+        "flag_values": np.array([OBSERVED, FILLED, UNFILLED, SUSPECT], np.int8),
+        "flag_meanings": MEANINGS,
         "comment": (
             "suspect: observed, and kept as it is, but the whole step departs so far from its "
             "neighbours that no model learnt from it"

@@ -1,22 +1,20 @@
-"""The time axis: is it usable, which decimal years does it hold, which steps are absent.
+"""The time axis: is it usable, and which decimal years does it hold.
 
-`infer_steps` and `add_steps` live in `xgeoml.steps` and `xgeoml.insert`; they are named here too,
-since this is where one looks for them.
+Which steps are absent is found by `xgeoml.steps`; `xgeoml.insert` puts them in.
 """
 
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 
 from xgeoml.axes import is_cftime
 from xgeoml.calendars import read_clock
 from xgeoml.exceptions import TimeAxisError
-from xgeoml.insert import add_steps
-from xgeoml.steps import Steps, infer_steps
 
-__all__ = ["Steps", "add_steps", "check_time", "decimal_years", "infer_steps"]
+__all__ = ["check_time", "decimal_years"]
 
 
 def decimal_years(coord: xr.DataArray | ArrayLike) -> NDArray[np.float64]:
@@ -141,6 +139,10 @@ def _wrong_dtype(coord: xr.DataArray, name: str, dim: str) -> str:
         )
     elif " since " in units:
         cure = "They are not decoded yet: ds = xr.decode_cf(ds)"
+    elif isinstance(index := coord.to_index(), pd.PeriodIndex):
+        cure = f'{assign}obj.indexes["{name}"].to_timestamp())'
+    elif getattr(index, "tz", None) is not None:
+        cure = f'They have a time zone; in UTC: {assign}obj.indexes["{name}"].tz_convert(None))'
     elif coord.dtype.kind == "m":
         cure = f'Add the date they count from: {assign}np.datetime64("2000-01-01") + obj["{name}"])'
     elif coord.dtype.kind in "OUST":

@@ -39,7 +39,7 @@ def main() -> None:
     parser.add_argument("--series", type=int, default=4096)
     parser.add_argument("--steps", type=int, default=240)
     parser.add_argument("--model", default="grace_tf")
-    parser.add_argument("--batch", type=int, default=128)
+    parser.add_argument("--batch", type=int, default=16)
     parser.add_argument("--repeats", type=int, default=3)
     arguments = parser.parse_args()
 

@@ -274,3 +274,18 @@ def test_a_weights_file_that_has_changed_is_another_model(tmp_path):
     assert all(torch.equal(second[k], first[k] + 1.0) for k in first)
     with pytest.raises(HashError, match="has changed"):
         pickle.loads(pickle.dumps(before)).network("meta")
+
+
+@pytest.mark.parametrize("model", ["kalman", "dineof"])
+def test_threads_of_linear_algebra_change_no_bit(model):
+    shape = (6, 6, 300)
+    values, driver, other = (records(*shape, seed=seed, missing=0.0) for seed in (0, 1, 2))
+    values += np.cumsum(driver, axis=-1)
+    values[..., 100:111] = np.nan
+    job = series_job(shape, get(model), progress=False)
+    given = [values, driver, other] if get(model).covariates else [values]
+    made = []
+    for threads in (1, 2):
+        with threadpool_limits(threads, user_api="blas"):
+            made.append(execute(given, job, np.ones(shape[:2])))
+    np.testing.assert_array_equal(*made)

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import itertools
 import math
-import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -16,13 +15,13 @@ from typing import Any, Protocol, TypeVar
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
-from threadpoolctl import threadpool_limits
 
 from xgeoml.engine import blend
 from xgeoml.engine.features import series_channels, series_estimate
 from xgeoml.engine.handle import ModelHandle
 from xgeoml.engine.plan import SUMMARY_ELEMENTS, TILE_ELEMENTS, Plan
 from xgeoml.engine.runner import run_network
+from xgeoml.engine.threads import one_blas_thread
 from xgeoml.exceptions import InputError
 from xgeoml.models.screen import suspect_steps
 from xgeoml.models.series import Bools, Estimate, Floats, Series, State
@@ -98,10 +97,6 @@ class Job:
         return self.n_finished if self.finish else self.n_estimates
 
 
-# The limit on threads holds for the process: two summaries at once would lift each other's.
-_summary_lock = threading.Lock()
-
-
 @dataclass(frozen=True)
 class Summary:
     """What the whole field knows, for use in every block.
@@ -140,9 +135,7 @@ def summarise(sample: NDArray[np.floating], area: Floats, years: Floats, job: Jo
     _check_size(flat)
     flat[~np.isfinite(flat)] = np.nan
     series = Series(flat[0], years, np.ones(len(years), bool), flat[1:], area.reshape(-1)[kept])
-    # On one thread: a sum that is split over threads is added up in another order, so that a worker
-    # with two of them would return other bits than one with eight.
-    with _summary_lock, threadpool_limits(limits=1, user_api="blas"):
+    with one_blas_thread():
         suspect = suspect_steps(series)
         if suspect.any():
             series = replace(series, trusted=~suspect)
@@ -289,7 +282,7 @@ def _estimate(block: Series, shape: tuple[int, ...], job: Job, summary: Summary 
     # The same parts for every model: what one has found of a part, another need not find again.
     size = max(_LEAST_ROWS, math.ceil(len(block.values) / job.threads))
     parts = [block.rows(slice(i, i + size)) for i in range(0, len(block.values), size)]
-    with ThreadPoolExecutor(job.threads) as pool:
+    with one_blas_thread(), ThreadPoolExecutor(job.threads) as pool:
         bases: dict[str, Estimate] = _of_each(
             models, lambda name, model: _joined(pool, model, parts, states[name])
         )

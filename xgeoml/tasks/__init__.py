@@ -1,7 +1,5 @@
-"""The tasks: metadata in, metadata out. Axes, calendars, masks, flags and history live here."""
+"""The tasks: metadata in, metadata out. Axes, calendars, masks, flags and history live here.
 
-from xgeoml.tasks.fill_gaps import fill_gaps
-from xgeoml.tasks.inspect import axes_of, models_for
-from xgeoml.tasks.plan import TaskPlan, plan
-
-__all__ = ["TaskPlan", "axes_of", "fill_gaps", "models_for", "plan"]
+Nothing is imported here: `fill_gaps` and `plan` are modules, and functions of the same names would
+hide them.
+"""

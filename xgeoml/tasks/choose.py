@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from xgeoml.engine.handle import ModelHandle
-from xgeoml.exceptions import InputError, ModelNotFoundError, SpecError
+from xgeoml.exceptions import GeoMLError, InputError, ModelNotFoundError, SpecError
+from xgeoml.options import get_options
 from xgeoml.registry import get_model, list_models
 from xgeoml.spec import ModelSpec, Task
 from xgeoml.weights.store import find, read_spec
@@ -24,15 +25,16 @@ def automatic(n_steps: int, n_covariates: int) -> tuple[str, str]:
     """Return the model that ``model="auto"`` stands for in `fill_gaps`, and why.
 
     The rule looks at the shape of the data only, never at values, so that it is the same for lazy
-    and loaded data: under 24 steps `linear`; with covariates `grace_tf`; else `kalman`, which
-    bridges whole missing steps by the memory of the large patterns, and steps with some cells
-    missing by the cells that are there.
+    and loaded data: `kalman`, which bridges whole missing steps by the memory of the large
+    patterns and by what drivers say, and steps with some cells missing by the cells that are
+    there; under 24 steps `linear`, or with covariates `regression`.
     """
-    if n_steps < FEWEST_STEPS:
-        return "linear", f"{n_steps} steps are too few to learn from (under {FEWEST_STEPS})"
+    if n_steps >= FEWEST_STEPS:
+        return "kalman", f"{n_steps} steps are enough to learn patterns from"
+    few = f"{n_steps} steps are too few to learn patterns from (under {FEWEST_STEPS})"
     if n_covariates:
-        return "grace_tf", "covariates are given"
-    return "kalman", "no covariates are given"
+        return "regression", f"{few}, and covariates are given"
+    return "linear", few
 
 
 def make_handle(
@@ -74,16 +76,65 @@ def make_handle(
         raise SpecError(f"it is a model for {spec.task}", f"model {spec.key} cannot do {task}")
     if options is not None and not isinstance(options, Mapping):
         raise InputError(
-            f"model_options={options!r}: expected a mapping, such as {{'attention': 'logsparse'}}"
+            f"model_options={options!r}: expected a mapping, such as {{'drivers': False}}, which "
+            "'kalman' has"
         )
     if options:
-        spec = spec.with_options(options)
+        changed = spec.with_options(options)
+        _check_trained(spec, changed, options, weights)
+        _check_made(spec, changed, options)
+        spec = changed
     if spec.weights is not None and weights is None:
         find(spec.weights)  # complain about a missing or damaged file now, not in a worker
     if spec.backend == "numpy" and "seed" in inspect.signature(spec.load_factory()).parameters:
         spec = spec.replace(options={"seed": seed, **spec.options})
     bases = tuple(make_handle(name, task, None, seed) for name in spec.bases)
     return ModelHandle(spec, weights, bases)
+
+
+def _check_trained(
+    spec: ModelSpec, changed: ModelSpec, options: Mapping[str, Any], weights: str | None
+) -> None:
+    """Raise if options make of a network another one than its weights were trained for."""
+    if spec.backend != "torch" or (weights is None and spec.weights is None):
+        return
+    own = _own_options(spec)
+    other = [k for k in options if k not in own or own[k] != changed.options[k]]
+    if other:
+        trained = ", ".join(f"{k}={own[k]!r}" for k in other if k in own) or "other options"
+        asked = {k: options[k] for k in other}
+        raise InputError(
+            f"the weight of {spec.name} was trained with {trained}; model_options={asked!r} needs "
+            "a weight trained so: pass its file, model='my_weight.safetensors', or leave "
+            f"{' and '.join(map(repr, other))} out"
+        )
+
+
+def _check_made(spec: ModelSpec, changed: ModelSpec, options: Mapping[str, Any]) -> None:
+    """Make the model once, here, so that a wrong option is told of now and not in a worker."""
+    own = {k: v for k, v in _own_options(spec).items() if k in options}
+    try:
+        if spec.backend == "numpy" and "seed" in options:
+            get_options(seed=options["seed"])
+        for key, value in own.items():
+            # Every text and number is true or false to `if`.
+            if isinstance(value, bool) and not isinstance(options[key], bool):
+                raise InputError(f"{key}={options[key]!r}: expected True or False")
+        changed.load_factory()(**changed.options)
+    except Exception as error:  # whatever a factory of a third party may raise
+        kind = "" if isinstance(error, GeoMLError) else f"{type(error).__name__}: "
+        usual = f"; expected values such as its own, {own!r}" if own else ""
+        raise InputError(
+            f"model {spec.name!r} cannot be made with model_options={dict(options)!r}: "
+            f"{kind}{error}{usual}"
+        ) from error
+
+
+def _own_options(spec: ModelSpec) -> dict[str, Any]:
+    """Return the options of a model: those of its spec, and what its factory has by default."""
+    parameters = inspect.signature(spec.load_factory()).parameters
+    default = {k: p.default for k, p in parameters.items() if p.default is not p.empty}
+    return {**default, **spec.options}
 
 
 def _by_name(name: str, task: Task) -> ModelSpec:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Mapping
+import warnings
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import TypeVar
 
 import xarray as xr
 
 from xgeoml.exceptions import GeoMLError, InputError
+from xgeoml.insert import add_steps
+from xgeoml.steps import infer_steps
 
 GeoObject = TypeVar("GeoObject", xr.DataArray, xr.Dataset, xr.DataTree)
 
@@ -18,10 +21,12 @@ class NothingToDoError(InputError):
     """No variable of a Dataset is one that the task works on; in a DataTree that is no error."""
 
 
-# What a task does to a Dataset: given the names that the user asked for (None: those that fit),
-# it returns the new Dataset and, for each variable treated, the names of what it adds beside it.
+# What a task does to a Dataset: given the names that the user asked for (None: those that fit) and
+# the groups of the DataTree above it, the nearest first, it returns the new Dataset and, for each
+# variable treated, the names of what it adds beside it.
 DatasetTask = Callable[
-    [xr.Dataset, list[Hashable] | None], tuple[xr.Dataset, dict[Hashable, list[str]]]
+    [xr.Dataset, list[Hashable] | None, Sequence[xr.Dataset]],
+    tuple[xr.Dataset, dict[Hashable, list[str]]],
 ]
 
 
@@ -38,7 +43,9 @@ def on_object(obj: GeoObject, variables: list[Hashable] | None, task: DatasetTas
         If `obj` is none of these, or `variables` is given with a DataArray.
     """
     if isinstance(obj, xr.Dataset):
-        return task(obj, variables)[0]
+        result, added = task(obj, variables, ())
+        _tell_of_floats({"": obj}, {"": result}, set(added))
+        return result
     if isinstance(obj, xr.DataArray):
         return _on_array(obj, variables, task)
     if isinstance(obj, xr.DataTree):
@@ -49,6 +56,14 @@ def on_object(obj: GeoObject, variables: list[Hashable] | None, task: DatasetTas
     )
 
 
+def as_dataset(array: xr.DataArray) -> tuple[xr.Dataset, Hashable]:
+    """Return the Dataset of one variable, and the variable's name there."""
+    name = UNNAMED if array.name is None else array.name
+    if name in array.coords or name in array.dims:
+        name = f"{name}_{UNNAMED}"  # a coordinate as data, such as ds.time or ds.lat
+    return array.to_dataset(name=name), name
+
+
 def _on_array(
     array: xr.DataArray, variables: list[Hashable] | None, task: DatasetTask
 ) -> xr.DataArray:
@@ -56,28 +71,28 @@ def _on_array(
         raise InputError(
             f"variables={variables} goes with a Dataset; a DataArray is one variable already"
         )
-    name = UNNAMED if array.name is None else array.name
-    if name in array.coords:
-        name = f"{name}_{UNNAMED}"  # a coordinate as data, such as ds.time or ds.lat
-    dataset = array.to_dataset(name=name)
+    dataset, name = as_dataset(array)
     if "history" in array.attrs:
         dataset.attrs["history"] = array.attrs["history"]
-    result, added = task(dataset, [name])
+    result, added = task(dataset, [name], ())
     made = result[name].assign_coords({extra: result[extra] for extra in added[name]})
     return made.rename(array.name).assign_attrs(result.attrs)
 
 
 def _on_tree(tree: xr.DataTree, variables: list[Hashable] | None, task: DatasetTask) -> xr.DataTree:
-    before = {path: node.to_dataset() for path, node in tree.subtree_with_keys}
+    nodes = dict(tree.subtree_with_keys)
+    before = {path: node.to_dataset() for path, node in nodes.items()}
     done: dict[str, xr.Dataset] = {}
+    treated: set[Hashable] = set()
     idle: NothingToDoError | None = None
-    _check_found(before, variables)
+    check_found(before, variables)
     for path, dataset in before.items():
         wanted = variables if variables is None else [v for v in variables if v in dataset]
         if not dataset.data_vars or wanted == []:
             continue
         try:
-            done[path] = task(dataset, wanted)[0]
+            done[path], added = task(dataset, wanted, groups_above(nodes[path]))
+            treated |= set(added)
         except NothingToDoError as error:
             idle = idle or error
         except GeoMLError as error:
@@ -88,14 +103,44 @@ def _on_tree(tree: xr.DataTree, variables: list[Hashable] | None, task: DatasetT
             "the DataTree holds no data variables; expected some in a group of it"
         )
     whole = dict(done)
-    for path, node in tree.subtree_with_keys:
+    for path, node in nodes.items():
         if path not in done:
             grown = _follow(path, before, done)
             whole[path] = node.to_dataset(inherit=False) if grown is None else grown
+    _tell_of_floats(before, whole, treated)
     return xr.DataTree.from_dict(whole, name=tree.name)
 
 
-def _check_found(groups: Mapping[str, xr.Dataset], variables: list[Hashable] | None) -> None:
+def _tell_of_floats(
+    before: Mapping[str, xr.Dataset], after: Mapping[str, xr.Dataset], treated: set[Hashable]
+) -> None:
+    """Warn of integers and booleans that became floats beside the variables treated.
+
+    To `where`, the NaN of an added step is true.
+    """
+    changed = [
+        f"{name!r} ({variable.dtype})"
+        for path, dataset in before.items()
+        for name, variable in dataset.data_vars.items()
+        if variable.dtype.kind in "biu" and name not in treated
+        if name in after[path] and after[path][name].dtype.kind == "f"
+    ]
+    if changed:
+        warnings.warn(
+            f"{', '.join(dict.fromkeys(changed))} became floating-point, with NaN in the time "
+            "steps that were added: integers and booleans have no missing value. To keep integers "
+            "name one, obj[...].attrs['_FillValue'] = -1, or leave the variable out",
+            stacklevel=4,
+        )
+
+
+def groups_above(node: xr.DataTree) -> list[xr.Dataset]:
+    """Return the groups above one, the nearest first: it inherits no data variable of theirs."""
+    return [above.to_dataset() for above in node.parents]
+
+
+def check_found(groups: Mapping[str, xr.Dataset], variables: list[Hashable] | None) -> None:
+    """Raise if a variable is in no group of a DataTree."""
     lost = [v for v in variables or [] if not any(v in g.data_vars for g in groups.values())]
     if lost:
         raise InputError(f"variables {lost} are in no group of the DataTree")
@@ -111,16 +156,23 @@ def _follow(
     """
     grown = None
     for other, treated in done.items():
-        if not _above_or_below(path, other):
-            continue
-        for dim, index in before[path].indexes.items():
-            new = treated.indexes.get(dim)
-            if new is None or index.equals(new) or not index.equals(before[other].indexes[dim]):
+        for dim in before[path].dims:
+            here = before[path] if grown is None else grown
+            same_length = here.sizes[dim] == before[other].sizes.get(dim)
+            if not same_length or here.sizes[dim] == treated.sizes[dim]:
                 continue
-            grown = (before[path] if grown is None else grown).reindex({dim: new})
+            if _share(dim, path, other, before):
+                grown = add_steps(here, str(dim), infer_steps(before[other][dim]))
     return grown
 
 
-def _above_or_below(path: str, other: str) -> bool:
-    one, two = f"{path}/", f"{other}/"
-    return "." in (path, other) or one.startswith(two) or two.startswith(one)
+def _share(dim: Hashable, path: str, other: str, groups: Mapping[str, xr.Dataset]) -> bool:
+    """Whether a group at or above both has the dim, so that xarray wants it of one length."""
+    return any(
+        dim in group.dims and _at_or_above(head, path) and _at_or_above(head, other)
+        for head, group in groups.items()
+    )
+
+
+def _at_or_above(head: str, path: str) -> bool:
+    return head == "." or f"{path}/".startswith(f"{head}/")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, Literal
 
 import numpy as np
@@ -16,11 +17,14 @@ from xgeoml.engine.execute import execute, is_lazy
 from xgeoml.engine.handle import ModelHandle
 from xgeoml.engine.kernel import Job
 from xgeoml.exceptions import AxisError, InputError, SpecError, did_you_mean
+from xgeoml.insert import bounds_name
 from xgeoml.options import Options, get_options
 from xgeoml.tasks.choose import ModelLike, automatic, make_handle
+from xgeoml.tasks.covariates import Covariates, lookup, names_of, on_same_grid
 from xgeoml.tasks.dispatch import GeoObject, NothingToDoError, on_object
+from xgeoml.tasks.earlier import flag_name, spread_name
 from xgeoml.tasks.gaps import MaxGap, check_max_gap, fill_block, short_gaps
-from xgeoml.tasks.prepare import Covariates, Prepared, check_same_grid, prepare
+from xgeoml.tasks.prepare import Prepared, prepare
 from xgeoml.times import check_time
 
 TASK: Literal["fill_gaps"] = "fill_gaps"
@@ -69,26 +73,31 @@ def fill_gaps(
 
     Observed values come back bit for bit. Time steps that are absent from a regular axis (months
     without a GRACE solution, days without a file) are added and filled. A series without a single
-    value stays missing.
+    value stays missing. Cells that ``<variable>_fill_flag`` of an earlier call says were filled, or
+    are suspect, keep value, flag and spread, and no model learns from them.
 
     Parameters
     ----------
     obj : DataArray, Dataset or DataTree
-        Data with a time axis; any other axes. Lazy (dask) in, lazy out.
+        Data with a time axis; any other axes. Lazy (dask) in, lazy out. Values that an attribute
+        ``_FillValue`` or ``missing_value`` names are missing, as NaN is.
     model : str, path or ModelSpec
         A name from ``xgeoml.list_models("fill_gaps")``, the path of a ``.safetensors`` file, or
-        a spec. ``"auto"``: `linear` under 24 steps, `grace_tf` with covariates, else `kalman`.
+        a spec. ``"auto"``: `kalman`; under 24 steps `linear`, or `regression` with covariates.
     variables : str or sequence of str, optional
         Which variables of a Dataset to fill. By default every floating-point variable with a
         time axis that is not a covariate, a mask, or a flag or spread made by an earlier call.
     covariates : str, DataArray or sequence of these, optional
         Drivers, such as precipitation and temperature: names in the Dataset, or DataArrays on the
         same grid with a time axis of their own. Months, days and hours are matched by the
-        calendar, wherever in them the stamps lie; other steps with the nearest.
+        calendar, wherever in them the stamps lie; other steps with the nearest. Bounds of time
+        in a Dataset tell if a month is stamped on the first day of the next. Axes may have other
+        names, and cells another order (north to south, 0 to 360 degrees). One in memory without
+        a value where there are data is refused; of a lazy one that is not known beforehand.
     mask : str or DataArray of bool, optional
         Where gaps may be filled, such as a land mask: a variable's name, or an array over some
         of the dims. Other gaps stay. Of absent steps a mask along time says nothing: they are
-        filled.
+        filled. In a DataTree names of masks and covariates may be those of a group above, too.
     max_gap : int, str or timedelta, optional
         Longest gap to fill: steps in a row (``3``), or the time between the observed values on
         either side (``"92D"``). By default all are filled.
@@ -97,7 +106,7 @@ def fill_gaps(
     dims : mapping, optional
         Which dim is which axis, such as ``{"T": "month"}``, where it cannot be found out.
     model_options : mapping, optional
-        Options of the model itself, such as ``{"attention": "logsparse"}`` of `grace_tf`.
+        Options of the model itself, such as ``{"drivers": False}`` of `kalman`.
     device, batch_size, precision, progress, seed : optional
         For this call, in place of `xgeoml.set_options`.
 
@@ -105,8 +114,11 @@ def fill_gaps(
     -------
     same type as `obj`
         With every step present; dims in their order, coordinates, attributes and dtype kept
-        (integers become float64 if steps are added). ``<variable>_fill_flag`` tells observed (0),
-        filled (1), unfilled (2) and suspect (3) cells; beside a DataArray it is a coordinate.
+        (integers that are filled become float64). Whatever else lies along time is missing in the
+        steps added, if any are: integers with a ``_FillValue`` or ``missing_value`` hold that and
+        keep their dtype, other integers and booleans become floats with NaN, and a warning names
+        them. ``<variable>_fill_flag`` tells observed (0), filled (1), unfilled (2) and suspect (3)
+        cells; beside a DataArray it is a coordinate.
         `suspect` marks observed steps that depart so far from their neighbours that no model
         learnt from them; their values are kept.
 
@@ -139,49 +151,63 @@ def fill_gaps(
         spread=spread,
         dims=dims,
         options=options,
-        call=_describe(model=model, covariates=covariates, max_gap=max_gap, spread=spread),
+        call=_describe(
+            options,
+            model=model,
+            variables=variables,
+            covariates=covariates,
+            mask=mask,
+            max_gap=max_gap,
+            spread=spread,
+            dims=dims,
+            model_options=model_options,
+        ),
     )
-    wanted = None if variables is None else _listed(variables)
-
-    def task(
-        dataset: xr.Dataset, names: list[Hashable] | None
-    ) -> tuple[xr.Dataset, dict[Hashable, list[str]]]:
-        return _fill_dataset(dataset, names, request)
-
-    return on_object(obj, wanted, task)
+    wanted = None if variables is None else listed(variables)
+    return on_object(obj, wanted, partial(_fill_dataset, request=request))
 
 
-def _listed(variables: str | Sequence[Hashable]) -> list[Hashable]:
+def listed(variables: str | Sequence[Hashable]) -> list[Hashable]:
+    """Return the names in `variables`, each once.
+
+    Raises
+    ------
+    InputError
+        If there are none, or they are no names.
+    """
     if isinstance(variables, str):
         return [variables]
-    listed = list(variables) if isinstance(variables, Iterable) else []
-    if not listed:
+    names = list(variables) if isinstance(variables, Iterable) else []
+    if not names or not all(isinstance(name, Hashable) for name in names):
         raise InputError(f"variables={variables!r}: expected a name or a list of names")
-    return listed
+    # Each once: of a second time it would be said that all of it was observed.
+    return list(dict.fromkeys(names))
 
 
-def _describe(model: ModelLike, covariates: Covariates, **options: Any) -> str:
-    """Return the call for the history line, with what is not at its default."""
-    if isinstance(model, os.PathLike):
-        model = os.fspath(model)
-    parts = [f"model={getattr(model, 'key', model)!r}"]
-    if covariates is not None:
-        parts.append(f"covariates={_names_of(covariates)}")
-    parts += [f"{k}={v!r}" for k, v in options.items() if v not in (None, False)]
-    return f"fill_gaps({', '.join(parts)})"
-
-
-def _names_of(covariates: Covariates) -> list[str]:
-    several = covariates if isinstance(covariates, (list, tuple)) else [covariates]
-    return [c if isinstance(c, str) else str(getattr(c, "name", c)) for c in several]
+def _describe(options: Options, **given: Any) -> str:
+    """Return the call for the history line, with what is not at its default; arrays by name."""
+    model = given.pop("model")
+    given = {"model": os.fspath(model) if isinstance(model, os.PathLike) else model, **given}
+    given["model"] = getattr(model, "key", given["model"])
+    if given["covariates"] is not None:
+        given["covariates"] = names_of(given["covariates"])
+    if isinstance(given["mask"], xr.DataArray):
+        (given["mask"],) = names_of(given["mask"])
+    for field in ("device", "batch_size", "precision", "seed"):
+        value = getattr(options, field)
+        given[field] = None if value == getattr(Options(), field) else value
+    shown = [f"{k}={v!r}" for k, v in given.items() if v is not None and v is not False]
+    return " ".join(f"fill_gaps({', '.join(shown)})".split())
 
 
 def _fill_dataset(
-    dataset: xr.Dataset, names: list[Hashable] | None, request: Request
+    dataset: xr.Dataset,
+    names: list[Hashable] | None,
+    above: Sequence[xr.Dataset],
+    request: Request,
 ) -> tuple[xr.Dataset, dict[Hashable, list[str]]]:
     names = variables_to_fill(dataset, names, request)
-    # Looked up now: once steps are added to the Dataset, a mask along time is no longer of bool.
-    request = replace(request, mask=_named_mask(dataset, request.mask))
+    request = with_named(request, dataset, above)
     added: dict[Hashable, list[str]] = {}
     used: list[str] = []
     result = dataset
@@ -194,6 +220,28 @@ def _fill_dataset(
         line = provenance.history_line(f"{request.call}: {', '.join(used)}")
         result.attrs = provenance.with_history(result.attrs, line)
     return result, added
+
+
+def with_named(request: Request, dataset: xr.Dataset, above: Sequence[xr.Dataset]) -> Request:
+    """Return the request with the mask itself, and with the covariates of groups above.
+
+    The mask is looked up before steps are added to the Dataset: after that, one along time is no
+    longer of bool.
+    """
+    mask = request.mask
+    if isinstance(mask, str):
+        mask = lookup(mask, "mask", dataset, above)
+    elif mask is not None and not isinstance(mask, xr.DataArray):
+        raise InputError(
+            f"mask is a {type(mask).__name__}; expected a variable's name or a DataArray of bool"
+        )
+    drivers = request.covariates
+    if above and isinstance(drivers, (str, list, tuple)):
+        drivers = [
+            lookup(c, "covariate", dataset, above) if isinstance(c, str) and c not in dataset else c
+            for c in ([drivers] if isinstance(drivers, str) else drivers)
+        ]
+    return replace(request, mask=mask, covariates=drivers)
 
 
 def variables_to_fill(
@@ -214,19 +262,17 @@ def variables_to_fill(
                 hint = f"did you mean {near}?" if near else f"found {known}"
                 raise InputError(f"variable {name!r} is not in the Dataset: {hint}")
         return names
-    listed = request.covariates
-    if listed is None or isinstance(listed, (str, xr.DataArray)):
-        listed = [] if listed is None else [listed]
-    apart: set[object] = {c for c in listed if isinstance(c, str)}
+    drivers = request.covariates
+    if drivers is None or isinstance(drivers, (str, xr.DataArray)):
+        drivers = [] if drivers is None else [drivers]
+    apart: set[object] = {c for c in drivers if isinstance(c, str)}
     apart |= {request.mask} if isinstance(request.mask, str) else set()
-    apart |= {v.attrs.get("bounds") for v in dataset.variables.values()}
+    apart |= {n for v in dataset.variables.values() if (n := bounds_name(v)) is not None}
+    apart |= {made(v) for v in dataset.variables for made in (flag_name, spread_name)}
     found = [
         name
         for name, variable in dataset.data_vars.items()
-        if variable.dtype.kind == "f"
-        and name not in apart
-        and not str(name).endswith(("_fill_flag", "_spread"))
-        and _has_time(variable, request.dims)
+        if variable.dtype.kind == "f" and name not in apart and _has_time(variable, request.dims)
     ]
     if not found:
         kinds = {str(k): f"{v.dtype}{v.dims}" for k, v in dataset.data_vars.items()}
@@ -255,25 +301,34 @@ def _fill_variable(
     dims = prepared.canonical_dims(handle.spec)
     allowed = _allowed(prepared, request)
     job = make_job(prepared, handle, request, masked=allowed is not None)
+    dtype = complete[name].dtype.newbyteorder("=")
+    job = replace(job, finish=partial(fill_block, largest=float(np.finfo(dtype).max)))
     area = prepared.area(dims[: job.plan.n_pointwise])
     arrays = prepared.arrays(dims, () if allowed is None else (allowed,))
     fields = execute(arrays, job, area, prepared.years)
 
-    def variable(values: Any, dtype: np.typing.DTypeLike, attrs: Mapping[Any, Any]) -> xr.Variable:
-        made = xr.Variable(dims, values.astype(dtype, copy=False), dict(attrs))
+    def variable(values: Any, dtype: np.typing.DTypeLike) -> xr.Variable:
+        made = xr.Variable(dims, values.astype(dtype, copy=False))
         return made.transpose(*prepared.data.dims)
 
-    given = complete[name].dtype
-    dtype = given.newbyteorder("=") if given.kind == "f" else np.dtype(np.float64)
-    flag_attrs = provenance.flag_attrs(str(name))
-    extras = {f"{name}_fill_flag": variable(fields[1], np.int8, flag_attrs)}
-    if request.spread:
-        spread_attrs = provenance.spread_attrs(str(name), prepared.data.attrs)
-        extras[f"{name}_spread"] = variable(fields[2], dtype, spread_attrs)
-    attrs = provenance.with_ancillary(prepared.data.attrs, list(extras))
-    result = variable(fields[0], dtype, attrs)
+    result, flag = variable(fields[0], dtype), variable(fields[1], np.int8)
+    spread = variable(fields[2], dtype) if request.spread else None
+    if prepared.earlier is not None:
+        result, flag, spread = prepared.earlier.put_back(result, flag, spread)
+    flag.attrs = provenance.flag_attrs(str(name))
+    extras = {flag_name(name): flag}
+    if spread is not None:
+        spread.attrs = provenance.spread_attrs(str(name), prepared.data.attrs)
+        extras[spread_name(name)] = spread
+    result.attrs = provenance.with_ancillary(prepared.data.attrs, list(extras))
     result.encoding = provenance.encoding_that_holds(complete[name].encoding)
-    return complete, result, extras, handle.spec.key
+    return complete, result, extras, _told(handle)
+
+
+def _told(handle: ModelHandle) -> str:
+    """Return name, version and shipped weights of a model, for the history line."""
+    weights = handle.spec.weights if handle.weights is None else None
+    return handle.spec.key + (f", weights sha256 {weights.sha256[:12]}" if weights else "")
 
 
 def resolve(prepared: Prepared, request: Request) -> ModelHandle:
@@ -292,7 +347,7 @@ def resolve(prepared: Prepared, request: Request) -> ModelHandle:
         raise SpecError(
             "it makes no use of covariates; leave them out, or use 'kalman', 'regression' or "
             "'grace_tf'",
-            f"model {handle.spec.key} cannot take covariates={_names_of(request.covariates)}",
+            f"model {handle.spec.key} cannot take covariates={names_of(request.covariates)}",
         )
     return handle
 
@@ -317,11 +372,12 @@ def _allowed(prepared: Prepared, request: Request) -> xr.DataArray | None:
     data = prepared.data
     allowed = None
     if isinstance(request.mask, xr.DataArray):
-        allowed = _mask(data, request.mask, prepared.time)
+        allowed = _mask(prepared, request.mask)
     if request.max_gap is not None:
+        seen = prepared.seen
         short = xr.apply_ufunc(
             short_gaps,
-            data.chunk({prepared.time: -1}) if is_lazy(data.variable.data) else data,
+            seen.chunk({prepared.time: -1}) if is_lazy(seen.variable.data) else seen,
             input_core_dims=[[prepared.time]],
             output_core_dims=[[prepared.time]],
             kwargs={"max_gap": request.max_gap, "days": prepared.days},
@@ -336,24 +392,9 @@ def _allowed(prepared: Prepared, request: Request) -> xr.DataArray | None:
     return allowed.expand_dims(lacking)
 
 
-def _named_mask(dataset: xr.Dataset, given: str | xr.DataArray | None) -> xr.DataArray | None:
-    """Return the mask itself, which may be given by its name in `dataset`."""
-    if isinstance(given, str):
-        if given not in dataset:
-            known = list(map(str, dataset.variables))
-            near = did_you_mean(given, known)
-            hint = f"did you mean {near}?" if near else f"found {known}"
-            raise InputError(f"mask {given!r} is not in the Dataset: {hint}")
-        return dataset[given]
-    if given is not None and not isinstance(given, xr.DataArray):
-        raise InputError(
-            f"mask is a {type(given).__name__}; expected a variable's name or a DataArray of bool"
-        )
-    return given
-
-
-def _mask(data: xr.DataArray, given: xr.DataArray, time: str) -> xr.DataArray:
-    """Return a mask without coordinates, on the cells and steps of `data`."""
+def _mask(prepared: Prepared, given: xr.DataArray) -> xr.DataArray:
+    """Return a mask without coordinates, on the cells and steps of the data."""
+    data, time = prepared.data, prepared.time
     if given.dtype.kind not in "bi":
         raise InputError(
             f"mask has dtype {given.dtype}; expected True where gaps may be filled: compare first, "
@@ -364,9 +405,7 @@ def _mask(data: xr.DataArray, given: xr.DataArray, time: str) -> xr.DataArray:
     wrong = {d: n for d, n in given.sizes.items() if data.sizes.get(d) != n}
     if wrong:
         raise InputError(f"mask has sizes {wrong}; the data have {dict(data.sizes)}")
-    for dim in given.dims:
-        if dim != time:
-            check_same_grid(given, "mask", data, dim)
+    given = on_same_grid(given, "mask", data, prepared.axes, "mask")
     return given.drop_vars(list(given.coords)).astype(bool)
 
 

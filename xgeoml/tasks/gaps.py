@@ -31,7 +31,8 @@ def check_max_gap(max_gap: MaxGap | None) -> int | float | None:
             raise InputError(f"max_gap={max_gap!r}: expected at least 1 step")
         return steps
     try:
-        if isinstance(max_gap, (bool, float)):  # pandas would take them for nanoseconds
+        # pandas would take a bare number, as text too, for nanoseconds.
+        if isinstance(max_gap, (bool, float, np.floating)) or _is_bare(max_gap):
             raise TypeError
         days = pd.Timedelta(max_gap) / pd.Timedelta(days=1)
     except (ValueError, TypeError) as error:
@@ -42,6 +43,11 @@ def check_max_gap(max_gap: MaxGap | None) -> int | float | None:
     if not days > 0:
         raise InputError(f"max_gap={max_gap!r}: expected a duration above zero")
     return float(days)
+
+
+def _is_bare(duration: object) -> bool:
+    """Whether a text is a number without a unit."""
+    return isinstance(duration, str) and not any(letter.isalpha() for letter in duration)
 
 
 def short_gaps(
@@ -77,6 +83,7 @@ def fill_block(
     estimate: NDArray[np.floating],
     mask: NDArray[np.floating] | None,
     trusted: NDArray[np.bool_] | None,
+    largest: float = float(np.finfo(np.float64).max),
 ) -> NDArray[np.floating]:
     """Return filled values, flags and, if the estimate has one, the spread of filled cells.
 
@@ -89,9 +96,12 @@ def fill_block(
         Above zero where gaps may be filled.
     trusted : ndarray of bool, (time,), optional
         False at suspect steps.
+    largest : float
+        What the dtype of the result can hold: beyond it a gap stays.
     """
     missing = np.isnan(value)
-    may = missing & np.isfinite(estimate[0])
+    # NaN compares false. A scalar of NumPy is not rounded to the estimate's dtype.
+    may = missing & (np.abs(estimate[0]) <= np.float64(largest))
     if mask is not None:
         may &= mask > 0
     result = np.empty((1 + len(estimate), *value.shape), value.dtype)

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 import xarray as xr
 from numpy.typing import NDArray
 
+from xgeoml.axes import is_cftime
 from xgeoml.calendars import read_clock
+from xgeoml.exceptions import InputError
+from xgeoml.insert import bounds_name
 from xgeoml.steps import IRREGULAR, Steps, infer_steps
 from xgeoml.times import decimal_years
 
@@ -17,7 +21,7 @@ NEAR = 0.55
 SAME = 1.5
 
 
-def match_steps(theirs: xr.DataArray, ours: xr.DataArray, steps: Steps) -> Ints:
+def match_steps(theirs: xr.DataArray, ours: xr.DataArray, steps: Steps, late: int = 0) -> Ints:
     """Return, for each step of `ours`, the position of the step of `theirs` that belongs to it.
 
     Months, days and hours are matched by the calendar: the first and the sixteenth of May, or
@@ -32,6 +36,8 @@ def match_steps(theirs: xr.DataArray, ours: xr.DataArray, steps: Steps) -> Ints:
         Time of the record, absent steps added.
     steps : Steps
         What was found out about the record's time.
+    late : int
+        How many months after the month that it means a stamp of `ours` lies, see `months_late`.
 
     Returns
     -------
@@ -49,8 +55,40 @@ def match_steps(theirs: xr.DataArray, ours: xr.DataArray, steps: Steps) -> Ints:
     if found.freq == steps.freq:
         their_keys, our_keys = _keys(theirs, found), _keys(ours, steps)
         if their_keys is not None and our_keys is not None:
-            return _look_up(their_keys, our_keys)
+            return _look_up(their_keys, our_keys - late)
     return _nearest(decimal_years(theirs), decimal_years(ours))
+
+
+def months_late(dataset: xr.Dataset, time: str) -> int:
+    """Return how many months after the month that it means a stamp lies, as the bounds say.
+
+    Some records stamp a month at its end, on the first day of the next: 1. Without bounds 0.
+
+    Raises
+    ------
+    InputError
+        If the bounds are lazy and the stamps are first days of months.
+    """
+    name = bounds_name(dataset[time].variable)
+    clock = read_clock(dataset[time].values)
+    if name not in dataset.variables or clock.in_month.any():
+        return 0
+    bounds = dataset.variables[name]
+    if bounds.chunks is not None:
+        raise InputError(
+            f"{time!r} holds first days of months, and its bounds {name!r}, which tell whether "
+            "the month that begins or the one that ends is meant, are lazy; expected them in "
+            f"memory: obj[{name!r}].load()"
+        )
+    edges = bounds.transpose(time, ...).values if time in bounds.dims else np.empty(0)
+    if edges.shape != (clock.ticks.size, 2) or not (edges.dtype.kind == "M" or is_cftime(edges)):
+        return 0
+    there = ~pd.isnull(edges).any(axis=1)
+    if not there.any():
+        return 0
+    first, last = read_clock(edges[there, 0]), edges[there, 1]
+    middle = first.values(first.ticks + (first.read(last) - first.ticks) // 2)
+    return int(np.median(clock.month[there] - read_clock(middle).month))
 
 
 def _check_length(theirs: xr.DataArray, ours: xr.DataArray, found: Steps, steps: Steps) -> None:

@@ -15,10 +15,25 @@ from xgeoml.engine.plan import Plan
 from xgeoml.exceptions import InputError
 from xgeoml.options import get_options
 from xgeoml.tasks.choose import ModelLike, automatic
-from xgeoml.tasks.dispatch import UNNAMED, GeoObject
-from xgeoml.tasks.fill_gaps import TASK, Request, make_job, resolve, variables_to_fill
+from xgeoml.tasks.covariates import Covariates
+from xgeoml.tasks.dispatch import (
+    GeoObject,
+    NothingToDoError,
+    as_dataset,
+    check_found,
+    groups_above,
+)
+from xgeoml.tasks.fill_gaps import (
+    TASK,
+    Request,
+    listed,
+    make_job,
+    resolve,
+    variables_to_fill,
+    with_named,
+)
 from xgeoml.tasks.inspect import datasets_in
-from xgeoml.tasks.prepare import Covariates, Prepared, prepare
+from xgeoml.tasks.prepare import Prepared, prepare
 
 # Work arrays of one tile in float64, over the tile itself: measured with the classical models.
 _WORK_ARRAYS = 12
@@ -122,7 +137,7 @@ def plan(
     Parameters
     ----------
     obj : DataArray, Dataset or DataTree
-        The data; of a DataTree, the first group with data is planned for.
+        The data; of a DataTree, the first group that the task would treat is planned for.
     task : {"fill_gaps"}
         The job.
     model, covariates, spread, dims, model_options, device, batch_size : optional
@@ -148,18 +163,39 @@ def plan(
     """
     if task != TASK:
         raise InputError(f"task={task!r}: expected 'fill_gaps'")
-    first = next(datasets_in(obj), None)
-    if first is None:
-        raise InputError("the DataTree holds no data variables")
     options = get_options(device=device, batch_size=batch_size)
     request = Request(model, model_options, covariates, None, None, spread, dims, options, call="")
-    if isinstance(first, xr.DataArray):
-        variable = UNNAMED if first.name is None else first.name
-        first = first.to_dataset(name=variable)
-    named = None if variable is None else [variable]
-    variable = variables_to_fill(first, named, request)[0]
-    _, prepared = prepare(first, variable, covariates, dims)
-    return _plan_of(prepared, first[variable].sizes[prepared.time], request)
+    dataset, above, name = _to_plan_for(obj, variable, request)
+    request = with_named(request, dataset, above)
+    _, prepared = prepare(dataset, name, request.covariates, dims)
+    return _plan_of(prepared, dataset[name].sizes[prepared.time], request)
+
+
+def _to_plan_for(
+    obj: GeoObject, variable: Hashable | None, request: Request
+) -> tuple[xr.Dataset, list[xr.Dataset], Hashable]:
+    """Return the first Dataset to treat, the groups above it, and the variable."""
+    named = None if variable is None else listed([variable])
+    if not isinstance(obj, xr.DataTree):
+        first = next(datasets_in(obj))
+        if isinstance(first, xr.DataArray):
+            first, name = as_dataset(first)
+            named = [name]
+        return first, [], variables_to_fill(first, named, request)[0]
+    nodes = [node for node in obj.subtree if node.data_vars]
+    check_found({node.path: node.to_dataset() for node in nodes}, named)
+    idle: NothingToDoError | None = None
+    for node in nodes:
+        dataset = node.to_dataset()
+        if named is not None and named[0] not in dataset.data_vars:
+            continue
+        try:
+            name = variables_to_fill(dataset, named, request)[0]
+        except NothingToDoError as error:
+            idle = idle or error
+        else:
+            return dataset, groups_above(node), name
+    raise idle or InputError("the DataTree holds no data variables; expected some in a group of it")
 
 
 def _plan_of(prepared: Prepared, n_before: int, request: Request) -> TaskPlan:
@@ -194,10 +230,15 @@ def _plan_of(prepared: Prepared, n_before: int, request: Request) -> TaskPlan:
         engine=job.plan,
         time_step=prepared.steps.freq,
         n_added=n_steps - n_before,
-        missing=None if lazy else float(np.isnan(value).mean()),
+        missing=None if lazy else float(np.isnan(value).mean()) - _share_kept(prepared),
         chunks=chunks,
         bases=tuple(h.spec.key for h in handle.bases),
         device=device,
         batch_size=request.options.batch_size,
         memory=elements * value.dtype.itemsize + block * 8 * _WORK_ARRAYS,
     )
+
+
+def _share_kept(prepared: Prepared) -> float:
+    """Return the share of cells that an earlier call filled, or found suspect."""
+    return 0.0 if prepared.earlier is None else float(prepared.earlier.kept.values.mean())

@@ -13,17 +13,19 @@ from xgeoml.axes import Axes, find_axes, require
 from xgeoml.calendars import read_clock
 from xgeoml.engine.execute import is_lazy
 from xgeoml.engine.plan import Plan, plan_axes
-from xgeoml.exceptions import InputError, SpecError, TimeAxisError, did_you_mean
+from xgeoml.exceptions import InputError, SpecError, TimeAxisError
 from xgeoml.grid import cell_area, is_global, latitude, longitude
+from xgeoml.insert import add_steps
 from xgeoml.models.series import Floats
 from xgeoml.spec import ModelSpec
-from xgeoml.tasks.match import match_steps
-from xgeoml.times import Steps, add_steps, check_time, decimal_years, infer_steps
+from xgeoml.steps import Steps, infer_steps
+from xgeoml.tasks.covariates import Covariates, align_covariates
+from xgeoml.tasks.earlier import Earlier, find_earlier, flag_name
+from xgeoml.tasks.values import in_numbers
+from xgeoml.times import check_time, decimal_years
 
 # Cells at the poles may be stamped a little beyond them.
 FARTHEST_NORTH = 91.0
-
-Covariates = str | xr.DataArray | Sequence[str | xr.DataArray] | None
 
 
 @dataclass(frozen=True)
@@ -33,19 +35,30 @@ class Prepared:
     Attributes
     ----------
     data : DataArray
-        The variable, absent steps added as missing, dims in the user's order.
+        The variable, absent steps added as missing, dims in the user's order. What an earlier
+        call filled, or found suspect, is missing too.
     axes : Axes
         Which dim is which.
     steps : Steps
         What was found out about the time axis.
     covariates : tuple of DataArray
         On the dims and steps of `data`.
+    earlier : Earlier or None
+        What an earlier call filled, or found suspect.
     """
 
     data: xr.DataArray
     axes: Axes
     steps: Steps
     covariates: tuple[xr.DataArray, ...]
+    earlier: Earlier | None = None
+
+    @property
+    def seen(self) -> xr.DataArray:
+        """The data with the values that an earlier call found suspect: they, too, end a gap."""
+        if self.earlier is None:
+            return self.data
+        return self.data.copy(data=self.earlier.seen.data)
 
     @property
     def time(self) -> str:
@@ -138,19 +151,11 @@ def prepare(
         If no time axis is found or usable, or the data or covariates do not fit.
     """
     original = dataset[name]
-    if not np.issubdtype(original.dtype, np.number) or original.dtype.kind == "c":
-        raise InputError(
-            f"variable {name!r} has dtype {original.dtype}; expected real numbers, such as float32"
-        )
-    if original.dtype.kind == "f" and original.dtype.itemsize > 8:
-        raise InputError(
-            f"variable {name!r} has dtype {original.dtype}; expected float64 or less, or observed "
-            "values would not come back as they are: obj = obj.astype('float64')"
-        )
-    if original.size == 0:
-        raise InputError(f"variable {name!r} is empty: sizes {dict(original.sizes)}")
-    axes = find_axes(original, dims)
+    # Of a Dataset whose variables have different dims, some of `dims` may be meant for the others.
+    others = [dim for dim in dataset.dims if dim not in original.dims]
+    axes = find_axes(original, {k: d for k, d in (dims or {}).items() if d not in others})
     (time,) = require(axes, "T", purpose="filling gaps in time")
+    numbers = _checked(original, f"variable {name!r}")
     _check_latitude(original, axes)
     dates = axes.coords.get("T", time)
     if dates != time:
@@ -160,21 +165,51 @@ def prepare(
         )
     check_time(original[time])
     steps = infer_steps(original[time])
+    _check_apart(steps, time)
+    if numbers is not original:
+        dataset = dataset.assign({name: numbers})
     complete = add_steps(dataset, time, steps)
     data = complete[name]
-    if not np.issubdtype(data.dtype, np.floating):
-        data = data.astype(np.float64)
     native = data.dtype.newbyteorder("=")
     if native.itemsize < 4:
         native = np.dtype(np.float32)
     data = data.astype(native, copy=False)
+    earlier = find_earlier(complete, name)
+    if earlier is not None:
+        data = data.copy(data=data.variable.where(~earlier.kept).data)
     if not is_lazy(data.variable.data) and not np.isfinite(data.values).any():
+        left = "" if earlier is None else f" but where {flag_name(name)!r} says filled or suspect"
         raise InputError(
-            f"variable {name!r} is missing everywhere: there is nothing to learn from; "
+            f"variable {name!r} is missing everywhere{left}: there is nothing to learn from; "
             "was a mask or a wrong _FillValue applied?"
         )
-    gathered = tuple(_covariates(complete, original, data, time, covariates, steps))
-    return complete, Prepared(data, axes, steps, gathered)
+    gathered = tuple(align_covariates(covariates, complete, original, data, axes, steps))
+    return complete, Prepared(data, axes, steps, gathered, earlier)
+
+
+def _checked(original: xr.DataArray, label: str) -> xr.DataArray:
+    """Return the variable in floats, or raise if its values cannot be filled or kept."""
+    if original.size == 0:
+        raise InputError(f"{label} is empty: sizes {dict(original.sizes)}")
+    numbers = in_numbers(original, label)
+    if numbers.dtype.itemsize > 8:
+        raise InputError(
+            f"{label} has dtype {original.dtype}; expected float64 or less, or observed values "
+            "would not come back as they are: obj = obj.astype('float64')"
+        )
+    return numbers
+
+
+def _check_apart(steps: Steps, time: str) -> None:
+    """Raise if decimal years, by which models know time, cannot tell two stamps apart."""
+    close = np.flatnonzero(np.diff(decimal_years(steps.stamps)) <= 0)
+    if close.size:
+        first, second = steps.stamps[close[0] : close[0] + 2]
+        raise TimeAxisError(
+            f"the time coordinate {time!r} holds {first} and {second}; expected stamps at least "
+            "0.01 ms apart. Count in slower time: obj = obj.assign_coords("
+            f'{time}=pd.date_range("2000-01-01", periods=obj.sizes[{time!r}], freq="s"))'
+        )
 
 
 def _check_latitude(data: xr.DataArray, axes: Axes) -> None:
@@ -189,122 +224,3 @@ def _check_latitude(data: xr.DataArray, axes: Axes) -> None:
             "degrees between -90 and 90. If it is a distance on a map, call it otherwise and say "
             f"so: obj = obj.rename({lat.name}='y'); obj['y'].attrs = {{'axis': 'Y', 'units': 'm'}}"
         )
-
-
-def _covariates(
-    dataset: xr.Dataset,
-    original: xr.DataArray,
-    data: xr.DataArray,
-    time: str,
-    covariates: Covariates,
-    steps: Steps,
-) -> list[xr.DataArray]:
-    if covariates is None:
-        return []
-    if not isinstance(covariates, (str, xr.DataArray, list, tuple)):
-        raise InputError(
-            f"covariates is a {type(covariates).__name__}; expected a name in the Dataset, a "
-            "DataArray, or a list of these, such as [era5['tp'], era5['t2m']]"
-        )
-    listed = [covariates] if isinstance(covariates, (str, xr.DataArray)) else list(covariates)
-    made = []
-    for i, given in enumerate(listed):
-        if isinstance(given, str):
-            if given not in dataset:
-                near = did_you_mean(given, map(str, dataset.data_vars))
-                hint = f"did you mean {near}?" if near else f"found {list(dataset.data_vars)}"
-                raise InputError(f"covariate {given!r} is not in the Dataset: {hint}")
-            covariate = dataset[given]
-        elif isinstance(given, xr.DataArray):
-            covariate = given
-        else:
-            raise InputError(
-                f"covariate {i} is a {type(given).__name__}; expected a variable's name or a "
-                "DataArray"
-            )
-        label = covariate.name if covariate.name is not None else f"number {i}"
-        made.append(_aligned(covariate, f"covariate {label!r}", data, time, steps))
-        if isinstance(given, str) and given == original.name:
-            raise InputError(f"covariate {given!r} is the variable to be filled itself")
-    return made
-
-
-def _aligned(
-    covariate: xr.DataArray, label: str, data: xr.DataArray, time: str, steps: Steps
-) -> xr.DataArray:
-    """Return a covariate on the dims and steps of `data`, matched by position."""
-    if not np.issubdtype(covariate.dtype, np.number):
-        raise InputError(f"{label} has dtype {covariate.dtype}; expected real numbers")
-    if time not in covariate.dims:
-        raise InputError(
-            f"{label} has dims {covariate.dims}, expected {time!r} among them: a driver that does "
-            "not change in time tells nothing about a gap in time"
-        )
-    unknown = [d for d in covariate.dims if d not in data.dims]
-    if unknown:
-        raise InputError(f"{label} has dims {unknown} that {data.name!r} lacks: {data.dims}")
-    for dim in covariate.dims:
-        if dim != time:
-            check_same_grid(covariate, label, data, dim)
-    covariate = _on_steps(covariate, label, data, time, steps)
-    bare = covariate.drop_vars(list(covariate.coords))
-    missing = {d: n for d, n in data.sizes.items() if d not in bare.dims}
-    return bare.expand_dims(missing).transpose(*data.dims) if missing else bare
-
-
-def check_same_grid(covariate: xr.DataArray, label: str, data: xr.DataArray, dim: Hashable) -> None:
-    """Raise unless a driver or mask lies on the cells of `data` along `dim`."""
-    cure = f"bring it to the grid first, with cov.interp_like({data.name})"
-    if covariate.sizes[dim] != data.sizes[dim]:
-        raise InputError(
-            f"{label} has {covariate.sizes[dim]} cells along {dim!r}, expected "
-            f"{data.sizes[dim]}; {cure}"
-        )
-    if dim in covariate.coords and dim in data.coords:
-        ours, theirs = data[dim].values, covariate[dim].values
-        if np.issubdtype(ours.dtype, np.number) and np.issubdtype(theirs.dtype, np.number):
-            span = float(np.ptp(ours)) or 1.0
-            same = bool(np.all(np.abs(ours - theirs) <= 1e-3 * span / max(1, len(ours) - 1)))
-        else:
-            same = bool(np.all(ours == theirs))
-        if not same:
-            raise InputError(
-                f"{label} lies elsewhere along {dim!r}: {theirs[0]} ... {theirs[-1]}, expected "
-                f"{ours[0]} ... {ours[-1]}; {cure}"
-            )
-
-
-def _on_steps(
-    covariate: xr.DataArray, label: str, data: xr.DataArray, time: str, steps: Steps
-) -> xr.DataArray:
-    """Pick the step of a covariate that belongs to each step of `data`; missing where it has none.
-
-    By position, not by label: stamps of one month differ between products.
-    """
-    if time not in covariate.coords:
-        if covariate.sizes[time] == data.sizes[time]:
-            return covariate
-        raise InputError(
-            f"{label} has {covariate.sizes[time]} steps and no {time!r} coordinate, expected "
-            f"{data.sizes[time]} steps: give it the coordinate"
-        )
-    check_time(covariate[time])
-    if covariate[time].dtype == data[time].dtype and np.array_equal(covariate[time], data[time]):
-        return covariate
-    try:
-        at = match_steps(covariate[time], data[time], steps)
-    except ValueError as error:
-        raise InputError(
-            f"{label} does not fit in time: {error}; bring it to the data's steps first, such as "
-            f'with cov.resample({time}="MS").mean()'
-        ) from error
-    near = at >= 0
-    if not near.any():
-        raise InputError(
-            f"{label} covers {covariate[time].values[0]} ... {covariate[time].values[-1]}, none of "
-            f"the steps of {data.name!r}, {data[time].values[0]} ... {data[time].values[-1]}"
-        )
-    picked = covariate.isel({time: np.maximum(at, 0)})
-    if near.all():
-        return picked
-    return picked.where(xr.DataArray(near, dims=time)).astype(covariate.dtype)

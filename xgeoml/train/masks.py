@@ -44,11 +44,12 @@ def hide_runs(
 
 
 def hide_singles(observed: Bools, rng: Generator, count: int) -> Bools:
-    """Return up to `count` hidden steps, each with observed neighbours in the list of steps.
+    """Return up to `count` hidden steps, the steps beside each observed and not hidden.
 
     Parameters
     ----------
     observed : ndarray of bool, (time,)
+        The first and the last step have one neighbour.
     rng : Generator
     count : int
 
@@ -60,7 +61,8 @@ def hide_singles(observed: Bools, rng: Generator, count: int) -> Bools:
     for i in rng.permutation(np.flatnonzero(observed)):
         if count == 0:
             break
-        if not hidden[max(i - 1, 0) : i + 2].any():
+        beside = slice(max(i - 1, 0), i + 2)
+        if (observed[beside] & ~hidden[beside]).all():
             hidden[i] = True
             count -= 1
     return hidden
@@ -87,7 +89,10 @@ def hide_steps(observed: Bools, rng: Generator, most: float = 0.4) -> Bools:
         hidden |= hide_singles(rest, rng, int(rng.integers(0, 1 + max(1, total // 10))))
         if 0 < (hidden & observed).sum() <= most * total:
             return hidden & observed
-    return hide_singles(observed, rng, 1)
+    hidden = hide_singles(observed, rng, 1)
+    if total and not hidden.any():  # no step has two neighbours
+        hidden[rng.choice(np.flatnonzero(observed))] = True
+    return hidden
 
 
 def hide_cells(observed: Bools, rng: Generator, most: float = 0.4) -> Bools:
