@@ -43,6 +43,19 @@ for notebook in sorted((here.parent / "notebooks").glob("*.ipynb")):
     run = executed / notebook.name
     shutil.copy(run if run.exists() else notebook, shown)
 
+# Only the reference has enough pages below it to list them at the left; those pages have one entry
+# each, which needs no list at the right, and titles that need the width.
+pages = (
+    "index",
+    "get-started",
+    "notebooks/*",
+    "models",
+    "models/*",
+    "datasets",
+    "architecture",
+    "benchmarks",
+    "whats-new",
+)
 html_theme = "pydata_sphinx_theme"
 html_title = "xgeoml"
 html_static_path = ["_static"]
@@ -50,14 +63,10 @@ html_css_files = ["xgeoml.css"]
 html_theme_options = {
     "navbar_align": "left",
     "show_toc_level": 2,
-    "secondary_sidebar_items": ["page-toc"],
+    "secondary_sidebar_items": {page: ["page-toc"] for page in (*pages, "api")},
     "use_edit_page_button": False,
     "footer_start": ["copyright"],
     "footer_end": [],
 }
-# Only the reference has pages below it to list at the left.
-html_sidebars = {
-    page: []
-    for page in ("index", "get-started", "notebooks/*", "datasets", "architecture", "whats-new")
-}
+html_sidebars = {page: [] for page in pages}
 html_show_sourcelink = False

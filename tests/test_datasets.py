@@ -29,10 +29,10 @@ def test_the_seed_decides(generator):
     assert not generator(seed=3).equals(generator(seed=4))
 
 
-def test_it_says_that_it_is_made_up(generator):
+def test_it_says_that_it_is_synthetic(generator):
     attrs = generator().attrs
     assert attrs["source"] == "synthetic, xgeoml.datasets"
-    assert "made up" in attrs["comment"]
+    assert "synthetic" in attrs["comment"]
     assert attrs["Conventions"].startswith("CF-")
 
 

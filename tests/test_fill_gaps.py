@@ -368,8 +368,9 @@ def test_options_of_the_model(record):
     assert not few[NAME].equals(many[NAME])
 
 
-def test_a_plan_says_what_the_call_does(record, drivers):
-    lazy = record.chunk(lat=2, lon=3)
+@pytest.mark.parametrize("chunks", [{"lat": 2, "lon": 3}, {"lat": 3, "time": 7}, {"time": 1}])
+def test_a_plan_says_what_the_call_does(record, drivers, chunks):
+    lazy = record.chunk(chunks)
     with raise_if_computes():
         plan = lazy.geoml.plan(model="kalman", spread=True)
     full = lazy.geoml.fill_gaps("kalman", spread=True)
@@ -385,6 +386,7 @@ def test_a_plan_says_what_the_call_does(record, drivers):
     assert plan.missing is None
     assert plan.memory > 0
     whole = record.geoml.plan(model="kalman")
+    assert all(len(c) == 1 for c in whole.chunks)
     added = full[NAME].isnull().sum() + (full[FLAG] == FILLED).sum()
     assert whole.missing == pytest.approx(float(added / full[NAME].size))
     text = repr(whole)

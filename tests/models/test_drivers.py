@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from xgeoml.models.background import background, summarise_drivers
+from xgeoml.models.background import background, explain, summarise_drivers
 from xgeoml.models.climatology import Climatology
 from xgeoml.models.drivers import reservoirs
 from xgeoml.models.series import Floats, Series
@@ -138,3 +138,36 @@ def test_reservoirs_start_before_the_first_value_of_the_target() -> None:
     # A longer residence time, a slower decay.
     left = columns[110] / columns[100]
     assert (np.diff(left[3:]) > 0.0).all()
+
+
+def test_error_variance_is_that_of_the_response_and_grows_where_nothing_is_known() -> None:
+    truth, given = watered()
+    state = summarise_drivers(given)
+    mean, variance = explain(given, state)
+    assert (variance > 0.0).all()
+    outside = np.r_[0 : GAP.start, GAP.stop : STEPS]
+    assert variance[:, GAP].mean() > variance[:, outside].mean()
+    # Of the order of the errors it stands for: the noise of the values is not in it.
+    assert 0.2 < np.sqrt(variance[:, GAP].mean()) / error(mean, truth) < 2.0
+    plain = explain(replace(given, covariates=given.covariates[:0]))
+    assert not plain[1].any()
+
+
+def test_rain_that_runs_off_is_what_damping_is_for() -> None:
+    _, given = watered()
+    state = summarise_drivers(given)
+    assert {k + "_damped" for k in state if not k.endswith("_damped")} <= set(state)
+    anomaly = reservoirs(given.covariates, YEARS)[..., 0]
+    damped = reservoirs(given.covariates, YEARS, damped=True)[..., 0]
+    top = anomaly.argmax(axis=1)
+    rows = np.arange(ROWS)
+    assert (damped[rows, top] < anomaly[rows, top]).all()
+
+
+def test_models_of_one_block_share_its_background() -> None:
+    _, given = watered()
+    state = summarise_drivers(given)
+    assert summarise_drivers(given) is state
+    assert background(given, state) is background(given, dict(state))
+    assert background(given, state) is not background(given)
+    assert background(replace(given), state) is not background(given, state)

@@ -1,7 +1,7 @@
 """Synthetic records that look like real ones: for the demo, the documentation and the tests.
 
 Every generator is seeded, gives the same values for the same seed, takes well under a second and
-needs no file and no network. What they return is made up: `source` says so in the attributes.
+needs no file and no network. What they return is synthetic: `source` says so in the attributes.
 """
 
 from xgeoml.datasets.air import hourly_temperature

@@ -97,7 +97,7 @@ def hourly_temperature(
             "Conventions": "CF-1.11",
             "title": "Synthetic hourly temperature at 2 m",
             "source": SOURCE,
-            "comment": "made up: looks like a real record, says nothing of a real place",
+            "comment": "synthetic: looks like a real record, says nothing of a real place",
         },
     )
 

@@ -194,7 +194,7 @@ def _attrs(title: str) -> dict[str, str]:
         "Conventions": "CF-1.11",
         "title": title,
         "source": SOURCE,
-        "comment": "made up: looks like a real record, says nothing of a real place",
+        "comment": "synthetic: looks like a real record, says nothing of a real place",
     }
 
 

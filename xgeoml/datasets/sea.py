@@ -124,6 +124,6 @@ def _dataset(values: Floats, comment: str) -> xr.Dataset:
             "Conventions": "CF-1.11",
             "title": "Synthetic daily sea surface temperature",
             "source": SOURCE,
-            "comment": "made up: looks like a real record, says nothing of a real place",
+            "comment": "synthetic: looks like a real record, says nothing of a real place",
         },
     )

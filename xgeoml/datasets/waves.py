@@ -109,7 +109,7 @@ def wavefield(
             "Conventions": "CF-1.11",
             "title": "Synthetic records of an earthquake",
             "source": SOURCE,
-            "comment": "made up: looks like real records, says nothing of a real event",
+            "comment": "synthetic: looks like real records, says nothing of a real event",
         },
     )
 

@@ -26,13 +26,33 @@ _Corner = tuple[tuple[int, int], ...]
 # Elements of a block that the NumPy path works on at once: several tiles, so that the loop
 # over blocks costs nothing, and the temporaries of one block stay small.
 BLOCK_ELEMENTS = 2**22
-# Elements of a dask chunk that is joined from pieces of others: a tile, 4 MB in float32.
+# Elements of a dask chunk that is joined from pieces of others: a few tiles, 4 MB in float32.
 JOINED_ELEMENTS = 2**20
 
 
 def is_lazy(array: Array) -> bool:
     """Whether `array` is a dask array, found without importing dask."""
     return type(array).__module__.split(".")[0] == "dask"
+
+
+def output_chunks(array: Array, plan: Plan) -> tuple[tuple[int, ...], ...]:
+    """Return the chunk lengths of the result along each axis, from the array that is filled.
+
+    Close to its own, moved to the lattice, where series come whole and chunks begin on the lattice.
+    Otherwise its chunks have to be torn and joined again, and wait in memory for each other: the
+    smaller what they are joined to, the fewer of them.
+    """
+    if not is_lazy(array):
+        return tuple((n,) for n in array.shape)
+    wanted = list(array.chunksize)
+    torn = any(n < a.size and n % a.unit for a, n in zip(plan.axes, wanted, strict=True))
+    if _needs_summary(plan) and torn:
+        most = max(1, JOINED_ELEMENTS // plan.sample_elements)
+        pointwise = range(plan.n_pointwise)
+        while math.prod(wanted[i] for i in pointwise) > most:
+            longest = max(pointwise, key=lambda i: wanted[i])
+            wanted[longest] = math.ceil(wanted[longest] / 2)
+    return tuple(a.chunks(n) for a, n in zip(plan.axes, wanted, strict=True))
 
 
 def execute(arrays: Sequence[Array], job: Job, area: Floats, years: Floats) -> Array:
@@ -157,8 +177,7 @@ def _execute_dask(arrays: Sequence[Array], job: Job, area: Floats, years: Floats
     if job.options.device not in ("auto", "cpu") and not _computed_elsewhere():
         resolve_device(job.options.device)
     lazy = [a if is_lazy(a) else da.from_array(a, chunks=-1) for a in arrays]
-    wanted = _wanted(next(a for a in arrays if is_lazy(a)).chunksize, plan)
-    chunks = tuple(a.chunks(w) for a, w in zip(plan.axes, wanted, strict=True))
+    chunks = output_chunks(next(a for a in arrays if is_lazy(a)), plan)
     summary = None
     if _needs_summary(plan):
         index = _sample_index(plan)
@@ -192,24 +211,6 @@ def _computed_elsewhere() -> bool:
     from dask.base import get_scheduler
 
     return hasattr(get_scheduler(), "__self__")
-
-
-def _wanted(given: Sequence[int], plan: Plan) -> list[int]:
-    """Return the chunk lengths to come close to, from those of the input.
-
-    Those themselves, where series come whole and chunks begin on the lattice. Otherwise the chunks
-    of the input have to be torn and joined again, and wait in memory for each other: the smaller
-    what they are joined to, the fewer of them.
-    """
-    wanted = list(given)
-    torn = any(n < a.size and n % a.unit for a, n in zip(plan.axes, given, strict=True))
-    if _needs_summary(plan) and torn:
-        most = max(1, JOINED_ELEMENTS // plan.sample_elements)
-        pointwise = range(plan.n_pointwise)
-        while math.prod(wanted[i] for i in pointwise) > most:
-            longest = max(pointwise, key=lambda i: wanted[i])
-            wanted[longest] = math.ceil(wanted[longest] / 2)
-    return wanted
 
 
 def _stacked(arrays: Sequence[Array]) -> Array:

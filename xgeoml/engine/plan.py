@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from xgeoml.spec import AxisSpec, Mode
 
-# Elements that a tile of whole series may hold: 8 MB in float64, so that a few work arrays of
+# Elements that a tile of whole series may hold: 2 MB in float64, so that a few work arrays of
 # its size stay within a processor's cache levels and far below a chunk.
 TILE_ELEMENTS = 2**18
 # Elements that the sample behind a whole-field summary may hold. On a one-degree monthly record

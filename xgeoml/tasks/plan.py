@@ -10,7 +10,7 @@ from typing import Any, Literal
 import numpy as np
 import xarray as xr
 
-from xgeoml.engine.execute import BLOCK_ELEMENTS, is_lazy
+from xgeoml.engine.execute import BLOCK_ELEMENTS, is_lazy, output_chunks
 from xgeoml.engine.plan import Plan
 from xgeoml.exceptions import InputError
 from xgeoml.options import get_options
@@ -208,8 +208,7 @@ def _plan_of(prepared: Prepared, n_before: int, request: Request) -> TaskPlan:
     if request.model == "auto":
         reason = automatic(n_steps, len(prepared.covariates))[1]
     lazy = is_lazy(value)
-    wanted = value.chunksize if lazy else value.shape
-    chunks = tuple(a.chunks(w) for a, w in zip(job.plan.axes, wanted, strict=True))
+    chunks = output_chunks(value, job.plan)
     block = min(job.plan.n_samples * job.plan.sample_elements, BLOCK_ELEMENTS)
     elements = math.prod(max(c) for c in chunks) * (job.n_outputs + len(prepared.covariates))
     device = "cpu"
