@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 
 from xgeoml.models._cycles import Terms, terms
@@ -15,6 +17,8 @@ __all__ = ["background", "design", "explain", "learnable", "summarise_drivers"]
 _ROUNDS = 5
 # Series in a block: their numbers stay in a processor's cache from one pass to the next.
 _AT_ONCE = 256
+# More blocks than these, the sample of a whole field, are shared between threads.
+_FEW_BLOCKS, _THREADS = 4, 4
 # A term whose neighbours in time are this alike has little to say on its own sampling error.
 _LARGEST_CORRELATION = 0.98
 
@@ -87,9 +91,18 @@ def explain(series: Series, state: State | None = None) -> tuple[Floats, Floats]
 
 def _in_blocks(series: Series, state: State | None) -> tuple[Floats, Floats]:
     mean, error_variance = np.empty_like(series.values), np.zeros_like(series.values)
-    for start in range(0, len(mean), _AT_ONCE):
+
+    def fit(start: int) -> None:
         part = slice(start, start + _AT_ONCE)
         mean[part], error_variance[part] = _explain(series.rows(part), state)
+
+    starts = range(0, len(mean), _AT_ONCE)
+    if len(starts) > _FEW_BLOCKS:
+        with ThreadPoolExecutor(_THREADS) as pool:
+            list(pool.map(fit, starts))
+    else:
+        for start in starts:
+            fit(start)
     return mean, error_variance
 
 

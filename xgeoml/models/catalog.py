@@ -86,7 +86,7 @@ _FILL_GAPS = (
         },
         weights=WeightsRef(
             "grace_tf-1.0.safetensors",
-            "690bc7e0dff2f972b57c62760f0e64ee2e957fb904e6b1bb390ef963efee1ab1",
+            "863b02587c044863a99d3f32193f3d01cf854e08edf6ca9964fb7b67c47bb5a8",
         ),
         covariates=True,
         summary="transformer on each series that corrects the Kalman smoother",
