@@ -16,7 +16,6 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg.lapack import dpotrf, dpotri
 
 from xgeoml.models._cycles import Terms, terms
 from xgeoml.models._robust import huber, learnable, robust_scale, standardise
@@ -341,6 +340,9 @@ def _solve(normal: Floats, right: Floats, noise: Floats, variance: Floats) -> tu
 
 def _inverse(matrices: Floats) -> Floats:
     """Return the inverses of positive definite matrices, in half the time of `numpy.linalg.inv`."""
+    # Here: `import xgeoml` comes by this file and shall not wait for scipy.
+    from scipy.linalg.lapack import dpotrf, dpotri
+
     lower = np.empty_like(matrices)
     for i, matrix in enumerate(matrices):
         factor, _ = dpotrf(matrix, lower=True)

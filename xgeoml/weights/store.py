@@ -32,7 +32,8 @@ def find(ref: WeightsRef) -> Path:
             f"weights file {ref.file} was not found in {path.parent}; expected it in the installed "
             "package: install xgeoml again"
         )
-    found = sha256_of(path)
+    stat = path.stat()
+    found = _known_sha256(path, stat.st_size, stat.st_mtime_ns)
     if found != ref.sha256:
         raise HashError(
             f"weights file {path} has sha256 {found}, expected {ref.sha256}: it was changed or cut "
@@ -47,20 +48,19 @@ def sha256_of(path: Path) -> str:
     Raises
     ------
     WeightsError
-        If the file is not there.
+        If the file cannot be read.
     """
     try:
-        stat = path.stat()
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
         raise WeightsError(f"weights file {path} cannot be read: {error}") from error
-    return _sha256(path, stat.st_size, stat.st_mtime_ns)
 
 
 @lru_cache(maxsize=64)
-def _sha256(path: Path, _size: int, _mtime: int) -> str:
-    """Hash once for each path, size and time of change."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+def _known_sha256(path: Path, _size: int, _mtime: int) -> str:
+    """Hash a shipped file once for each path, size and time of change."""
+    return sha256_of(path)
 
 
 def read_spec(path: str | Path) -> ModelSpec:
