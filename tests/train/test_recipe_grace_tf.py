@@ -9,8 +9,10 @@ import xarray as xr
 from safetensors import safe_open
 from safetensors.torch import load_file
 
+from xgeoml.datasets import grace_like
 from xgeoml.models.catalog import BUILT_IN
 from xgeoml.models.grace_tf import GraceTF
+from xgeoml.tasks.fill_gaps import fill_gaps
 from xgeoml.train.recipes import grace_records, grace_tf
 from xgeoml.train.recipes.grace_patterns import make_pool, mix
 from xgeoml.train.recipes.grace_records import Record, read_records, scored_steps, validation_steps
@@ -130,6 +132,7 @@ def test_run_resumes_and_exports(data_path, tmp_path, monkeypatch):
     was = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
     out = tmp_path / "run"
     patterns = ["--patterns", *["1"] * 5, "--series", "4", "--threads", "1"]
+    patterns += ["--options", '{"causal": true, "attention": "logsparse"}']
     common = ["--data-path", str(data_path), "--out", str(out), *patterns]
     try:
         grace_tf.main([*common, "--steps", "2", "--validate"])
@@ -142,7 +145,12 @@ def test_run_resumes_and_exports(data_path, tmp_path, monkeypatch):
     with safe_open(out / "last.safetensors", "pt") as file:
         assert file.metadata() == {"step": "3"}
     spec = read_spec(out / "grace_tf-1.0.safetensors")
+    assert (spec.options["causal"], spec.options["attention"]) == (True, "logsparse")
     assert spec.inputs == BUILT_IN["grace_tf"].inputs
+    record = grace_like(nlat=4, nlon=5)
+    ours, shipped = (fill_gaps(record, m) for m in (out / "grace_tf-1.0.safetensors", "grace_tf"))
+    assert ours.lwe_thickness.isnull().equals(shipped.lwe_thickness.isnull())
+    assert not ours.equals(shipped)
     weights = load_file(out / "grace_tf-1.0.safetensors")
     GraceTF(**spec.options).load_state_dict(weights)
     table = json.loads((out / "skill.json").read_text())

@@ -45,7 +45,8 @@ class GraceTF(nn.Module):
         `logsparse`: step i sees i, i - 1, i - 2, i - 4, ..., its near neighbours, and the same
         after it unless `causal`.
     causal : bool
-        Nothing in the input after a step changes the output there.
+        Nothing in the input after a step changes the output there. The estimates among the input
+        are another matter: those of a smoother know what comes after.
     dropout : float
         Share of activations dropped in training.
 

@@ -236,6 +236,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     )
     parser.add_argument("--series", type=int, default=300, help="series kept of a pattern, at most")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument(
+        "--options",
+        type=json.loads,
+        default={},
+        help="of the network, in place of its own, such as '{\"causal\": true}'",
+    )
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument(
         "--validate",
@@ -254,12 +260,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if a.validate:
         records, kept = hold_out(records, a.series)
     pool = make_pool(records, a.patterns, a.series, a.seed)
-    run = start_run(NETWORK, a.seed)
+    network = {**NETWORK, **a.options}
+    run = start_run(network, a.seed)
     if (a.out / "last.safetensors").exists():
         run.load(a.out / "last.safetensors")
         log.info("going on from step %d", run.step)
     train(run, pool, a.steps, a.out, seed=a.seed)
-    export(run, NETWORK, a.out / "grace_tf-1.0.safetensors")
+    export(run, network, a.out / "grace_tf-1.0.safetensors")
     table = {name: skill(run.mean, patterns) for name, patterns in kept.items()}
     for name, row in table.items():
         log.info("%s: %s", name, ", ".join(f"{k} {v:.3f}" for k, v in row.items()))
