@@ -7,7 +7,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import hypothesis
+import numpy as np
+import pandas as pd
 import pytest
+import xarray as xr
+
+from xgeoml import datasets
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -42,3 +47,25 @@ def _alone(
     before = options._current
     yield
     options._current = before
+
+
+@pytest.fixture(scope="session")
+def record() -> xr.Dataset:
+    """Return five years of a record like that of GRACE, three of its months absent."""
+    return datasets.grace_like(nlat=4, nlon=5).isel(time=slice(0, 60))
+
+
+@pytest.fixture(scope="session")
+def drivers() -> xr.Dataset:
+    """Return the rain and temperature that go with `record`, every month."""
+    return datasets.grace_like_drivers(nlat=4, nlon=5)
+
+
+@pytest.fixture
+def series() -> xr.DataArray:
+    """Return ten daily values of two stations, with gaps of one, two and three days."""
+    values = np.arange(20.0).reshape(2, 10)
+    values[0, [1, 4, 5]] = np.nan
+    values[1, [0, 5, 6, 7]] = np.nan
+    days = pd.date_range("2001-01-01", periods=10)
+    return xr.DataArray(values, {"time": days}, ("station", "time"), "level")

@@ -14,16 +14,6 @@ from xgeoml.testing import records
 NAME = "lwe_thickness"
 
 
-@pytest.fixture(scope="module")
-def record():
-    return xgeoml.datasets.grace_like(nlat=4, nlon=5).isel(time=slice(0, 60))
-
-
-@pytest.fixture(scope="module")
-def drivers():
-    return xgeoml.datasets.grace_like_drivers(nlat=4, nlon=5)
-
-
 def test_drivers_by_name_and_as_arrays(record):
     data, given = records.record(), records.drivers()
     beside = data.to_dataset().assign(

@@ -18,26 +18,6 @@ NAME = "lwe_thickness"
 FLAG, SPREAD = f"{NAME}_fill_flag", f"{NAME}_spread"
 
 
-@pytest.fixture(scope="module")
-def record():
-    return xgeoml.datasets.grace_like(nlat=4, nlon=5).isel(time=slice(0, 60))
-
-
-@pytest.fixture(scope="module")
-def drivers():
-    return xgeoml.datasets.grace_like_drivers(nlat=4, nlon=5)
-
-
-@pytest.fixture
-def series():
-    """Return ten daily values of two stations, with gaps of one, two and three days."""
-    values = np.arange(20.0).reshape(2, 10)
-    values[0, [1, 4, 5]] = np.nan
-    values[1, [0, 5, 6, 7]] = np.nan
-    days = pd.date_range("2001-01-01", periods=10)
-    return xr.DataArray(values, {"time": days}, ("station", "time"), "level")
-
-
 # ---------------------------------------------------------------------------- time
 
 

@@ -1,28 +1,9 @@
 """What stands for missing: in data that were not decoded, and in whatever else lies along time."""
 
 import numpy as np
-import pandas as pd
 import pytest
-import xarray as xr
-
-import xgeoml
 
 NAME = "lwe_thickness"
-
-
-@pytest.fixture(scope="module")
-def record():
-    return xgeoml.datasets.grace_like(nlat=4, nlon=5).isel(time=slice(0, 60))
-
-
-@pytest.fixture
-def series():
-    """Return ten daily values of two stations, with gaps."""
-    values = np.arange(20.0).reshape(2, 10)
-    values[0, [1, 4, 5]] = np.nan
-    values[1, [0, 5, 6, 7]] = np.nan
-    days = pd.date_range("2001-01-01", periods=10)
-    return xr.DataArray(values, {"time": days}, ("station", "time"), "level")
 
 
 @pytest.mark.parametrize("lazy", [False, True])

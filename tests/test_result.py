@@ -14,16 +14,6 @@ NAME = "lwe_thickness"
 FLAG, SPREAD = f"{NAME}_fill_flag", f"{NAME}_spread"
 
 
-@pytest.fixture(scope="module")
-def record():
-    return xgeoml.datasets.grace_like(nlat=4, nlon=5).isel(time=slice(0, 60))
-
-
-@pytest.fixture(scope="module")
-def drivers():
-    return xgeoml.datasets.grace_like_drivers(nlat=4, nlon=5)
-
-
 def test_half_precision_stays_so(record):
     half = record[NAME].astype(np.float16)
     full = half.geoml.fill_gaps("kalman", spread=True)

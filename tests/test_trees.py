@@ -13,11 +13,6 @@ NAME = "lwe_thickness"
 FLAG = f"{NAME}_fill_flag"
 
 
-@pytest.fixture(scope="module")
-def record():
-    return xgeoml.datasets.grace_like(nlat=4, nlon=5).isel(time=slice(0, 60))
-
-
 def test_a_tree(record):
     tree = xr.DataTree.from_dict(
         {

@@ -266,12 +266,10 @@ def _of_each(models: Mapping[str, Any], call: Callable[[str, Any], _Made]) -> di
 
 def _joined(pool: Executor, model: Any, parts: Sequence[Series], state: State) -> Estimate:
     """Return one model's estimate of all parts, each on a thread of its own."""
-    made = list(pool.map(lambda part: model.predict(part, state), parts))
-    return (
-        made[0]
-        if len(made) == 1
-        else Estimate(*(np.concatenate(x) for x in zip(*made, strict=True)))
-    )
+    made: list[Estimate] = list(pool.map(lambda part: model.predict(part, state), parts))
+    if len(made) == 1:
+        return made[0]
+    return Estimate(*(np.concatenate(each) for each in zip(*made, strict=True)))
 
 
 def _estimate(block: Series, shape: tuple[int, ...], job: Job, summary: Summary | None) -> Estimate:

@@ -6,18 +6,12 @@ from collections.abc import Hashable
 from typing import Any
 
 import dask.array as da
+from dask._task_spec import GraphNode, Task, TaskRef
 from dask.base import clone_key
 from dask.blockwise import Blockwise
 from dask.delayed import Delayed
 from dask.graph_manipulation import bind, chunks
 from dask.highlevelgraph import HighLevelGraph, Layer, MaterializedLayer
-
-try:
-    from dask._task_spec import GraphNode, Task, TaskRef
-except ImportError:  # before dask 2024.12 tasks were tuples, which `bind` renames rightly
-    _TASKS_ARE_TUPLES = True
-else:
-    _TASKS_ARE_TUPLES = False
 
 
 def read_again(array: da.Array, after: Delayed) -> da.Array:
@@ -27,8 +21,6 @@ def read_again(array: da.Array, after: Delayed) -> da.Array:
     concatenating and rechunking (https://github.com/dask/dask/issues/12127): those layers are
     given a `clone` that does not.
     """
-    if _TASKS_ARE_TUPLES:
-        return bind(array, after)
     graph: Any = array.__dask_graph__()
     layers = {
         name: layer if isinstance(layer, Blockwise) else _Cloneable(dict(layer))

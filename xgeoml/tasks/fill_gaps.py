@@ -13,6 +13,7 @@ import pandas as pd
 import xarray as xr
 
 from xgeoml import provenance
+from xgeoml.axes import find_axes
 from xgeoml.engine.execute import execute, is_lazy
 from xgeoml.engine.handle import ModelHandle
 from xgeoml.engine.kernel import Job
@@ -284,8 +285,6 @@ def variables_to_fill(
 
 
 def _has_time(variable: xr.DataArray, dims: Mapping[str, str] | None) -> bool:
-    from xgeoml.axes import find_axes
-
     usable = {k: d for k, d in (dims or {}).items() if d in variable.dims}
     return "T" in find_axes(variable, usable or None).names
 
