@@ -51,6 +51,8 @@ pages = (
     "notebooks/*",
     "models",
     "models/*",
+    "training",
+    "extending",
     "datasets",
     "architecture",
     "benchmarks",

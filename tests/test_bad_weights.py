@@ -7,7 +7,7 @@ import pytest
 import toys
 
 import xgeoml
-from xgeoml.exceptions import HashError, SpecError, WeightsError
+from xgeoml.exceptions import HashError, WeightsError
 from xgeoml.spec import Channel, ModelSpec, WeightsRef
 
 NETWORK = ModelSpec(
@@ -99,24 +99,35 @@ def test_weights_whose_factory_is_not_installed(weights):
 
     spec = NETWORK.replace(factory="no_such_package.nets:Net")
     save_file(NETWORK.load_factory()(channels=1).state_dict(), weights, {"spec": spec.to_json()})
-    text = refused(array(), {"model": weights}, SpecError)
-    assert "no_such_package" in text
-    assert "cannot be imported" in text
+    text = refused(array(), {"model": weights}, WeightsError)
+    assert "no_such_package.nets:Net, which is not imported on a file's word" in text
+    assert "type first: import no_such_package.nets" in text
 
 
-def test_shipped_weights_that_are_not_there():
+def test_weights_whose_factory_is_no_network(weights):
+    from safetensors.torch import save_file
+
+    spec = NETWORK.replace(factory="os:system", options={"command": "exit 1"})
+    save_file(NETWORK.load_factory()(channels=1).state_dict(), weights, {"spec": spec.to_json()})
+    text = refused(array(), {"model": weights}, WeightsError)
+    assert "os:system as its model, which is not a torch.nn.Module" in text
+
+
+def test_weights_that_are_nowhere():
     spec = NETWORK.replace(weights=WeightsRef("gone.safetensors", "0" * 64))
     text = refused(array(), {"model": spec}, WeightsError)
-    assert "gone.safetensors was not found" in text
-    assert "install xgeoml again" in text
+    assert "gone.safetensors" in text
+    assert "was not found" in text
+    assert "XGEOML_WEIGHTS_PATH" in text
 
 
 def test_shipped_weights_that_were_changed(weights, monkeypatch):
-    from xgeoml.weights import store
-
-    (weights.parent / "data").mkdir()
-    weights.rename(weights.parent / "data" / weights.name)
-    monkeypatch.setattr(store, "files", lambda _: weights.parent)
-    spec = NETWORK.replace(weights=WeightsRef(weights.name, "0" * 64))
-    text = refused(array(), {"model": spec}, HashError)
+    folder = weights.parent / "their_changed_package"
+    folder.mkdir()
+    (folder / "__init__.py").write_text("")
+    weights.rename(folder / weights.name)
+    monkeypatch.syspath_prepend(str(weights.parent))
+    ref = WeightsRef(weights.name, "0" * 64, package=folder.name)
+    text = refused(array(), {"model": NETWORK.replace(weights=ref)}, HashError)
     assert "expected " + "0" * 64 in text
+    assert "nstall their_changed_package again" in text

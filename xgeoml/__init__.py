@@ -6,7 +6,7 @@
 from importlib.metadata import version as _version
 
 from xgeoml import accessor as _accessor
-from xgeoml import datasets, testing
+from xgeoml import datasets, testing, weights
 from xgeoml.exceptions import (
     AxisError,
     DownloadError,
@@ -21,10 +21,12 @@ from xgeoml.exceptions import (
     TimeAxisError,
     WeightsError,
 )
+from xgeoml.model import Model, load
 from xgeoml.options import get_options, set_options
 from xgeoml.registry import get_model, list_models, register_model
-from xgeoml.spec import AxisSpec, Channel, ModelSpec, WeightsRef
+from xgeoml.spec import AxisSpec, Channel, ModelSpec, Scale, WeightsRef
 from xgeoml.tasks.fill_gaps import fill_gaps
+from xgeoml.tasks.fit import fit
 from xgeoml.tasks.inspect import models_for
 from xgeoml.tasks.plan import plan
 from xgeoml.versions import show_versions
@@ -41,9 +43,11 @@ __all__ = [
     "HashError",
     "InputError",
     "MissingExtraError",
+    "Model",
     "ModelNotFoundError",
     "ModelSpec",
     "OfflineError",
+    "Scale",
     "SpecError",
     "TimeAxisError",
     "WeightsError",
@@ -51,15 +55,18 @@ __all__ = [
     "__version__",
     "datasets",
     "fill_gaps",
+    "fit",
     "get_model",
     "get_options",
     "list_models",
+    "load",
     "models_for",
     "plan",
     "register_model",
     "set_options",
     "show_versions",
     "testing",
+    "weights",
 ]
 
 _accessor.register()

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Hashable, Mapping, Sequence
+from datetime import timedelta
 from typing import Any, Generic, Literal, TypeVar
 
 import xarray as xr
 
 from xgeoml import formatting
 from xgeoml.axes import Axes
-from xgeoml.spec import Task
-from xgeoml.tasks.choose import ModelLike
+from xgeoml.model import Model
+from xgeoml.spec import Scaling, Task
+from xgeoml.tasks.choose import ModelLike, WeightsLike
 from xgeoml.tasks.covariates import Covariates
 from xgeoml.tasks.fill_gaps import fill_gaps
+from xgeoml.tasks.fit import fit
 from xgeoml.tasks.gaps import MaxGap
 from xgeoml.tasks.inspect import axes_of, models_for
 from xgeoml.tasks.plan import TaskPlan, plan
+from xgeoml.train.settings import Schedule
 
 GeoObject = TypeVar("GeoObject", xr.DataArray, xr.Dataset, xr.DataTree)
 
@@ -42,6 +47,7 @@ class GeoMLAccessor(Generic[GeoObject]):
         self,
         model: ModelLike = "auto",
         *,
+        weights: WeightsLike | None = None,
         variables: str | Sequence[Hashable] | None = None,
         covariates: Covariates = None,
         mask: str | xr.DataArray | None = None,
@@ -58,6 +64,7 @@ class GeoMLAccessor(Generic[GeoObject]):
         return fill_gaps(
             self._obj,
             model,
+            weights=weights,
             variables=variables,
             covariates=covariates,
             mask=mask,
@@ -72,11 +79,74 @@ class GeoMLAccessor(Generic[GeoObject]):
             seed=seed,
         )
 
+    def fit(
+        self,
+        model: ModelLike,
+        *,
+        variables: str | Sequence[Hashable] | None = None,
+        covariates: Covariates = None,
+        start: ModelLike | None = None,
+        validation: float = 0.15,
+        max_epochs: int | None = None,
+        max_time: float | str | timedelta | None = None,
+        patience: int | None = None,
+        learning_rate: float | None = None,
+        schedule: Schedule = "cosine",
+        warm_up: int | None = None,
+        clip: float | None = 1.0,
+        accumulate: int = 1,
+        steps: int = 50,
+        patterns: int = 200,
+        scaling: Scaling | None = None,
+        devices: int | Literal["auto"] = "auto",
+        nodes: int = 1,
+        logdir: str | os.PathLike[str] | None = None,
+        resume: str | os.PathLike[str] | None = None,
+        dims: Mapping[str, str] | None = None,
+        model_options: Mapping[str, Any] | None = None,
+        device: str | None = None,
+        batch_size: int | None = None,
+        precision: str | None = None,
+        progress: bool | None = None,
+        seed: int | None = None,
+    ) -> Model:
+        return fit(
+            self._obj,
+            model,
+            variables=variables,
+            covariates=covariates,
+            start=start,
+            validation=validation,
+            max_epochs=max_epochs,
+            max_time=max_time,
+            patience=patience,
+            learning_rate=learning_rate,
+            schedule=schedule,
+            warm_up=warm_up,
+            clip=clip,
+            accumulate=accumulate,
+            steps=steps,
+            patterns=patterns,
+            scaling=scaling,
+            devices=devices,
+            nodes=nodes,
+            logdir=logdir,
+            resume=resume,
+            dims=dims,
+            model_options=model_options,
+            device=device,
+            batch_size=batch_size,
+            precision=precision,
+            progress=progress,
+            seed=seed,
+        )
+
     def plan(
         self,
         task: Literal["fill_gaps"] = "fill_gaps",
         model: ModelLike = "auto",
         *,
+        weights: WeightsLike | None = None,
         variable: Hashable | None = None,
         covariates: Covariates = None,
         spread: bool = False,
@@ -89,6 +159,7 @@ class GeoMLAccessor(Generic[GeoObject]):
             self._obj,
             task,
             model,
+            weights=weights,
             variable=variable,
             covariates=covariates,
             spread=spread,
@@ -102,6 +173,7 @@ class GeoMLAccessor(Generic[GeoObject]):
 for _name, _function in {
     "models": models_for,
     "fill_gaps": fill_gaps,
+    "fit": fit,
     "plan": plan,
 }.items():
     getattr(GeoMLAccessor, _name).__doc__ = _function.__doc__

@@ -2,13 +2,38 @@
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 import click
 
 from xgeoml.exceptions import GeoMLError
+from xgeoml.options import Precision
 from xgeoml.spec import Task
+from xgeoml.train.settings import Schedule
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+
+class _ManyValues(click.Command):
+    """A command whose repeatable options take several values at once: ``--covariates tp t2m``."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Repeat the option before each of its values, which is what click reads."""
+        many = {o for p in self.params if getattr(p, "multiple", False) for o in p.opts}
+        made: list[str] = []
+        option = ""
+        for arg in args:
+            if arg.startswith("-"):
+                option = arg if arg in many else ""
+                made += [] if option else [arg]
+            else:
+                made += [option, arg] if option else [arg]
+        return super().parse_args(ctx, made)
 
 
 @click.group()
@@ -17,10 +42,10 @@ def main() -> None:
     """Trained networks and classical methods for gridded data."""
 
 
-@main.command()
+@main.command(cls=_ManyValues)
 @click.option("--data", type=click.Path(exists=True, path_type=Path), help="A netCDF file.")
 @click.option("--variable", help="What to fill; needed with --data.")
-@click.option("--covariates", multiple=True, help="A driver in the file; may be repeated.")
+@click.option("--covariates", multiple=True, help="Drivers in the file.")
 @click.option(
     "--out",
     type=click.Path(file_okay=False, path_type=Path),
@@ -36,27 +61,91 @@ def demo(data: Path | None, variable: str | None, covariates: tuple[str, ...], o
     \b
     Examples:
       xgeoml demo
-      xgeoml demo --data tws.nc --variable lwe_thickness --covariates tp --covariates t2m
+      xgeoml demo --data tws.nc --variable lwe_thickness --covariates tp t2m
     """
-    import xarray as xr
-
     from xgeoml import demo as example
 
     if data is None:
         if variable or covariates:
             raise click.UsageError("--variable and --covariates go with --data FILE")
         dataset, variable, drivers = example.sample()
-        _run(example.run, dataset, variable, drivers, out)
+        with _told():
+            example.run(dataset, variable, drivers, out, say=click.echo)
     else:
-        try:
-            dataset = xr.open_dataset(data)
-        except (OSError, ValueError) as error:
-            raise click.ClickException(f"{data} cannot be opened: {error}") from error
-        with dataset:
+        with _opened(data) as dataset:
             if variable is None:
                 names = ", ".join(map(str, dataset.data_vars))
                 raise click.UsageError(f"--data needs --variable; {data} has {names}")
-            _run(example.run, dataset.load(), variable, list(covariates), out)
+            with _told():
+                example.run(dataset.load(), variable, list(covariates), out, say=click.echo)
+
+
+@main.command(cls=_ManyValues)
+@click.argument("model")
+@click.argument("data", type=click.Path(exists=True, path_type=Path))
+@click.option("--variable", multiple=True, help="What to learn from; by default all that fits.")
+@click.option("--covariates", multiple=True, help="Drivers in the file.")
+@click.option("--start", help="Weights to begin with: a name such as grace_tf, or a path.")
+@click.option(
+    "--out",
+    type=click.Path(dir_okay=False, path_type=Path),
+    required=True,
+    help="The model's file, *.safetensors.",
+)
+@click.option("--plot", type=click.Path(dir_okay=False, path_type=Path), help="The losses, *.png.")
+@click.option("--validation", type=float, help="Share of the steps set aside.")
+@click.option("--max-epochs", type=int, help="Epochs.")
+@click.option("--max-time", help="Such as 30min.")
+@click.option("--patience", type=int, help="Epochs without a lower loss before it stops.")
+@click.option("--learning-rate", type=float, help="The largest.")
+@click.option("--schedule", type=click.Choice(get_args(Schedule)), help="How it falls.")
+@click.option("--batch-size", type=int, help="Series or windows in a step.")
+@click.option("--accumulate", type=int, help="Passes that a step is made of.")
+@click.option("--precision", type=click.Choice(get_args(Precision)), help="Of the network.")
+@click.option("--device", help="cpu, cuda, cuda:N or mps.")
+@click.option("--devices", type=int, help="Processes, one a device.")
+@click.option("--nodes", type=int, help="Machines, under torchrun or srun.")
+@click.option("--logdir", type=click.Path(file_okay=False), help="Folder of the run.")
+@click.option("--resume", type=click.Path(file_okay=False), help="Folder of a run to go on with.")
+@click.option("--seed", type=int, help="Start of every random draw.")
+def fit(
+    model: str,
+    data: Path,
+    variable: tuple[str, ...],
+    covariates: tuple[str, ...],
+    out: Path,
+    plot: Path | None,
+    **options: Any,
+) -> None:
+    """Train the network MODEL on the file DATA (netCDF, or a zarr folder).
+
+    MODEL is a name of `xgeoml models`, or a weights file to train on from.
+
+    \b
+    Examples:
+      xgeoml fit grace_tf data.nc --variable lwe_thickness --covariates tp t2m --out my.safetensors
+      xgeoml fit grace_tf data.nc --start grace_tf --max-time 30min --out my.safetensors
+      xgeoml fit grace_tf data.nc --logdir run --out my.safetensors
+      xgeoml fit grace_tf data.nc --resume run --out my.safetensors
+    """
+    from xgeoml.tasks.fit import fit as train
+
+    if out.suffix != ".safetensors":
+        raise click.UsageError(f"--out {out}: expected a name that ends in .safetensors")
+    given = {k: v for k, v in options.items() if v is not None}
+    with _told(), _opened(data) as dataset:
+        own = train(
+            dataset,
+            model,
+            variables=list(variable) or None,
+            covariates=list(covariates) or None,
+            **given,
+        )
+        own.save(out)
+        if plot is not None:
+            own.plot_loss().savefig(plot, dpi=120)
+    click.echo(repr(own.card))
+    click.echo(f"written to {out}" + (f", losses to {plot}" if plot else ""))
 
 
 @main.command()
@@ -77,9 +166,131 @@ def models(task: str | None) -> None:
             click.echo(f"{spec.key:<20} {spec.task:<12} {spec.summary}")
 
 
-def _run(function: object, *arguments: object) -> None:
-    """Call `function`; an error that is the user's to mend is printed without a traceback."""
+@main.group("weights")
+def weights_group() -> None:
+    """Fetch, list, verify, clear trained weights, and show their cards.
+
+    \b
+    XGEOML_WEIGHTS_PATH   folders with weights files, read only
+    XGEOML_CACHE_DIR      folder of downloaded files
+    XGEOML_WEIGHTS_URL    mirrors, tried first
+    XGEOML_OFFLINE=1      never use the network
+    """
+
+
+@weights_group.command("list")
+def list_weights() -> None:
+    """List the weights, and where they are.
+
+    \b
+    Example:
+      xgeoml weights list
+    """
+    from xgeoml import weights
+
+    with _told():
+        click.echo(repr(weights.list()))
+
+
+@weights_group.command()
+@click.argument("name", required=False)
+@click.option("--to", type=click.Path(file_okay=False, path_type=Path), help="Copy to this folder.")
+def fetch(name: str | None, to: Path | None) -> None:
+    """Have the weights NAME on this machine, or those of all models, and print the paths.
+
+    NAME is a model's name, with or without a version, or an address with a hash.
+
+    \b
+    Examples:
+      xgeoml weights fetch
+      xgeoml weights fetch grace_tf@1.0
+      xgeoml weights fetch --to /shared/xgeoml
+      xgeoml weights fetch 'https://host/x.safetensors#sha256=<64 hexadecimal digits>'
+    """
+    from xgeoml import weights
+
+    with _told():
+        found = weights.fetch(name, to=to) if name else weights.fetch(to=to)
+        for path in found.values() if isinstance(found, dict) else [found]:
+            click.echo(str(path))
+
+
+@weights_group.command()
+def verify() -> None:
+    """Hash all weights on this machine anew; the exit status is 1 if one is damaged.
+
+    \b
+    Example:
+      xgeoml weights verify
+    """
+    from xgeoml import weights
+
+    with _told():
+        table = weights.verify()
+    click.echo(repr(table))
+    if any(row.state == "damaged" for row in table):
+        raise click.ClickException(
+            "damaged files are never used. Type xgeoml weights clear for those of the cache; "
+            "install the package of those in a wheel again"
+        )
+
+
+@weights_group.command()
+def clear() -> None:
+    """Remove all downloaded weights from the cache, and nothing else.
+
+    \b
+    Example:
+      xgeoml weights clear
+    """
+    from xgeoml import weights
+
+    with _told():
+        click.echo(repr(weights.clear()))
+
+
+@weights_group.command()
+@click.argument("name")
+@click.option("--markdown", is_flag=True, help="As a page of Markdown.")
+def info(name: str, markdown: bool) -> None:
+    """Show the card of the weights NAME: training data, skill, limits.
+
+    NAME is a model's name, a path or an address with a hash.
+
+    \b
+    Examples:
+      xgeoml weights info grace_tf
+      xgeoml weights info my_weight.safetensors --markdown
+    """
+    from xgeoml import weights
+
+    with _told():
+        card = weights.info(name)
+    click.echo(card.to_markdown() if markdown else repr(card))
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[xr.Dataset]:
+    """Open a netCDF file or a zarr folder, lazily."""
+    import xarray as xr
+
     try:
-        function(*arguments, say=click.echo)  # type: ignore[operator]
+        dataset = xr.open_dataset(path, chunks={})
+    except (OSError, ValueError) as error:
+        raise click.ClickException(f"{path} cannot be opened: {error}") from error
+    with dataset:
+        yield dataset
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    """Print warnings, and an error that is the user's to mend, without lines of code."""
+    try:
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always", UserWarning)
+            yield
     except GeoMLError as error:
         raise click.ClickException(str(error)) from error
+    finally:
+        for warning in caught:
+            click.echo(f"Warning: {warning.message}", err=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
@@ -92,6 +93,13 @@ def _checked(base: Options, given: dict[str, Any]) -> Options:
     if problems:
         raise InputError("; ".join(problems))
     return dataclasses.replace(base, **given)
+
+
+def shows_progress(progress: Progress) -> bool:
+    """Whether a progress bar is wanted; ``"auto"``: at a terminal or in a notebook."""
+    if progress == "auto":
+        return sys.stderr.isatty() or "ipykernel" in sys.modules
+    return progress
 
 
 # One value for the process, as in xarray: a context variable would be lost between the cells of

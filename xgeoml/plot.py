@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -39,10 +40,7 @@ def filled_record(dataset: xr.Dataset, variable: str) -> Figure:
     InputError
         If the flag variable is not there.
     """
-    try:
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise MissingExtraError("plot", "drawing", "matplotlib") from error
+    figure_class = _figure_class()
     if f"{variable}_fill_flag" not in dataset:
         raise InputError(
             f"{variable}_fill_flag is not in the Dataset; expected the result of "
@@ -54,7 +52,7 @@ def filled_record(dataset: xr.Dataset, variable: str) -> Figure:
     space = [str(d) for d in data.dims if d != time]
     series_at, step = _where_to_look(flag, time)
     has_map = len(axes.space) == 2
-    figure = Figure(figsize=(9, 8 if has_map else 4), layout="constrained")
+    figure = figure_class(figsize=(9, 8 if has_map else 4), layout="constrained")
     panels = figure.subplots(1 + has_map, 1, height_ratios=[3, 2] if has_map else None)
     panels = np.atleast_1d(panels)
     if has_map:
@@ -160,3 +158,55 @@ def _series(
         loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=4, frameon=False, fontsize="small"
     )
     panel.set_title("the series at the circle" if len(panel.figure.axes) > 1 else "a series")
+
+
+def loss_curve(history: Sequence[Mapping[str, float]], title: str) -> Figure:
+    """Draw training and validation loss against the epochs.
+
+    Parameters
+    ----------
+    history : sequence of mapping
+        As `xgeoml.Model.history`.
+    title : str
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+
+    Raises
+    ------
+    MissingExtraError
+        Without matplotlib.
+    InputError
+        If the history is empty.
+    """
+    figure_class = _figure_class()
+    if not history:
+        raise InputError(f"{title} has no record of its training; expected a model that fit() made")
+    figure = figure_class(figsize=(7, 4), layout="constrained")
+    panel = figure.subplots()
+    from matplotlib.ticker import MaxNLocator
+
+    for key, label, colour in (
+        ("train_loss", "training", "#888888"),
+        ("val_loss", "validation", "#b2182b"),
+    ):
+        there = [row for row in history if key in row]
+        if there:
+            epochs, losses = zip(*((row["epoch"], row[key]) for row in there), strict=True)
+            panel.plot(epochs, losses, ".-", ms=4, label=label, color=colour)
+    if "val_loss" in history[-1]:
+        best = min((row for row in history if "val_loss" in row), key=lambda row: row["val_loss"])
+        panel.plot(best["epoch"], best["val_loss"], "o", color="#b2182b", label="lowest")
+    panel.set(xlabel="epoch", ylabel="loss", title=title)
+    panel.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+    panel.legend(frameon=False)
+    return figure
+
+
+def _figure_class() -> type[Figure]:
+    try:
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        raise MissingExtraError("plot", "drawing", "matplotlib") from error
+    return Figure

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 from functools import lru_cache
 from importlib.metadata import entry_points
 
-from xgeoml.exceptions import ModelNotFoundError, SpecError
+from xgeoml.exceptions import ModelNotFoundError, SpecError, WeightsError
 from xgeoml.models.catalog import BUILT_IN
 from xgeoml.spec import ModelSpec, Task
+from xgeoml.weights.files import read_spec
+from xgeoml.weights.releases import Release, releases
+from xgeoml.weights.store import find
 
 ENTRY_POINT_GROUP = "xgeoml.models"
 
@@ -62,7 +66,8 @@ def get_model(name: str, task: Task | None = None) -> ModelSpec:
     Parameters
     ----------
     name : str
-        Such as ``"kalman"`` or, to insist on a version, ``"grace_tf@1.0"``.
+        Such as ``"kalman"``, the newest version that is installed, or ``"grace_tf@1.0"``. An
+        older version is what its weights file says; that is fetched if it is not here.
     task : str, optional
         Look among the models of this task only.
 
@@ -70,15 +75,22 @@ def get_model(name: str, task: Task | None = None) -> ModelSpec:
     ------
     ModelNotFoundError
         With the nearest names.
+    WeightsError
+        If the weights file of an older version cannot be had.
     """
     bare, _, version = name.partition("@")
     known = {k: s for k, s in _all().items() if task in (None, s.task)}
     spec = known.get(bare)
     if spec is None:
         raise ModelNotFoundError(bare, known)
-    if version and version != spec.version:
-        raise ModelNotFoundError(name, (s.key for s in known.values()))
-    return spec
+    if not version or version == spec.version:
+        return spec
+    older = [r for r in releases() if r.model == bare]
+    found = next((r for r in older if r.version == version), None)
+    if found is None:
+        keys = {s.key for s in known.values()} | {r.key for r in older}
+        raise ModelNotFoundError(name, keys)
+    return _older(found)
 
 
 def list_models(task: Task | None = None) -> list[str]:
@@ -93,6 +105,59 @@ def list_models(task: Task | None = None) -> list[str]:
     return sorted(
         name for name, spec in _all().items() if spec.listed and task in (None, spec.task)
     )
+
+
+def all_models() -> list[ModelSpec]:
+    """Return the descriptions of all models, those too that `list_models` does not name."""
+    return list(_all().values())
+
+
+def check_factory(spec: ModelSpec) -> None:
+    """Raise if a spec from a file names a factory that is no model.
+
+    The spec of a weights file is a stranger's, and its factory is called with options that are
+    theirs too: ``os:system`` must not be. Nothing is imported on a file's word: its module must be
+    that of an installed or registered model, or be imported already.
+
+    Raises
+    ------
+    WeightsError
+        If the module is another one, or the factory is no class of the kind that models are.
+    SpecError
+        If the factory cannot be imported.
+    """
+    module = str(spec.factory).partition(":")[0]
+    if module not in sys.modules and module not in {
+        str(known.factory).partition(":")[0] for known in all_models()
+    }:
+        raise WeightsError(
+            f"the weights file of {spec.key} needs {spec.factory}, which is not imported on a "
+            f"file's word. If you know the package and trust it, type first: import {module}"
+        )
+    factory = spec.load_factory()
+    if spec.backend == "torch":
+        from torch import nn
+
+        wanted, right = "a torch.nn.Module", nn.Module
+        fits = isinstance(factory, type) and issubclass(factory, right)
+    else:
+        wanted = "a class with the methods summarise and predict"
+        methods = (getattr(factory, name, None) for name in ("summarise", "predict"))
+        fits = isinstance(factory, type) and all(map(callable, methods))
+    if not fits:
+        raise WeightsError(
+            f"the weights file of {spec.key} names {spec.factory} as its model, which is not "
+            f"{wanted}, and was not called; do not use the file"
+        )
+
+
+def _older(found: Release) -> ModelSpec:
+    """Return the description of a version before that of the catalogue."""
+    spec = read_spec(find(found.ref, found.key))
+    if spec.key != found.key:
+        raise WeightsError(f"weights file {found.ref.file} is of {spec.key}, not of {found.key}")
+    check_factory(spec)
+    return spec.replace(weights=found.ref)
 
 
 def _all() -> dict[str, ModelSpec]:

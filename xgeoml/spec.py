@@ -6,9 +6,11 @@ import dataclasses
 import importlib
 import inspect
 import json
+import math
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from types import NoneType
 from typing import Any, Literal, get_args
 
 from xgeoml.exceptions import SpecError
@@ -18,9 +20,12 @@ Backend = Literal["numpy", "torch"]
 Mode = Literal["whole", "window", "pointwise"]
 Role = Literal["value", "validity", "years", "estimate", "spread", "covariates"]
 Output = Literal["value", "residual", "log_spread"]
+Scaling = Literal["sample", "training"]
 
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
 _VERSION = re.compile(r"\d+(\.\d+)*")
+_KEY = re.compile(rf"{_NAME.pattern}(@{_VERSION.pattern})?")
+_FILE = re.compile(r"\w[\w.+-]*\.safetensors")
 
 
 @dataclass(frozen=True)
@@ -93,6 +98,9 @@ class Channel:
             return [f"channel role {self.role!r}: expected one of {get_args(Role)}"]
         if (self.role in ("estimate", "spread")) != bool(self.name):
             return [f"channel {self.role!r}: a model name goes with 'estimate' and 'spread' only"]
+        # A name only: with a path, one file could have others read.
+        if self.name and not _KEY.fullmatch(self.name):
+            return [f"channel {self.role!r}: {self.name!r} is no model name, such as 'kalman'"]
         return []
 
 
@@ -103,22 +111,64 @@ class WeightsRef:
     Parameters
     ----------
     file : str
-        File name of the safetensors file.
+        File name of the safetensors file, without a folder.
     sha256 : str
         Its hash, 64 hexadecimal digits.
+    size : int, optional
+        Its size in bytes.
+    package : str
+        The installed package in whose folder the file lies, such as ``"their_nets.data"``; empty
+        if no package brings it.
+    urls : tuple of str
+        Whence it can be downloaded, tried in turn: ``https://``, ``http://``, ``doi:`` or
+        ``hf://``.
     """
 
     file: str
     sha256: str
+    size: int | None = None
+    package: str = ""
+    urls: tuple[str, ...] = ()
 
     def problems(self) -> list[str]:
         """Return what is wrong with this reference, in words."""
         found = []
-        if not self.file.endswith(".safetensors"):
-            found.append(f"weights file {self.file!r}: expected a .safetensors file")
+        if not _FILE.fullmatch(self.file):
+            found.append(f"weights file {self.file!r}: expected a .safetensors file, by its name")
         if not re.fullmatch(r"[0-9a-f]{64}", self.sha256):
             found.append(f"weights sha256 {self.sha256!r}: expected 64 hexadecimal digits")
+        if self.size is not None and self.size < 1:
+            found.append(f"weights size {self.size}: expected bytes, above 0")
+        if not re.fullmatch(r"(\w+(\.\w+)*)?", self.package):
+            found.append(f"weights package {self.package!r}: expected a name such as 'their_nets'")
+        found += [
+            f"weights url {url!r}: expected https://, http://, doi: or hf://"
+            for url in self.urls
+            if not re.match(r"(https?|hf)://\S+$|doi:\S+$", url)
+        ]
         return found
+
+
+@dataclass(frozen=True)
+class Scale:
+    """Means and deviations of the data that a network was trained on.
+
+    Parameters
+    ----------
+    mean, deviation : tuple of float
+        Of the value, then of each covariate, in their units.
+    """
+
+    mean: tuple[float, ...]
+    deviation: tuple[float, ...]
+
+    def problems(self) -> list[str]:
+        """Return what is wrong with the scale, in words."""
+        if not self.mean or len(self.mean) != len(self.deviation):
+            return [f"scale: {len(self.mean)} means and {len(self.deviation)} deviations"]
+        if not all(map(math.isfinite, (*self.mean, *self.deviation))) or min(self.deviation) <= 0:
+            return [f"scale {self.mean}, {self.deviation}: expected numbers, deviations above 0"]
+        return []
 
 
 @dataclass(frozen=True)
@@ -152,6 +202,11 @@ class ModelSpec:
         Whether the model makes use of covariates.
     listed : bool
         Whether `list_models` names it: what only serves as a base of other models is no choice.
+    scaling : {"sample", "training"}
+        What networks are given values and covariates in: `sample`, each series or window by the
+        mean and deviation of its own observed values; `training`, all by those in `scale`.
+    scale : Scale, optional
+        With scaling `training`: what `xgeoml.fit` found in the data that it trained on.
     version, summary, citation, license : str
         For people, and for the model card.
 
@@ -172,6 +227,8 @@ class ModelSpec:
     weights: WeightsRef | None = None
     covariates: bool = False
     listed: bool = True
+    scaling: Scaling = "sample"
+    scale: Scale | None = None
     version: str = "1.0"
     summary: str = ""
     citation: str = ""
@@ -266,25 +323,22 @@ class ModelSpec:
             If the text is no JSON object, or holds unknown or missing fields.
         """
         try:
-            raw = json.loads(text)
-        except json.JSONDecodeError as error:
+            raw = _read(
+                json.loads(text),
+                cls,
+                axes=lambda v: tuple(AxisSpec(**_read(a, AxisSpec)) for a in v),
+                inputs=lambda v: tuple(Channel(**_read(c, Channel)) for c in v),
+                outputs=tuple,
+                scale=lambda v: Scale(**_read(v, Scale, **_TUPLES)) if v else None,
+                weights=lambda v: WeightsRef(**_read(v, WeightsRef, urls=tuple)) if v else None,
+            )
+            made = cls(**raw)
+            hash(made)  # which fails on what is nested too deep, and every handle is hashed
+        except SpecError:
+            raise
+        except (ValueError, TypeError, RecursionError) as error:
             raise SpecError(f"not JSON: {error}", "a model spec cannot be read") from error
-        known = {f.name for f in dataclasses.fields(cls)}
-        if not isinstance(raw, dict):
-            raise SpecError("expected a JSON object", "a model spec cannot be read")
-        found = [f"unknown field {k!r}; known: {sorted(known)}" for k in raw if k not in known]
-        found += [f"field {k!r} is missing" for k in ("name", "task", "factory") if k not in raw]
-        if found:
-            raise SpecError(found, "a model spec cannot be read")
-        try:
-            raw["axes"] = tuple(AxisSpec(**a) for a in raw.get("axes", ()))
-            raw["inputs"] = tuple(Channel(**c) for c in raw.get("inputs", ()))
-            raw["outputs"] = tuple(raw.get("outputs", ("value",)))
-            if raw.get("weights") is not None:
-                raw["weights"] = WeightsRef(**raw["weights"])
-        except TypeError as error:
-            raise SpecError(str(error), "a model spec cannot be read") from error
-        return cls(**raw)
+        return made
 
     def _problems(self) -> list[str]:
         found = []
@@ -298,9 +352,8 @@ class ModelSpec:
             found.append(f"backend {self.backend!r}: expected one of {get_args(Backend)}")
         if not re.fullmatch(r"[\w.]+:[\w.]+", str(self.factory)):
             found.append(f"factory {self.factory!r}: expected 'package.module:Class'")
-        parts: list[AxisSpec | Channel | WeightsRef] = [*self.axes, *self.inputs]
-        if self.weights is not None:
-            parts.append(self.weights)
+        parts: list[AxisSpec | Channel | Scale | WeightsRef] = [*self.axes, *self.inputs]
+        parts += [part for part in (self.scale, self.weights) if part is not None]
         for part in parts:
             found += part.problems()
         if len({a.axis for a in self.axes}) < len(self.axes):
@@ -309,6 +362,10 @@ class ModelSpec:
             json.dumps(dict(self.options))
         except (TypeError, ValueError) as error:
             found.append(f"options: {error}; expected plain JSON values in a mapping")
+        if self.scaling not in get_args(Scaling):
+            found.append(f"scaling {self.scaling!r}: expected one of {get_args(Scaling)}")
+        if self.scale is not None and self.scaling != "training":
+            found.append("scale: goes with scaling='training' only")
         if self.backend == "torch":
             found += self._network_problems()
         elif self.axis("T").mode != "whole" or len(self.axes) != 1:
@@ -346,3 +403,53 @@ def _importable_name(factory: Callable[..., Any]) -> str:
             "a model's factory must be importable",
         )
     return f"{module}:{name}"
+
+
+# What JSON makes of each kind of field above, and of the items of its lists.
+_JSON_TYPES: dict[str, tuple[tuple[type, ...], type | tuple[type, ...]]] = {
+    "str": ((str,), object),
+    "bool": ((bool,), object),
+    "int": ((int,), object),
+    "int | None": ((int, NoneType), object),
+    "Mode": ((str,), object),
+    "Role": ((str,), object),
+    "Task": ((str,), object),
+    "Backend": ((str,), object),
+    "Scaling": ((str,), object),
+    "str | Callable[..., Any]": ((str,), object),
+    "tuple[str, ...]": ((list,), str),
+    "tuple[float, ...]": ((list,), (int, float)),
+    "tuple[Output, ...]": ((list,), str),
+    "tuple[AxisSpec, ...]": ((list,), dict),
+    "tuple[Channel, ...]": ((list,), dict),
+    "Mapping[str, Any]": ((dict,), object),
+    "Scale | None": ((dict, NoneType), object),
+    "WeightsRef | None": ((dict, NoneType), object),
+}
+
+
+_TUPLES: dict[str, Callable[[Any], Any]] = {"mean": tuple, "deviation": tuple}
+
+
+def _read(raw: Any, cls: type[Any], **convert: Callable[[Any], Any]) -> dict[str, Any]:
+    """Return the fields of `cls` in a JSON object, converted; SpecError lists what is wrong."""
+    if not isinstance(raw, dict):
+        raise SpecError(f"found {raw!r:.80}; expected a JSON object", "a model spec cannot be read")
+    fields = {f.name: f for f in dataclasses.fields(cls)}
+    found = [f"unknown field {k!r}; known: {sorted(fields)}" for k in raw if k not in fields]
+    for name, f in fields.items():
+        needed = f.default is f.default_factory is dataclasses.MISSING
+        if needed and name not in raw:
+            found.append(f"field {name!r} is missing")
+        if name not in raw:
+            continue
+        kinds, item = _JSON_TYPES[str(f.type)]
+        value = raw[name]
+        right = isinstance(value, kinds) and (bool in kinds or not isinstance(value, bool))
+        if isinstance(value, list):
+            right &= all(isinstance(i, item) for i in value)
+        if not right:
+            found.append(f"field {name!r} is {value!r:.80}; expected {f.type}")
+    if found:
+        raise SpecError(found, "a model spec cannot be read")
+    return {k: convert[k](v) if k in convert else v for k, v in raw.items()}

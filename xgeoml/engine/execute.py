@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import math
 import os
-import sys
 import warnings
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
@@ -18,6 +17,7 @@ from xgeoml.engine.kernel import Job, Summary, run_block, summarise
 from xgeoml.engine.plan import AxisPlan, Plan
 from xgeoml.engine.runner import resolve_device
 from xgeoml.models.series import Floats
+from xgeoml.options import shows_progress
 
 Array = Any  # numpy.ndarray or dask.array.Array
 
@@ -115,10 +115,7 @@ def _processors() -> int:
 
 
 def _with_bar(corners: list[_Corner], job: Job) -> Iterable[_Corner]:
-    shown = job.options.progress
-    if shown == "auto":
-        shown = sys.stderr.isatty() or "ipykernel" in sys.modules
-    if not shown:
+    if not shows_progress(job.options.progress):
         return corners
     # `tqdm.auto` warns in a notebook without widgets; text does not, and serves there as well.
     from tqdm import tqdm

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xgeoml.models.series import Bools, Estimate, Floats, Series
-from xgeoml.spec import Channel
+from xgeoml.spec import Channel, Scale
 
 SMALLEST_SPREAD, LARGEST_SPREAD = -6.0, 3.0
 
@@ -40,7 +40,10 @@ def centred_years(years: Floats) -> Floats:
 
 
 def series_channels(
-    block: Series, estimates: Mapping[str, Estimate], channels: Sequence[Channel]
+    block: Series,
+    estimates: Mapping[str, Estimate],
+    channels: Sequence[Channel],
+    scale: Scale | None = None,
 ) -> tuple[NDArray[np.float32], Floats, Floats]:
     """Return a network's input for a block of series, and the scaling it was made with.
 
@@ -52,6 +55,8 @@ def series_channels(
         What each base model says of them.
     channels : sequence of Channel
         The channels wanted, in order.
+    scale : Scale, optional
+        What all series are scaled by. By default each is by its own observed values.
 
     Returns
     -------
@@ -60,8 +65,11 @@ def series_channels(
         In the user's units; `deviation` is 0 for a constant series.
     """
     usable = block.usable()
-    mean, deviation = standard(block.values, usable)
     shape = block.values.shape
+    if scale is None:
+        mean, deviation = standard(block.values, usable)
+    else:
+        mean, deviation = (np.full(shape[0], v[0]) for v in (scale.mean, scale.deviation))
     made: list[Floats | Bools] = []
     for channel in channels:
         if channel.role == "value":
@@ -77,9 +85,13 @@ def series_channels(
             floor = np.exp(SMALLEST_SPREAD)
             made.append(np.log(np.clip(relative, floor, np.exp(LARGEST_SPREAD))))
         else:
-            for driver in block.covariates:
+            for i, driver in enumerate(block.covariates, start=1):
                 known = np.isfinite(driver)
-                made.append(np.where(known, _scaled(driver, *standard(driver, known)), 0.0))
+                if scale is None:
+                    middle, size = standard(driver, known)
+                else:
+                    middle, size = (np.full(shape[0], v[i]) for v in (scale.mean, scale.deviation))
+                made.append(np.where(known, _scaled(driver, middle, size), 0.0))
     stacked = np.empty((shape[0], len(made), shape[1]), np.float32)
     for i, channel_values in enumerate(made):
         stacked[:, i] = channel_values

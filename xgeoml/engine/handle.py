@@ -13,9 +13,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from xgeoml.exceptions import HashError, WeightsError
+from xgeoml.exceptions import HashError, SpecError, WeightsError
 from xgeoml.spec import ModelSpec
-from xgeoml.weights.store import find, sha256_of
+from xgeoml.weights.files import sha256_of
+from xgeoml.weights.store import find
 
 if TYPE_CHECKING:
     from torch import nn
@@ -78,7 +79,12 @@ class ModelHandle:
         return _once(key, lambda: self.spec.load_factory()(**options))
 
     def _make_network(self, device: str) -> nn.Module:
-        network: nn.Module = self.spec.load_factory()(**self.spec.options)
+        try:
+            network: nn.Module = self.spec.load_factory()(**self.spec.options)
+        except TypeError as error:
+            raise SpecError(
+                str(error), f"{self.spec.key} cannot be made as its spec says"
+            ) from error
         if self.weights is not None:
             if sha256_of(Path(self.weights)) != self.sha256:
                 raise HashError(
@@ -86,7 +92,7 @@ class ModelHandle:
                 )
             load_weights(network, self.weights)
         elif self.spec.weights is not None:
-            load_weights(network, find(self.spec.weights))
+            load_weights(network, find(self.spec.weights, self.spec.key))
         return network.eval().requires_grad_(False).to(device)
 
 

@@ -140,7 +140,7 @@ def summarise(sample: NDArray[np.floating], area: Floats, years: Floats, job: Jo
         if suspect.any():
             series = replace(series, trusted=~suspect)
         models = job.handle.series_models(drivers=len(series.covariates) > 0)
-        states = _of_each(models, lambda _, model: model.summarise(series))
+        states = of_each(models, lambda _, model: model.summarise(series))
     return Summary(years, series.trusted, states)
 
 
@@ -255,7 +255,7 @@ def _check_size(values: Floats) -> None:
         )
 
 
-def _of_each(models: Mapping[str, Any], call: Callable[[str, Any], _Made]) -> dict[str, _Made]:
+def of_each(models: Mapping[str, Any], call: Callable[[str, Any], _Made]) -> dict[str, _Made]:
     """Return what `call` makes of each model, calling it once for models that are the same."""
     made: dict[int, _Made] = {}
     for name, model in models.items():
@@ -281,12 +281,12 @@ def _estimate(block: Series, shape: tuple[int, ...], job: Job, summary: Summary 
     size = max(_LEAST_ROWS, math.ceil(len(block.values) / job.threads))
     parts = [block.rows(slice(i, i + size)) for i in range(0, len(block.values), size)]
     with one_blas_thread(), ThreadPoolExecutor(job.threads) as pool:
-        bases: dict[str, Estimate] = _of_each(
+        bases: dict[str, Estimate] = of_each(
             models, lambda name, model: _joined(pool, model, parts, states[name])
         )
     if spec.backend == "numpy":
         return bases[spec.name]
-    channels, mean, deviation = series_channels(block, bases, spec.inputs)
+    channels, mean, deviation = series_channels(block, bases, spec.inputs, spec.scale)
     output = run_network(job.handle, channels.reshape(*channels.shape[:2], *shape), job.options)
     output = output.reshape(*output.shape[:2], -1)
     first = next((bases[c.name] for c in spec.inputs if c.role == "estimate"), None)

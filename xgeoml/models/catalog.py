@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from xgeoml.spec import AxisSpec, Channel, ModelSpec, WeightsRef
+from xgeoml.spec import AxisSpec, Channel, ModelSpec
+from xgeoml.weights.releases import release
 
 _FILL_GAPS = (
     ModelSpec(
@@ -84,11 +85,9 @@ _FILL_GAPS = (
             "causal": False,
             "dropout": 0.25,
         },
-        weights=WeightsRef(
-            "grace_tf-1.0.safetensors",
-            "863b02587c044863a99d3f32193f3d01cf854e08edf6ca9964fb7b67c47bb5a8",
-        ),
+        weights=release("grace_tf@1.0").ref,
         covariates=True,
+        version="1.0",
         summary="transformer on each series that corrects the Kalman smoother",
         citation="after Wang and Zhang (2024), Remote Sensing of Environment 315, 114465",
         license="Apache-2.0",

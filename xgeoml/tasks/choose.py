@@ -9,13 +9,23 @@ from pathlib import Path
 from typing import Any
 
 from xgeoml.engine.handle import ModelHandle
-from xgeoml.exceptions import GeoMLError, InputError, ModelNotFoundError, SpecError
-from xgeoml.options import get_options
-from xgeoml.registry import get_model, list_models
+from xgeoml.exceptions import (
+    GeoMLError,
+    InputError,
+    ModelNotFoundError,
+    SpecError,
+    WeightsError,
+)
+from xgeoml.options import Progress, get_options
+from xgeoml.registry import check_factory, get_model, list_models
 from xgeoml.spec import ModelSpec, Task
-from xgeoml.weights.store import find, read_spec
+from xgeoml.weights.address import kind_of, reference
+from xgeoml.weights.download import shown
+from xgeoml.weights.files import read_spec
+from xgeoml.weights.store import find, locate, warn_of
 
 ModelLike = str | os.PathLike[str] | ModelSpec
+WeightsLike = str | os.PathLike[str]
 
 # Below this, patterns and cycles cannot be told from noise.
 FEWEST_STEPS = 24
@@ -38,40 +48,40 @@ def automatic(n_steps: int, n_covariates: int) -> tuple[str, str]:
 
 
 def make_handle(
-    model: ModelLike, task: Task, options: Mapping[str, Any] | None, seed: int
+    model: ModelLike,
+    task: Task,
+    options: Mapping[str, Any] | None,
+    seed: int,
+    *,
+    weights: WeightsLike | None = None,
+    progress: Progress | None = None,
 ) -> ModelHandle:
-    """Return the handle of a model given by name, spec, or path of a weights file.
+    """Return the handle of a model given by name, spec, weights file, or as a trained object.
 
     Parameters
     ----------
-    model : str, path or ModelSpec
-        What the user gave, ``"auto"`` resolved already.
+    model : str, path, ModelSpec or object with a spec and a path
+        What the user gave, ``"auto"`` resolved already unless `weights` are given.
     task : str
         What it is to do.
     options : mapping, optional
-        Options of the model's factory.
+        Options of the model.
     seed : int
-        Handed to models that draw random numbers.
+        For models that draw random numbers.
+    weights : str or path, optional
+        The weights to use, as in `xgeoml.weights.locate`.
+    progress : bool or "auto", optional
+        Show a bar while weights are downloaded.
 
     Raises
     ------
     ModelNotFoundError, WeightsError, SpecError, InputError
         If there is no such model, its weights are not usable, or it does another task.
     """
-    weights = None
-    if isinstance(model, ModelSpec):
-        spec = model
-    elif isinstance(model, (str, os.PathLike)):
-        text = os.fspath(model)
-        if text.endswith(".safetensors") or isinstance(model, os.PathLike) or os.sep in text:
-            spec, weights = read_spec(text), str(Path(text).resolve())
-        else:
-            spec = _by_name(text, task)
+    if weights is None:
+        spec, path = _from_model(model, task, progress)
     else:
-        raise InputError(
-            f"model={model!r}: expected a name such as 'kalman', a path of a .safetensors file or "
-            "a ModelSpec"
-        )
+        spec, path = _from_weights(weights, model, task, progress)
     if spec.task != task:
         raise SpecError(f"it is a model for {spec.task}", f"model {spec.key} cannot do {task}")
     if options is not None and not isinstance(options, Mapping):
@@ -81,15 +91,94 @@ def make_handle(
         )
     if options:
         changed = spec.with_options(options)
-        _check_trained(spec, changed, options, weights)
+        _check_trained(spec, changed, options, path)
         _check_made(spec, changed, options)
         spec = changed
-    if spec.weights is not None and weights is None:
-        find(spec.weights)  # complain about a missing or damaged file now, not in a worker
+    if spec.weights is not None and path is None:
+        # Complain about a missing or damaged file now, not in a worker.
+        found = find(spec.weights, spec.key, progress=progress)
+        warn_of(spec.weights.sha256, found)
     if spec.backend == "numpy" and "seed" in inspect.signature(spec.load_factory()).parameters:
         spec = spec.replace(options={"seed": seed, **spec.options})
-    bases = tuple(make_handle(name, task, None, seed) for name in spec.bases)
-    return ModelHandle(spec, weights, bases)
+    bases = tuple(make_handle(get_model(name), task, None, seed) for name in spec.bases)
+    handle = ModelHandle(spec, path, bases)
+    if path is not None:
+        warn_of(handle.sha256, Path(path))
+    return handle
+
+
+def _from_model(
+    model: object, task: Task, progress: Progress | None
+) -> tuple[ModelSpec, str | None]:
+    """Return the spec, and the path of the weights unless the spec itself names them."""
+    if isinstance(model, ModelSpec):
+        return model, None
+    if not isinstance(model, (str, os.PathLike)):
+        return _from_object(model)
+    kind = kind_of(model)
+    text = os.fspath(model)
+    if kind == "name":
+        return _by_name(text, task), None
+    return _from_file(text, kind == "address", progress)
+
+
+def _from_object(model: object) -> tuple[ModelSpec, str | None]:
+    """Return the spec and the path of a trained model: an object with these two attributes."""
+    spec, path = getattr(model, "spec", None), getattr(model, "path", None)
+    if not isinstance(spec, ModelSpec) or not isinstance(path, (str, os.PathLike)):
+        raise InputError(
+            f"model={model!r}: expected a name such as 'kalman', a path of a .safetensors file, "
+            "an address with its hash, or a ModelSpec"
+        )
+    return _from_file(os.fspath(path), False, None)
+
+
+def _from_file(text: str, remote: bool, progress: Progress | None) -> tuple[ModelSpec, str | None]:
+    """Return the spec in a weights file, and the file's path.
+
+    Of a file from the network the spec names the file, so that a worker elsewhere can find it too.
+    """
+    if not remote:
+        path = locate(text)
+        spec = read_spec(path)
+        check_factory(spec)
+        return spec, str(path)
+    ref = reference(text)
+    spec = read_spec(find(ref, progress=progress))
+    check_factory(spec)
+    return spec.replace(weights=ref), None
+
+
+def _from_weights(
+    weights: WeightsLike, model: ModelLike, task: Task, progress: Progress | None
+) -> tuple[ModelSpec, str | None]:
+    """Return spec and path of `weights`, which must be those of the model named beside them."""
+    if not isinstance(weights, (str, os.PathLike)):
+        raise InputError(
+            f"weights={weights!r}: expected a name such as 'grace_tf@1.0', a path of a "
+            ".safetensors file, or an address with its hash"
+        )
+    spec, path = _from_model(weights, task, progress)
+    if path is None and spec.weights is None:
+        raise WeightsError(
+            f"weights={shown(weights)!r}: model {spec.key} has no weights; use model="
+        )
+    if isinstance(model, str) and kind_of(model) == "name":
+        wanted = model
+    elif isinstance(model, ModelSpec):
+        wanted = model.key
+    else:
+        raise InputError(
+            f"model={model!r} and weights={shown(weights)!r} both name weights; give one of them"
+        )
+    if wanted not in ("auto", spec.name, spec.key):
+        if isinstance(model, str):
+            _by_name(wanted, task)  # a name that is no model's is what the user should be told of
+        raise InputError(
+            f"weights={shown(weights)!r} are those of {spec.key}, not of model={wanted!r}; leave "
+            f"model= out, or type model={spec.name!r}"
+        )
+    return spec, path
 
 
 def _check_trained(

@@ -20,13 +20,15 @@ from xgeoml.engine.kernel import Job
 from xgeoml.exceptions import AxisError, InputError, SpecError, did_you_mean
 from xgeoml.insert import bounds_name
 from xgeoml.options import Options, get_options
-from xgeoml.tasks.choose import ModelLike, automatic, make_handle
+from xgeoml.spec import ModelSpec
+from xgeoml.tasks.choose import ModelLike, WeightsLike, automatic, make_handle
 from xgeoml.tasks.covariates import Covariates, lookup, names_of, on_same_grid
 from xgeoml.tasks.dispatch import GeoObject, NothingToDoError, on_object
 from xgeoml.tasks.earlier import flag_name, spread_name
 from xgeoml.tasks.gaps import MaxGap, check_max_gap, fill_block, short_gaps
 from xgeoml.tasks.prepare import Prepared, prepare
 from xgeoml.times import check_time
+from xgeoml.weights.download import shown
 
 TASK: Literal["fill_gaps"] = "fill_gaps"
 
@@ -36,6 +38,7 @@ class Request:
     """What the user asked for, checked as far as it can be without the data."""
 
     model: ModelLike
+    weights: WeightsLike | None
     model_options: Mapping[str, Any] | None
     covariates: Covariates
     mask: str | xr.DataArray | None
@@ -57,6 +60,7 @@ def fill_gaps(
     obj: GeoObject,
     model: ModelLike = "auto",
     *,
+    weights: WeightsLike | None = None,
     variables: str | Sequence[Hashable] | None = None,
     covariates: Covariates = None,
     mask: str | xr.DataArray | None = None,
@@ -85,6 +89,11 @@ def fill_gaps(
     model : str, path or ModelSpec
         A name from ``xgeoml.list_models("fill_gaps")``, the path of a ``.safetensors`` file, or
         a spec. ``"auto"``: `kalman`; under 24 steps `linear`, or `regression` with covariates.
+    weights : str or path, optional
+        Other weights than the model's own: a version (``"grace_tf@1.0"``), the path of a
+        ``.safetensors`` file, or an address (``https://...#sha256=...``, ``doi:...#sha256=...``,
+        ``hf://owner/repo/file@revision``), see `xgeoml.weights.locate`. The file says of which
+        model they are; `model` may be left out, and may be given in any of these ways too.
     variables : str or sequence of str, optional
         Which variables of a Dataset to fill. By default every floating-point variable with a
         time axis that is not a covariate, a mask, or a flag or spread made by an earlier call.
@@ -145,6 +154,7 @@ def fill_gaps(
     )
     request = Request(
         model=model,
+        weights=weights,
         model_options=model_options,
         covariates=covariates,
         mask=mask,
@@ -152,9 +162,11 @@ def fill_gaps(
         spread=spread,
         dims=dims,
         options=options,
-        call=_describe(
+        call=describe_call(
+            "fill_gaps",
             options,
             model=model,
+            weights=weights,
             variables=variables,
             covariates=covariates,
             mask=mask,
@@ -185,20 +197,24 @@ def listed(variables: str | Sequence[Hashable]) -> list[Hashable]:
     return list(dict.fromkeys(names))
 
 
-def _describe(options: Options, **given: Any) -> str:
-    """Return the call for the history line, with what is not at its default; arrays by name."""
-    model = given.pop("model")
-    given = {"model": os.fspath(model) if isinstance(model, os.PathLike) else model, **given}
-    given["model"] = getattr(model, "key", given["model"])
+def describe_call(method: str, options: Options, **given: Any) -> str:
+    """Return a call for the history line, with what is not at its default; arrays by name."""
+    for name, value in given.items():
+        if isinstance(value, (str, os.PathLike)):
+            given[name] = shown(value) if name in ("model", "weights", "start") else value
+    for name in {"model", "start"} & set(given):
+        # Of a spec, and of a trained model, the name and version.
+        value = getattr(given[name], "spec", given[name])
+        given[name] = getattr(value, "key", value)
     if given["covariates"] is not None:
         given["covariates"] = names_of(given["covariates"])
-    if isinstance(given["mask"], xr.DataArray):
+    if isinstance(given.get("mask"), xr.DataArray):
         (given["mask"],) = names_of(given["mask"])
     for field in ("device", "batch_size", "precision", "seed"):
         value = getattr(options, field)
         given[field] = None if value == getattr(Options(), field) else value
-    shown = [f"{k}={v!r}" for k, v in given.items() if v is not None and v is not False]
-    return " ".join(f"fill_gaps({', '.join(shown)})".split())
+    said = [f"{k}={v!r}" for k, v in given.items() if v is not None and v is not False]
+    return " ".join(f"{method}({', '.join(said)})".split())
 
 
 def _fill_dataset(
@@ -325,9 +341,15 @@ def _fill_variable(
 
 
 def _told(handle: ModelHandle) -> str:
-    """Return name, version and shipped weights of a model, for the history line."""
-    weights = handle.spec.weights if handle.weights is None else None
-    return handle.spec.key + (f", weights sha256 {weights.sha256[:12]}" if weights else "")
+    """Return name, version and weights of a model, for the history line."""
+    weights = handle.spec.weights
+    sha256 = handle.sha256 or (weights.sha256 if weights else "")
+    return handle.spec.key + (f", weights sha256 {sha256[:12]}" if sha256 else "")
+
+
+def is_automatic(request: Request) -> bool:
+    """Whether the rule is to name the model; weights name their own."""
+    return isinstance(request.model, str) and request.model == "auto" and request.weights is None
 
 
 def resolve(prepared: Prepared, request: Request) -> ModelHandle:
@@ -339,16 +361,43 @@ def resolve(prepared: Prepared, request: Request) -> ModelHandle:
         If covariates are given to a model that has no use for them.
     """
     model = request.model
-    if model == "auto":
+    if is_automatic(request):
         model, _ = automatic(prepared.data.sizes[prepared.time], len(prepared.covariates))
-    handle = make_handle(model, TASK, request.model_options, request.options.seed)
-    if prepared.covariates and not handle.spec.covariates:
+    handle = make_handle(
+        model,
+        TASK,
+        request.model_options,
+        request.options.seed,
+        weights=request.weights,
+        progress=request.options.progress,
+    )
+    check_covariates(handle.spec, len(prepared.covariates), request.covariates)
+    if handle.spec.scaling == "training" and handle.spec.scale is None:
         raise SpecError(
-            "it makes no use of covariates; leave them out, or use 'kalman', 'regression' or "
-            "'grace_tf'",
-            f"model {handle.spec.key} cannot take covariates={names_of(request.covariates)}",
+            "it knows no scale yet: train it first, own = obj.geoml.fit(...), and use model=own",
+            f"model {handle.spec.key} cannot be used",
         )
     return handle
+
+
+def check_covariates(spec: ModelSpec, count: int, given: Covariates) -> None:
+    """Raise if a model has no use for covariates, or was trained with another number of them.
+
+    Raises
+    ------
+    SpecError
+    """
+    problems = []
+    if count and not spec.covariates:
+        problems.append(
+            "it makes no use of covariates; leave them out, or use 'kalman', 'regression' or "
+            "'grace_tf'"
+        )
+    elif spec.scale is not None and count != len(spec.scale.mean) - 1:
+        problems.append(f"it was trained with {len(spec.scale.mean) - 1} covariates; give as many")
+    if problems:
+        names = [] if given is None else names_of(given)
+        raise SpecError(problems, f"model {spec.key} cannot take covariates={names}")
 
 
 def make_job(

@@ -14,7 +14,7 @@ from xgeoml.engine.execute import BLOCK_ELEMENTS, is_lazy, output_chunks
 from xgeoml.engine.plan import Plan
 from xgeoml.exceptions import InputError
 from xgeoml.options import get_options
-from xgeoml.tasks.choose import ModelLike, automatic
+from xgeoml.tasks.choose import ModelLike, WeightsLike, automatic
 from xgeoml.tasks.covariates import Covariates
 from xgeoml.tasks.dispatch import (
     GeoObject,
@@ -26,6 +26,7 @@ from xgeoml.tasks.dispatch import (
 from xgeoml.tasks.fill_gaps import (
     TASK,
     Request,
+    is_automatic,
     listed,
     make_job,
     resolve,
@@ -124,6 +125,7 @@ def plan(
     task: Literal["fill_gaps"] = "fill_gaps",
     model: ModelLike = "auto",
     *,
+    weights: WeightsLike | None = None,
     variable: Hashable | None = None,
     covariates: Covariates = None,
     spread: bool = False,
@@ -140,7 +142,7 @@ def plan(
         The data; of a DataTree, the first group that the task would treat is planned for.
     task : {"fill_gaps"}
         The job.
-    model, covariates, spread, dims, model_options, device, batch_size : optional
+    model, weights, covariates, spread, dims, model_options, device, batch_size : optional
         As in `fill_gaps`.
     variable : str, optional
         Which variable of a Dataset; by default the first that the task would treat.
@@ -164,7 +166,9 @@ def plan(
     if task != TASK:
         raise InputError(f"task={task!r}: expected 'fill_gaps'")
     options = get_options(device=device, batch_size=batch_size)
-    request = Request(model, model_options, covariates, None, None, spread, dims, options, call="")
+    request = Request(
+        model, weights, model_options, covariates, None, None, spread, dims, options, call=""
+    )
     dataset, above, name = _to_plan_for(obj, variable, request)
     request = with_named(request, dataset, above)
     _, prepared = prepare(dataset, name, request.covariates, dims)
@@ -205,7 +209,7 @@ def _plan_of(prepared: Prepared, n_before: int, request: Request) -> TaskPlan:
     value = prepared.data.transpose(*dims).variable.data
     n_steps = prepared.data.sizes[prepared.time]
     reason = "as asked"
-    if request.model == "auto":
+    if is_automatic(request):
         reason = automatic(n_steps, len(prepared.covariates))[1]
     lazy = is_lazy(value)
     chunks = output_chunks(value, job.plan)

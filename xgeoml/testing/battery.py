@@ -27,6 +27,7 @@ CHECKS: dict[str, Check] = {
         values.spec_json,
         values.weights_file,
         values.card,
+        values.parameters,
         form.chunks,
         form.processes,
         form.batches,

@@ -16,6 +16,7 @@ from xgeoml.spec import ModelSpec
 from xgeoml.tasks.choose import ModelLike
 from xgeoml.tasks.dispatch import GeoObject
 from xgeoml.tasks.fill_gaps import fill_gaps
+from xgeoml.testing import records
 
 _QUIET: dict[str, Any] = {"device": "cpu", "progress": False}
 FLAG, SPREAD = "storage_fill_flag", "storage_spread"
@@ -47,8 +48,26 @@ class Subject:
     def fill(self, obj: GeoObject, **options: Any) -> GeoObject:
         """Fill the gaps of `obj` with the model, on the processor, without a progress bar."""
         model = options.pop("model", self.model)
+        if self.n_covariates and "covariates" not in options:
+            options["covariates"] = self._drivers(obj)
         made: GeoObject = fill_gaps(obj, model, **{**_QUIET, **options})
         return made
+
+    @property
+    def n_covariates(self) -> int:
+        """How many covariates the model cannot do without: those whose scale it was trained on."""
+        return 0 if self.spec.scale is None else len(self.spec.scale.mean) - 1
+
+    def _drivers(self, obj: GeoObject) -> list[xr.DataArray]:
+        given = records.drivers()
+        found = list(given.data_vars.values())[: self.n_covariates]
+        grid = {d: given.sizes[d] for d in ("lat", "lon")}
+        on_grid = isinstance(obj, (xr.DataArray, xr.Dataset)) and grid.items() <= obj.sizes.items()
+        if len(found) < self.n_covariates or not on_grid:
+            raise CheckSkippedError(
+                f"it needs {self.n_covariates} covariates; the check has none for these data"
+            )
+        return found
 
     @property
     def whole(self) -> bool:
@@ -112,6 +131,8 @@ def raises(kind: type[GeoMLError], call: Callable[[], object], what: str) -> str
         call()
     except kind as error:
         return str(error)
+    except CheckSkippedError:
+        raise
     except Exception as error:
         fail(f"{what}: raised {type(error).__name__} ({error}), expected {kind.__name__}")
     fail(f"{what}: no error, expected {kind.__name__}")

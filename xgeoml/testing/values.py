@@ -25,6 +25,8 @@ from xgeoml.testing.compare import (
     raises,
     same_bits,
 )
+from xgeoml.weights.files import read_card
+from xgeoml.weights.store import find
 
 _UNITS = ((1000.0, 0.0), (0.01, -3.0), (1.0, 273.15))
 
@@ -82,6 +84,8 @@ def no_leak(subject: Subject) -> None:
 
 def units(subject: Subject) -> None:
     """Use other units: f(a x + b) = a f(x) + b, to 1e-3 of the standard deviation."""
+    if subject.spec.scaling == "training":
+        raise CheckSkippedError("it is scaled by the data that it was trained on")
     data = records.record().astype(np.float64)
     spread = subject.spec.gives_spread
     plain = subject.fill(data, spread=spread)
@@ -148,6 +152,8 @@ def covariates(subject: Subject) -> None:
     if not subject.spec.covariates:
         raises(SpecError, lambda: subject.fill(data, covariates=drivers), "covariates=")
         return
+    if subject.spec.scaling == "training":
+        raise CheckSkippedError("it is scaled by the covariates that it was trained on")
     plain, full = subject.fill(data), subject.fill(data, covariates=drivers)
     expect(bool((full.notnull() == plain.notnull()).all()), "with drivers other cells are filled")
     expect(not full.equals(plain), "drivers change nothing")
@@ -192,12 +198,29 @@ def weights_file(subject: Subject) -> None:
 
 
 def card(subject: Subject) -> None:
-    """Read in the spec what the model is; of trained weights, whose they are."""
-    wanted = ["summary"]
-    if subject.spec.weights is not None:
-        wanted += ["citation", "license"]
-    empty = [name for name in wanted if not getattr(subject.spec, name).strip()]
-    expect(not empty, f"the spec has no {', '.join(empty)}")
+    """Read in the spec what the model is; of trained weights, in their card, what they are."""
+    expect(subject.spec.summary.strip(), "the spec has no summary")
+    path = _file_of(subject)
+    if path is None:
+        return
+    found = read_card(path)
+    expect(found is not None, f"weights file {path.name} has no card; write_weights(..., card=)")
+    assert found is not None
+    problems = found.problems()
+    expect(not problems, f"the card is not complete: {'; '.join(problems)}")
+    expect(found.model == subject.spec.key, f"the card is that of {found.model}")
+
+
+def parameters(subject: Subject) -> None:
+    """Find every parameter a finite number, and of trained weights some that are not zero."""
+    if not subject.is_torch:
+        raise CheckSkippedError("it has no weights")
+    handle = make_handle(subject.model, "fill_gaps", None, 0)
+    state = {k: v.numpy() for k, v in handle.network("cpu").state_dict().items()}
+    wrong = [k for k, v in state.items() if not np.isfinite(v).all()]
+    expect(not wrong, f"parameters {wrong} hold values that are no finite numbers")
+    if _file_of(subject) is not None:
+        expect(any(v.any() for v in state.values()), "every parameter is zero: was it trained?")
 
 
 def unfilled(subject: Subject) -> None:
@@ -211,3 +234,11 @@ def unfilled(subject: Subject) -> None:
 
 def _from_file(subject: Subject) -> bool:
     return make_handle(subject.model, "fill_gaps", None, 0).weights is not None
+
+
+def _file_of(subject: Subject) -> Path | None:
+    """Return the file of the model's weights; None if it has none."""
+    handle = make_handle(subject.model, "fill_gaps", None, 0)
+    if handle.weights is not None:
+        return Path(handle.weights)
+    return None if handle.spec.weights is None else find(handle.spec.weights)

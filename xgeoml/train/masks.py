@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.random import Generator
+from scipy.ndimage import gaussian_filter
 
 from xgeoml.models.series import Bools
 
@@ -68,7 +69,9 @@ def hide_singles(observed: Bools, rng: Generator, count: int) -> Bools:
     return hidden
 
 
-def hide_steps(observed: Bools, rng: Generator, most: float = 0.4) -> Bools:
+def hide_steps(
+    observed: Bools, rng: Generator, most: float = 0.4, longest: int = 24, usual: int = 11
+) -> Bools:
     """Return whole steps to hide: one to three runs, and singles.
 
     Parameters
@@ -77,6 +80,8 @@ def hide_steps(observed: Bools, rng: Generator, most: float = 0.4) -> Bools:
     rng : Generator
     most : float
         At most this share of the observed steps is hidden; a pattern beyond it is drawn again.
+    longest, usual : int
+        See `hide_runs`. No run is longer than a quarter of the observed steps.
 
     Returns
     -------
@@ -84,7 +89,8 @@ def hide_steps(observed: Bools, rng: Generator, most: float = 0.4) -> Bools:
     """
     total = int(observed.sum())
     for _ in range(20):
-        hidden = hide_runs(observed, rng, int(rng.integers(1, 4)), min(24, max(1, total // 4)))
+        runs, limit = int(rng.integers(1, 4)), min(longest, max(1, total // 4))
+        hidden = hide_runs(observed, rng, runs, limit, usual)
         rest = observed & ~hidden
         hidden |= hide_singles(rest, rng, int(rng.integers(0, 1 + max(1, total // 10))))
         if 0 < (hidden & observed).sum() <= most * total:
@@ -110,3 +116,28 @@ def hide_cells(observed: Bools, rng: Generator, most: float = 0.4) -> Bools:
     ndarray of bool, (series, time)
     """
     return np.stack([hide_steps(row, rng, most) for row in observed])
+
+
+def hide_shapes(observed: Bools, rng: Generator, most: float = 0.6) -> Bools:
+    """Return connected shapes of hidden cells, as clouds and swaths leave them.
+
+    A smooth random field is cut at one of its quantiles.
+
+    Parameters
+    ----------
+    observed : ndarray of bool, (*axes)
+        Cells that have data.
+    rng : Generator
+    most : float
+        Largest share of the observed cells that is hidden; shares are uniform from 5 % up to it.
+
+    Returns
+    -------
+    ndarray of bool, (*axes)
+    """
+    if not observed.any():
+        return np.zeros_like(observed)
+    smooth = gaussian_filter(rng.standard_normal(observed.shape), rng.uniform(0.3, 4.0))
+    share = rng.uniform(0.05, most)
+    hidden: Bools = observed & (smooth > np.quantile(smooth[observed], 1.0 - share))
+    return hidden

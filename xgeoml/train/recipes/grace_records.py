@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -55,7 +56,7 @@ class Record:
     target: Bools
 
 
-def scored_steps(observed: Bools, bad: Bools, seed: int, singles: int) -> Bools:
+def scored_steps(observed: Bools, bad: Bools, seed: int, singles: int) -> tuple[Bools, Bools]:
     """Return the steps that the benchmark hides: one run of eleven, and single ones.
 
     Parameters
@@ -65,7 +66,7 @@ def scored_steps(observed: Bools, bad: Bools, seed: int, singles: int) -> Bools:
 
     Returns
     -------
-    ndarray of bool, (time,)
+    run, singles : ndarray of bool, (time,)
     """
     rng, n, run = np.random.default_rng(seed), len(observed), 11
     low, high = int(n * 0.15), int(n * 0.85) - run
@@ -78,8 +79,9 @@ def scored_steps(observed: Bools, bad: Bools, seed: int, singles: int) -> Bools:
     free = [
         i for i in range(2, n - 2) if observed[i] and not bad[i] and not hidden[i - 1 : i + 2].any()
     ]
-    hidden[rng.choice(free, singles, replace=False)] = True
-    return hidden
+    alone = np.zeros(n, dtype=bool)
+    alone[rng.choice(free, singles, replace=False)] = True
+    return hidden, alone
 
 
 def decimal_years(time: NDArray[np.datetime64]) -> Floats:
@@ -91,13 +93,49 @@ def decimal_years(time: NDArray[np.datetime64]) -> Floats:
     return years
 
 
-def read_records(data_path: Path) -> list[Record]:
+@dataclass(frozen=True)
+class Case:
+    """What the benchmark hides of a record with one of its seeds.
+
+    Attributes
+    ----------
+    name : str
+        Of the record.
+    series : Series
+        All of it.
+    run, singles, bad : ndarray of bool, (time,)
+        Hidden steps; those of them that are not scored, their solutions being bad.
+    """
+
+    name: str
+    series: Series
+    run: Bools
+    singles: Bools
+    bad: Bools
+
+
+def read_cases(data_path: Path, seeds: Sequence[int] = SCORED_SEEDS) -> list[Case]:
+    """Return what the benchmark hides of each record, for each of its seeds."""
+    cases = []
+    nothing = np.zeros(0, "M8[M]")
+    for name, dataset in _opened(data_path).items():
+        record = _record(name, name, dataset, None, nothing)
+        observed, bad = _observed(name, dataset)
+        for seed in seeds:
+            run, singles = scored_steps(observed, bad, seed, SCORED_SINGLES.get(name, 8))
+            cases.append(Case(name, record.series, run, singles, bad))
+    return cases
+
+
+def read_records(data_path: Path, *, scored: bool = False) -> list[Record]:
     """Return the records, without the months that any benchmark scores in their place.
 
     Parameters
     ----------
     data_path : Path
         Folder that holds `RECORDS`.
+    scored : bool
+        Whether to keep the months that the benchmark scores.
 
     Returns
     -------
@@ -105,19 +143,13 @@ def read_records(data_path: Path) -> list[Record]:
         The global record in two parts, South America and the rest, and without the cells of the
         regional records; then the regional ones with their drivers.
     """
-    import xarray as xr
-
-    opened, hidden = {}, {}
-    for name, file in RECORDS.items():
-        with xr.open_dataset(data_path / file) as found:
-            opened[name] = found.load()
-        months = opened[name].time.values.astype("M8[M]")
-        field = opened[name][TARGET].transpose("time", ...).values
-        observed = np.isfinite(field.reshape(len(months), -1)).any(1)
-        bad = np.isin(months, np.array(BAD.get(name, ()), "M8[M]"))
+    opened, hidden = _opened(data_path), {}
+    for name, dataset in opened.items():
+        observed, bad = _observed(name, dataset)
         singles = SCORED_SINGLES.get(name, 8)
         steps = [scored_steps(observed, bad, seed, singles) for seed in SCORED_SEEDS]
-        hidden[name] = months[np.any(steps, axis=0)]
+        months = dataset.time.values.astype("M8[M]")
+        hidden[name] = months[np.any(steps, axis=(0, 1))] if not scored else months[:0]
 
     world = opened["grace_csr"]
     lat, lon = (world[c].values for c in ("lat", "lon"))
@@ -129,10 +161,28 @@ def read_records(data_path: Path) -> list[Record]:
         *((name, name, None, ("grace_csr", name)) for name in DRIVERS),
     ]
     records = []
-    for name, source, cells, scored in parts:
-        away = np.unique(np.concatenate([hidden[s] for s in scored]))
+    for name, source, cells, scorers in parts:
+        away = np.unique(np.concatenate([hidden[s] for s in scorers]))
         records.append(_record(name, source, opened[source], cells, away))
     return records
+
+
+def _opened(data_path: Path) -> dict[str, Any]:
+    import xarray as xr
+
+    opened = {}
+    for name, file in RECORDS.items():
+        with xr.open_dataset(data_path / file) as found:
+            opened[name] = found.load()
+    return opened
+
+
+def _observed(name: str, dataset: Any) -> tuple[Bools, Bools]:
+    """Return the steps with data, and those whose solution is bad, (time,)."""
+    months = dataset.time.values.astype("M8[M]")
+    field = dataset[TARGET].transpose("time", ...).values
+    bad = np.isin(months, np.array(BAD.get(name, ()), "M8[M]"))
+    return np.isfinite(field.reshape(len(months), -1)).any(1), bad
 
 
 def _inside(lat: Floats, lon: Floats, box: tuple[float, float, float, float]) -> Bools:
@@ -162,28 +212,3 @@ def _record(name: str, source: str, opened: Any, cells: Bools | None, away: Mont
     series = Series(values, years, everything, covariates[:, some], area.reshape(-1)[some])
     bad = np.isin(months, np.array(BAD.get(source, ()), "M8[M]"))
     return Record(name, series, np.isfinite(values).any(0) & ~bad)
-
-
-def validation_steps(record: Record, seed: int, run: int = 11, singles: int = 6) -> Bools:
-    """Return a run of `run` months and some single ones, kept for choosing the network.
-
-    Parameters
-    ----------
-    record : Record
-    seed, run, singles : int
-
-    Returns
-    -------
-    ndarray of bool, (time,)
-    """
-    rng = np.random.default_rng([seed, len(record.series.years)])
-    n = len(record.target)
-    inside = np.convolve(record.target, np.ones(run, int), "valid")
-    inside[:6], inside[n - run - 5 :] = 0, 0
-    starts = np.flatnonzero(inside >= max(4, np.quantile(inside[inside > 0], 0.6)))
-    hidden = np.zeros(n, dtype=bool)
-    start = int(rng.choice(starts))
-    hidden[start : start + run] = True
-    free = [i for i in np.flatnonzero(record.target) if not hidden[max(i - 1, 0) : i + 2].any()]
-    hidden[rng.choice(free, min(singles, len(free)), replace=False)] = True
-    return hidden & record.target

@@ -1,0 +1,332 @@
+"""Train a network on the user's own data."""
+
+from __future__ import annotations
+
+import atexit
+import importlib.util
+import os
+import shutil
+import tempfile
+import warnings
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import pandas as pd
+
+from xgeoml.engine.handle import ModelHandle
+from xgeoml.exceptions import InputError, MissingExtraError, SpecError
+from xgeoml.model import Model
+from xgeoml.options import Options, get_options, shows_progress
+from xgeoml.spec import Scaling
+from xgeoml.tasks.choose import ModelLike, make_handle
+from xgeoml.tasks.covariates import Covariates
+from xgeoml.tasks.dispatch import GeoObject
+from xgeoml.tasks.fill_gaps import Request, check_covariates, describe_call, listed
+from xgeoml.train.settings import Schedule, Settings
+from xgeoml.weights.files import write_weights
+
+if TYPE_CHECKING:
+    from xgeoml.tasks.learn import Lesson
+
+TASK: Literal["fill_gaps"] = "fill_gaps"
+FINE_TUNING_RATE = 2e-4
+
+
+def fit(
+    obj: GeoObject,
+    model: ModelLike,
+    *,
+    variables: str | Sequence[Hashable] | None = None,
+    covariates: Covariates = None,
+    start: ModelLike | None = None,
+    validation: float = 0.15,
+    max_epochs: int | None = None,
+    max_time: float | str | timedelta | None = None,
+    patience: int | None = None,
+    learning_rate: float | None = None,
+    schedule: Schedule = "cosine",
+    warm_up: int | None = None,
+    clip: float | None = 1.0,
+    accumulate: int = 1,
+    steps: int = 50,
+    patterns: int = 200,
+    scaling: Scaling | None = None,
+    devices: int | Literal["auto"] = "auto",
+    nodes: int = 1,
+    logdir: str | os.PathLike[str] | None = None,
+    resume: str | os.PathLike[str] | None = None,
+    dims: Mapping[str, str] | None = None,
+    model_options: Mapping[str, Any] | None = None,
+    device: str | None = None,
+    batch_size: int | None = None,
+    precision: str | None = None,
+    progress: bool | None = None,
+    seed: int | None = None,
+) -> Model:
+    """Train a network on these data, from scratch or from weights that exist.
+
+    Values are hidden in random patterns, like the gaps that the data have, and the network learns
+    to say what they were. A part of the record, in blocks of time (and of space, where there are
+    400 cells or more), is set aside: no training step sees it, and it decides which of the networks
+    along the way is kept, and whether any is better than what training began with.
+
+    Parameters
+    ----------
+    obj : DataArray, Dataset or DataTree
+        Data with a time axis, with gaps or without. Lazy (dask) data larger than memory are read
+        piece by piece.
+    model : str, path, ModelSpec or Model
+        A network of ``xgeoml.list_models("fill_gaps")`` or a spec: trained from scratch, unless
+        `start` says otherwise. A weights file or a `Model`: trained on from its weights.
+    variables : str or sequence of str, optional
+        Which variables of a Dataset to learn from, as in `fill_gaps`.
+    covariates : str, DataArray or sequence of these, optional
+        Drivers, as in `fill_gaps`.
+    start : str, path or Model, optional
+        Weights to begin with, such as ``"grace_tf"`` for those that are shipped: fine-tuning.
+    validation : float
+        Share of the observed steps that is set aside, at most half. 0: all is learnt from, and the
+        network after the last step is kept.
+    max_epochs : int, optional
+        20 by default; each has `steps` steps.
+    max_time : float, str or timedelta, optional
+        Seconds, or such as ``"5min"``, for all of the call. Whichever of the two comes first ends
+        the training.
+    patience : int, optional
+        Stop after so many epochs without a lower validation loss.
+    learning_rate : float, optional
+        8e-4 by default, 2e-4 with weights to begin with.
+    schedule : {"cosine", "plateau", "constant"}
+        How the learning rate falls.
+    warm_up : int, optional
+        Steps over which it rises from zero at the beginning: 200 by default, and never more than a
+        fifth of all.
+    clip : float or None
+        Largest norm of the gradient.
+    accumulate : int
+        Passes that a step is made of, each with a part of the batch: for small memories.
+    steps : int
+        Optimiser steps in an epoch.
+    patterns : int
+        Patterns of hidden values drawn from each variable before training starts.
+    scaling : {"sample", "training"}, optional
+        `sample`: each series or window is scaled by its own observed values, so that the network
+        serves data in any unit. `training`: all by the mean and deviation of what is learnt from,
+        which are kept in the model. By default as the model's spec says.
+    devices : int or "auto"
+        Processes that share each step, one a device: by default every GPU, or one process.
+    nodes : int
+        Machines, where the same program was started on each with torchrun or srun.
+    logdir : str or path, optional
+        Folder for checkpoints, the history and TensorBoard's files. By default they are temporary.
+    resume : str or path, optional
+        Folder of a training that was interrupted: go on from its last checkpoint. Give the same
+        data and arguments as before.
+    dims : mapping, optional
+        Which dim is which axis, such as ``{"T": "month"}``, where it cannot be found out.
+    model_options : mapping, optional
+        Options of the network, such as ``{"layers": 2}``. Not with weights to begin with.
+    device, batch_size, precision, progress, seed : optional
+        For this call, in place of `xgeoml.set_options`. `batch_size` is 96 by default.
+
+    Returns
+    -------
+    Model
+        Goes wherever a model's name goes. `Model.save` writes it to a file; its card tells the
+        data, the period, and its skill on what was set aside beside the baselines.
+
+    Raises
+    ------
+    InputError, SpecError, AxisError, TimeAxisError
+        If data, model or arguments do not fit.
+    MissingExtraError
+        Without Lightning: ``pip install "xgeoml[train]"``.
+    ExecutionError
+        If a process of several fails.
+
+    Notes
+    -----
+    The same seed and data give the same network, on one device or several, interrupted or not;
+    only a limit in time makes it depend on the machine.
+
+    Examples
+    --------
+    >>> import xgeoml
+    >>> record = xgeoml.datasets.grace_like(nlat=4, nlon=5)
+    >>> own = record.geoml.fit("grace_tf", max_epochs=1, steps=2, patterns=2)
+    >>> full = record.geoml.fill_gaps(model=own)
+    """
+    if resume is not None and logdir is not None and Path(resume) != Path(logdir):
+        raise InputError(
+            f"resume={os.fspath(resume)!r} and logdir={os.fspath(logdir)!r}: a training goes on in "
+            "its own folder; leave logdir= out"
+        )
+    options = get_options(
+        device=device, batch_size=batch_size, precision=precision, progress=progress, seed=seed
+    )
+    handle, begin = _resolve(model, start, model_options, scaling, options)
+    _require_lightning()
+    from xgeoml.tasks.learn import lessons
+    from xgeoml.train.loop import settled
+
+    given = {
+        "max_epochs": max_epochs,
+        "batch_size": options.batch_size,
+        "learning_rate": learning_rate or (FINE_TUNING_RATE if begin else None),
+        "warm_up": warm_up,
+        "max_time": _seconds(max_time),
+    }
+    settings = Settings(
+        validation=validation,
+        patience=patience,
+        schedule=schedule,
+        clip=clip,
+        accumulate=accumulate,
+        steps=steps,
+        patterns=patterns,
+        precision=options.precision,
+        seed=options.seed,
+        progress=shows_progress(options.progress),
+        nodes=nodes,
+        **{k: v for k, v in given.items() if v is not None},  # type: ignore[arg-type]
+    )
+    settings = settled(settings, options.device, devices)
+    request = Request(
+        model, None, None, covariates, None, None, spread=False, dims=dims, options=options, call=""
+    )
+    wanted = None if variables is None else listed(variables)
+    found = lessons(obj, wanted, request, handle.spec, validation, options.seed)
+    check_covariates(handle.spec, len(found[0].prepared.covariates), covariates)
+    call = describe_call(
+        "fit",
+        options,
+        model=model,
+        variables=variables,
+        covariates=covariates,
+        start=start,
+        max_epochs=max_epochs,
+        max_time=max_time,
+    )
+    folder = _folder(resume if resume is not None else logdir, settings)
+    return _train(found, handle, begin, settings, folder, resume is not None, call)
+
+
+def _resolve(
+    model: ModelLike,
+    start: ModelLike | None,
+    model_options: Mapping[str, Any] | None,
+    scaling: Scaling | None,
+    options: Options,
+) -> tuple[ModelHandle, bool]:
+    """Return the network, and whether training begins with weights of its own."""
+    handle = make_handle(model, TASK, None, options.seed)
+    if handle.spec.backend != "torch":
+        raise SpecError(
+            "it has no parameters to train: it fits itself to the data of each call; use it as it "
+            f"is, obj.geoml.fill_gaps(model={handle.spec.name!r})",
+            f"model {handle.spec.key} cannot be trained",
+        )
+    begin = handle.weights is not None
+    if start is not None:
+        first = make_handle(start, TASK, None, options.seed)
+        same = ("factory", "inputs", "outputs", "axes")
+        other = [n for n in same if getattr(first.spec, n) != getattr(handle.spec, n)]
+        if other or (first.weights is None and first.spec.weights is None):
+            why = f"of another model: {' and '.join(other)} differ" if other else "without weights"
+            raise InputError(
+                f"start={start!r} is {why}; expected weights of {handle.spec.name!r}, such as a "
+                "file that Model.save wrote"
+            )
+        handle, begin = first, True
+    if model_options:
+        if begin:
+            raise InputError(
+                f"model_options={dict(model_options)!r}: weights fit the network that they were "
+                "trained in only; leave model_options= or the weights out"
+            )
+        handle = make_handle(handle.spec.replace(weights=None), TASK, model_options, options.seed)
+    if scaling is not None and scaling != handle.spec.scaling:
+        if begin:
+            raise InputError(
+                f"scaling={scaling!r}: the weights to begin with were trained with "
+                f"{handle.spec.scaling!r}; leave scaling= out"
+            )
+        handle = replace(handle, spec=handle.spec.replace(scaling=scaling, scale=None))
+    return handle, begin
+
+
+def _require_lightning() -> None:
+    if importlib.util.find_spec("lightning") is None:
+        raise MissingExtraError("train", "training", "lightning")
+
+
+def _seconds(max_time: float | str | timedelta | None) -> float | None:
+    """Return a length of time in seconds."""
+    if max_time is None or (isinstance(max_time, (int, float)) and not isinstance(max_time, bool)):
+        return max_time
+    try:
+        return pd.Timedelta(max_time).total_seconds()
+    except (ValueError, TypeError) as error:
+        raise InputError(
+            f"max_time={max_time!r}: expected seconds, or a length of time such as '5min'"
+        ) from error
+
+
+def _folder(given: str | os.PathLike[str] | None, settings: Settings) -> Path:
+    """Return the folder of the training; a temporary one lasts as long as this process."""
+    if given is not None:
+        return Path(given)
+    from xgeoml.train.loop import launched
+
+    if launched():
+        raise InputError(
+            f"training on {settings.world} processes of a launcher needs logdir=, a folder that "
+            "all of them see"
+        )
+    folder = Path(tempfile.mkdtemp(prefix="xgeoml-fit-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return folder
+
+
+def _train(
+    found: list[Lesson],
+    handle: ModelHandle,
+    begin: bool,
+    settings: Settings,
+    folder: Path,
+    resume: bool,
+    call: str,
+) -> Model:
+    """Train, and write the model's file."""
+    from xgeoml.tasks.report import make_card
+    from xgeoml.train.fields import scale_of
+    from xgeoml.train.fitting import fit_network
+    from xgeoml.train.job import MODEL_FILE
+
+    fields = [lesson.field for lesson in found]
+    spec = handle.spec.replace(weights=None)
+    if spec.scaling == "training" and spec.scale is None:
+        spec = spec.replace(scale=scale_of(fields))
+    n_covariates = max(len(lesson.prepared.covariates) for lesson in found)
+    trained = fit_network(
+        fields,
+        spec,
+        handle.series_models(drivers=n_covariates > 0),
+        settings,
+        folder,
+        start=handle.network("cpu").state_dict() if begin else None,
+        resume=resume,
+    )
+    card = make_card(spec, trained, found, call, handle.spec.key if begin else "")
+    path = folder / MODEL_FILE
+    write_weights(path, trained.state, spec, card, history=trained.history)
+    if not trained.improved:
+        warnings.warn(
+            "training did not lower the validation loss: the model is what it began with. Try "
+            "more epochs, another learning_rate=, or more data",
+            stacklevel=3,
+        )
+    return Model(path)

@@ -1,0 +1,260 @@
+"""Batches: pieces of random patterns, drawn from the number of the step and nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.random import Generator
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from xgeoml.spec import ModelSpec
+from xgeoml.train.job import Job
+from xgeoml.train.patterns import Pattern, Single
+from xgeoml.train.settings import Settings
+
+Batch = tuple[Tensor, Tensor, Tensor]
+
+# Patterns that a batch is made of, as long as it is divided among no more processes.
+_GROUPS = 16
+# Shortest and longest piece of a series, but for one batch in seven.
+_SHORT, _LONG, _WHOLE = 30, 110, 0.15
+# Fewer values give no scale.
+_FEWEST_VALUES = 12
+_SMALLEST_SCALE = 1e-3
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Where the channels of a network lie.
+
+    Attributes
+    ----------
+    value, estimates, spreads : tuple of int
+        Channels of the value; of the estimates of base models; of their spreads, as logarithms.
+    validity, years : int or None
+    first_driver : int
+        Covariates lie from here on, if the network takes them.
+    takes_drivers : bool
+    rescaled : bool
+        Whether pieces of series are scaled by themselves, as whole ones are.
+    """
+
+    value: tuple[int, ...]
+    estimates: tuple[int, ...]
+    spreads: tuple[int, ...]
+    validity: int | None
+    years: int | None
+    first_driver: int
+    takes_drivers: bool
+    rescaled: bool
+
+    @classmethod
+    def of(cls, spec: ModelSpec) -> Layout:
+        """Return the layout of a network's input."""
+        roles = [c.role for c in spec.inputs]
+
+        def where(role: str) -> tuple[int, ...]:
+            return tuple(i for i, r in enumerate(roles) if r == role)
+
+        def one(role: str) -> int | None:
+            return next(iter(where(role)), None)
+
+        takes = "covariates" in roles
+        return cls(
+            where("value"),
+            where("estimate"),
+            where("spread"),
+            one("validity"),
+            one("years"),
+            len(roles) - takes,
+            takes,
+            spec.scaling == "sample",
+        )
+
+
+class Batches(Dataset[Batch]):
+    """The batches of one epoch, as one of the processes that share them sees them.
+
+    Parameters
+    ----------
+    pool : sequence of sequence of Pattern
+        Patterns of each variable.
+    job : Job
+        What is trained.
+    settings : Settings
+        How, in this process.
+    epoch, rank : int
+        The epoch, and which of the processes this is.
+    """
+
+    def __init__(
+        self,
+        pool: Sequence[Sequence[Pattern]],
+        job: Job,
+        settings: Settings,
+        epoch: int,
+        rank: int = 0,
+    ) -> None:
+        self.pool, self.settings = pool, settings
+        self.shares = np.asarray(job.shares, np.float64) / np.sum(job.shares)
+        self.layout, self.channels = Layout.of(job.spec), job.channels
+        self.series = len(job.spec.axes) == 1 and job.spec.axis("T").mode == "whole"
+        self.epoch, self.rank = epoch, rank
+
+    def __len__(self) -> int:
+        """Return the number of passes in the epoch."""
+        return self.settings.steps * self.settings.accumulate
+
+    def __iter__(self) -> Iterator[Batch]:
+        """Yield every batch of the epoch."""
+        return (self[i] for i in range(len(self)))
+
+    def __getitem__(self, i: int) -> Batch:
+        """Return input, truth and weight of this process's part of a step.
+
+        Every process draws which patterns all of them use, since their pieces have one length.
+        """
+        s = self.settings
+        parts = s.accumulate * s.world
+        part = (i % s.accumulate) * s.world + self.rank
+        number = self.epoch * s.steps + i // s.accumulate
+        rng = np.random.default_rng([s.seed, number])
+        each = max(1, _GROUPS // parts)
+        chosen = [self._draw(rng) for _ in range(each * parts)]
+        core = chosen[0].x.shape[2:]
+        if self.series:
+            shortest = min(p.x.shape[2] for p in chosen)
+            core = (_length(shortest, rng),)
+        size = s.batch_size // parts
+        x = np.zeros((size, self.channels, *core), np.float32)
+        truth = np.full((size, *core), np.nan, np.float32)
+        weight = np.zeros(size, np.float32)
+        for g in range(each):
+            own = slice(g * size // each, (g + 1) * size // each)
+            count = own.stop - own.start
+            # A stream for each group: whatever the number of processes, the same pieces.
+            draw = np.random.default_rng([s.seed, number, part * each + g])
+            pattern = chosen[part * each + g]
+            if self.series:
+                piece, wanted, weights = self._pieces(pattern, core[0], count, draw)
+            else:
+                rows = draw.integers(len(pattern), size=count)
+                piece, wanted = pattern.x[rows], pattern.truth[rows]
+                weights = pattern.area[rows] / pattern.area.mean()
+            x[own, : piece.shape[1]], truth[own], weight[own] = piece, wanted, weights
+        return torch.from_numpy(x), torch.from_numpy(truth), torch.from_numpy(weight)
+
+    def _draw(self, rng: Generator) -> Pattern:
+        patterns = self.pool[int(rng.choice(len(self.pool), p=self.shares))]
+        return patterns[int(rng.integers(len(patterns)))]
+
+    def _pieces(
+        self, pattern: Pattern, length: int, count: int, rng: Generator
+    ) -> tuple[Single, Single, Single]:
+        """Return pieces of series: mixed, reversed, moved in time."""
+        layout = self.layout
+        start = _start(pattern, length, rng)
+        x, truth, weight = mix(pattern, slice(start, start + length), count, layout, rng)
+        if x.shape[1] <= layout.first_driver and rng.random() < 0.5:
+            # What has no cause among its inputs may run backwards.
+            x, truth = x[:, :, ::-1].copy(), truth[:, ::-1].copy()
+            if layout.years is not None:
+                x[:, layout.years] *= -1.0
+        if layout.years is not None:
+            # Absolute time is no clue to what happened.
+            x[:, layout.years] += rng.integers(-8, 9) if rng.random() < 0.5 else rng.uniform(-8, 8)
+        return x, truth, weight
+
+
+def mix(
+    pattern: Pattern, steps: slice, count: int, layout: Layout, rng: Generator
+) -> tuple[Single, Single, Single]:
+    """Return input, truth and weight of `count` random sums of up to three series of a pattern.
+
+    Base models are all but linear in the series, so the sum of their estimates is the estimate of
+    the sum. A few dozen months that the whole record shares are soon known by heart; sums of
+    far-off series, with random signs, are not.
+    """
+    rows = rng.integers(len(pattern), size=(count, 3))
+    factor = rng.standard_normal((count, 3)).astype(np.float32)
+    factor[:, 1:] *= rng.random((count, 2)) < 0.6
+    signal = pattern.area * pattern.deviation
+    known = pattern.x[:, layout.validity] if layout.validity is not None else None
+    if known is None or np.ptp(known, axis=0).any():
+        # Series with gaps of their own have no sum.
+        factor[:, 0], factor[:, 1:] = 1.0, 0.0
+        x = pattern.x[rows[:, 0], :, steps]
+        truth = pattern.truth[rows[:, 0], steps]
+    else:
+        x = np.einsum("nk,nkct->nct", factor, pattern.x[rows, :, steps])
+        truth = np.einsum("nk,nkt->nt", factor, pattern.truth[rows, steps])
+        for channel in layout.spreads:
+            each = np.exp(2.0 * pattern.x[rows, channel, steps])
+            total = np.einsum("nk,nkt->nt", factor**2, each)
+            x[:, channel] = 0.5 * np.log(np.maximum(total, 1e-6))
+        for kept in (layout.validity, layout.years):
+            if kept is not None:
+                x[:, kept] = pattern.x[rows[:, 0], kept, steps]
+    if layout.rescaled:
+        rescale(x, truth, layout)
+    # Large signals count more than small ones, less than their squares would make them.
+    weight = (factor**2 * signal[rows]).sum(1) / ((factor**2).sum(1) * signal.mean())
+    return x, truth, weight.astype(np.float32)
+
+
+def rescale(x: Single, truth: Single, layout: Layout) -> None:
+    """Scale pieces of series in place as the engine scales whole ones."""
+    known = np.ones(truth.shape, bool)
+    if layout.validity is not None:
+        known = x[:, layout.validity] > 0.5
+    count = known.sum(1)
+    values = x[:, layout.value[0]]
+    mean = np.where(known, values, 0.0).sum(1) / np.maximum(count, 1)
+    square = np.where(known, (values - mean[:, None]) ** 2, 0.0).sum(1) / np.maximum(count, 1)
+    enough = count >= _FEWEST_VALUES
+    middle = np.where(enough, mean, 0.0)[:, None].astype(np.float32)
+    scale = np.where(enough, np.maximum(np.sqrt(square), _SMALLEST_SCALE), 1.0)
+    scale = scale[:, None].astype(np.float32)
+    for channel in layout.value:
+        x[:, channel] = np.where(known, (x[:, channel] - middle) / scale, 0.0)
+    truth[:] = (truth - middle) / scale
+    for channel in layout.estimates:
+        x[:, channel] = (x[:, channel] - middle) / scale
+    for channel in layout.spreads:
+        x[:, channel] -= np.log(scale)
+    drivers = x[:, layout.first_driver :]
+    if drivers.size:
+        drivers -= drivers.mean(2, keepdims=True)
+        drivers /= np.maximum(drivers.std(2, keepdims=True), _SMALLEST_SCALE)
+
+
+def _length(shortest: int, rng: Generator) -> int:
+    """Return the length of a batch's pieces.
+
+    Short ones mostly: where the absent months are gives the date of a long one away.
+    """
+    if rng.random() < _WHOLE or shortest <= _SHORT:
+        return shortest
+    return int(rng.integers(_SHORT, min(_LONG, shortest) + 1))
+
+
+def _start(pattern: Pattern, length: int, rng: Generator) -> int:
+    """Return where a piece begins, such that it has something to learn if it can."""
+    last = pattern.truth.shape[-1] - length
+    wanted = np.any(np.isfinite(pattern.truth), axis=0)
+    start = 0
+    for _ in range(10):
+        start = int(rng.integers(last + 1))
+        if wanted[start : start + length].any():
+            break
+    return start
+
+
+def load_pool(folder: Path) -> list[list[Pattern]]:
+    """Return the patterns of each variable that a folder holds, in order."""
+    return [[Pattern.load(p) for p in sorted(f.glob("*"))] for f in sorted(folder.glob("*"))]

@@ -1,0 +1,190 @@
+"""What Lightning trains: a network, its loss, its optimiser and its schedule."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+
+import lightning.pytorch as pl
+import torch
+from lightning.pytorch.callbacks import Timer, WeightAveraging
+from lightning.pytorch.utilities.types import OptimizerLRScheduler
+from torch import Tensor, nn
+from torch.utils.data import DataLoader
+
+from xgeoml.spec import ModelSpec
+from xgeoml.train.batches import Batch, Batches
+from xgeoml.train.dropout import share_dropout
+from xgeoml.train.job import Job
+from xgeoml.train.loss import HiddenLoss
+from xgeoml.train.patterns import Pattern
+from xgeoml.train.settings import Settings
+
+# Samples of a validation pattern in one pass.
+_VALIDATION_BATCH = 32
+# The learning rate falls to this share when the validation loss has not for so many epochs.
+_PLATEAU_FACTOR, _PLATEAU_PATIENCE = 1 / 3, 3
+
+
+class Training(pl.LightningModule):
+    """A network in training.
+
+    Parameters
+    ----------
+    network : Module
+        Changed in place: its dropout is made to depend on the number of the step alone.
+    spec : ModelSpec
+    settings : Settings
+    """
+
+    def __init__(self, network: nn.Module, spec: ModelSpec, settings: Settings) -> None:
+        super().__init__()
+        self.network, self.settings = network, settings
+        self.dropouts = share_dropout(network)
+        self.loss = HiddenLoss(spec, settings.price)
+        self.seen = torch.zeros(2, dtype=torch.float64)
+        self.learnt = torch.zeros(2, dtype=torch.float64)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the network's output."""
+        output: Tensor = self.network(x)
+        return output.float()
+
+    def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
+        """Make all that is random depend on the number of the step alone."""
+        s = self.settings
+        step = self.current_epoch * s.steps + batch_idx // s.accumulate
+        part = (batch_idx % s.accumulate) * s.world + self.global_rank
+        for layer in self.dropouts:
+            layer.start(s.seed, step, part, s.accumulate * s.world)
+        torch.manual_seed(1_000_003 * s.seed + step)
+        if s.schedule == "plateau":
+            warm_up = s.share(step, 0.0)
+            if warm_up < 1.0:
+                for group in self.trainer.optimizers[0].param_groups:
+                    group["lr"] = s.learning_rate * warm_up
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        """Return the loss of this process's part of a step."""
+        x, truth, weight = batch
+        total, mass = self.loss(self(x), x, truth, weight)
+        self.learnt += torch.stack([total.detach(), mass]).double().cpu()
+        # The mean over all processes, which then average their gradients.
+        everywhere = self.trainer.strategy.reduce(mass.detach().clone(), reduce_op="sum")
+        mean: Tensor = total * self.trainer.world_size / everywhere.clamp(min=1.0)
+        return mean
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+        """Add to the validation loss."""
+        x, truth, weight = batch
+        self.seen += torch.stack(self.loss(self(x), x, truth, weight)).double().cpu()
+
+    def on_validation_epoch_end(self) -> None:
+        """Report the validation loss, over all processes."""
+        loss = self._mean(self.seen)
+        self.seen = torch.zeros_like(self.seen)
+        self.log("val_loss", loss, prog_bar=True)
+
+    def take_train_loss(self) -> float:
+        """Return the mean loss over all processes since this was last asked."""
+        loss = self._mean(self.learnt)
+        self.learnt = torch.zeros_like(self.learnt)
+        return loss
+
+    def configure_optimizers(self) -> OptimizerLRScheduler:
+        """Return the optimiser and what lowers its learning rate."""
+        s = self.settings
+        optimiser = torch.optim.AdamW(
+            self.network.parameters(), lr=s.learning_rate, weight_decay=s.weight_decay
+        )
+        if s.schedule == "plateau":
+            plateau = torch.optim.lr_scheduler.ReduceLROnPlateau(
+                optimiser, factor=_PLATEAU_FACTOR, patience=_PLATEAU_PATIENCE
+            )
+            config = {"scheduler": plateau, "interval": "epoch", "monitor": "val_loss"}
+        else:
+            falling = torch.optim.lr_scheduler.LambdaLR(
+                optimiser, lambda step: s.share(step, self._elapsed())
+            )
+            config = {"scheduler": falling, "interval": "step"}
+        return {"optimizer": optimiser, "lr_scheduler": config}  # type: ignore[return-value]
+
+    def _elapsed(self) -> float:
+        timers = [c for c in self.trainer.callbacks if isinstance(c, Timer)]  # type: ignore[attr-defined]
+        return timers[0].time_elapsed() if timers else 0.0
+
+    def _mean(self, sums: Tensor) -> float:
+        there = sums.to(self.device, torch.float32 if self.device.type == "mps" else None)
+        total, mass = self.trainer.strategy.reduce(there, reduce_op="sum").tolist()
+        return total / max(mass, 1e-12)  # type: ignore[no-any-return]
+
+
+class Data(pl.LightningDataModule):
+    """Batches of the patterns that are learnt from, and of those kept for validation.
+
+    Parameters
+    ----------
+    pool : sequence of sequence of Pattern
+        Patterns of each variable.
+    kept : sequence of Pattern
+        For validation, with channels after those of the network.
+    job : Job
+        What is trained.
+    settings : Settings
+        How, in this process.
+    """
+
+    def __init__(
+        self,
+        pool: Sequence[Sequence[Pattern]],
+        kept: Sequence[Pattern],
+        job: Job,
+        settings: Settings,
+    ) -> None:
+        super().__init__()
+        self.make: Callable[[int, int], Batches] = lambda epoch, rank: Batches(
+            pool, job, settings, epoch, rank
+        )
+        self.kept = kept
+
+    def train_dataloader(self) -> DataLoader[Batch]:
+        """Return the batches of the epoch that begins."""
+        assert self.trainer is not None
+        batches = self.make(self.trainer.current_epoch, self.trainer.global_rank)
+        return DataLoader(batches, batch_size=None, shuffle=False)
+
+    def val_dataloader(self) -> DataLoader[Batch]:
+        """Return this process's share of the validation batches: each has as many."""
+        assert self.trainer is not None
+        rank, world = self.trainer.global_rank, self.trainer.world_size
+        batches = list(validation_batches(self.kept))
+        while len(batches) % world:
+            x, truth, weight = batches[0]
+            batches.append((x, truth, torch.zeros_like(weight)))
+        return DataLoader(batches[rank::world], batch_size=None, shuffle=False)  # type: ignore[arg-type]
+
+
+def validation_batches(patterns: Sequence[Pattern]) -> Iterator[Batch]:
+    """Yield input, truth and weight of all samples of some patterns."""
+    for pattern in patterns:
+        signal = pattern.area * pattern.deviation
+        weight = torch.from_numpy(signal / max(float(signal.mean()), 1e-12))
+        x, truth = torch.tensor(pattern.network_input), torch.tensor(pattern.truth)
+        parts = (torch.split(t, _VALIDATION_BATCH) for t in (x, truth, weight))
+        yield from zip(*parts, strict=True)
+
+
+class RunningMean(WeightAveraging):
+    """The running mean of the parameters, young ones forgotten sooner.
+
+    Parameters
+    ----------
+    memory : float
+        What is kept of the mean at each step, once it is old.
+    """
+
+    def __init__(self, memory: float) -> None:
+        def mean(old: Tensor, new: Tensor, count: Tensor | int) -> Tensor:
+            kept = min(memory, (float(count) + 1.0) / (float(count) + 11.0))
+            return old + (1.0 - kept) * (new - old)
+
+        super().__init__(avg_fn=mean)
