@@ -33,8 +33,13 @@ $(STAMP)-package: $(STAMP)-pip pyproject.toml constraints.txt
 	$(PIP) --editable ".[plot,io]"
 	@touch $@
 
+# What the demo can do without: training, and files of the Hugging Face hub.
+$(STAMP)-extras: $(STAMP)-package
+	$(PIP) --editable ".[plot,io,train,hf]"
+	@touch $@
+
 # Dependency groups (PEP 735) are why pip has to be 25.1 or later.
-$(STAMP)-%: $(STAMP)-package
+$(STAMP)-%: $(STAMP)-extras
 	$(PIP) --group $*
 	@touch $@
 
