@@ -25,7 +25,7 @@ extensions = [
     "sphinx_autosummary_accessors",
 ]
 templates_path = [sphinx_autosummary_accessors.templates_path]
-exclude_patterns = ["_build", "**.ipynb_checkpoints"]
+exclude_patterns = ["_build", "**.ipynb_checkpoints", "models/*_card.md"]  # cards are included
 
 autosummary_generate = True
 autodoc_typehints = "none"

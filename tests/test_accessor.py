@@ -12,7 +12,12 @@ from xgeoml.exceptions import InputError
 from xgeoml.tasks.inspect import datasets_in
 
 # One name differs: `xgeoml.models` is the package of the models, which a function would hide.
-METHODS = {"fill_gaps": xgeoml.fill_gaps, "plan": xgeoml.plan, "models": xgeoml.models_for}
+METHODS = {
+    "fill_gaps": xgeoml.fill_gaps,
+    "fit": xgeoml.fit,
+    "plan": xgeoml.plan,
+    "models": xgeoml.models_for,
+}
 
 
 @pytest.fixture(scope="module")
@@ -65,7 +70,7 @@ def test_only_the_first_argument_is_positional():
 
 
 def test_methods_hand_over_every_argument(record, monkeypatch):
-    for name in ("fill_gaps", "plan"):
+    for name in ("fill_gaps", "fit", "plan"):
         taken = {}
         monkeypatch.setattr(accessor, name, lambda *a, _t=taken, **k: _t.update(k, args=a))
         names = [
@@ -73,7 +78,8 @@ def test_methods_hand_over_every_argument(record, monkeypatch):
             for k, p in inspect.signature(getattr(record.geoml, name)).parameters.items()
             if p.kind is p.KEYWORD_ONLY
         ]
-        getattr(record.geoml, name)(**{k: f"<{k}>" for k in names})
+        model = {"model": "<model>"} if name == "fit" else {}
+        getattr(record.geoml, name)(**model, **{k: f"<{k}>" for k in names})
         assert taken.pop("args")[0] is record
         assert taken == {k: f"<{k}>" for k in names}
 

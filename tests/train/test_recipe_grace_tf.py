@@ -6,20 +6,25 @@ import numpy as np
 import pytest
 import torch
 import xarray as xr
-from safetensors import safe_open
 from safetensors.torch import load_file
 
 from xgeoml.datasets import grace_like
 from xgeoml.models.catalog import BUILT_IN
 from xgeoml.models.grace_tf import GraceTF
 from xgeoml.tasks.fill_gaps import fill_gaps
+from xgeoml.train.module import Training
+from xgeoml.train.patterns import Ingredients
+from xgeoml.train.pool import BASELINES
 from xgeoml.train.recipes import grace_records, grace_tf
-from xgeoml.train.recipes.grace_patterns import make_pool, mix
-from xgeoml.train.recipes.grace_records import Record, read_records, scored_steps, validation_steps
-from xgeoml.weights.store import find, read_spec
+from xgeoml.train.recipes.grace_records import read_cases, read_records, scored_steps
+from xgeoml.train.settings import Settings
+from xgeoml.weights.files import read_card, read_spec
+from xgeoml.weights.store import find
 
 MONTHS = 150
-TINY = {"d_model": 8, "layers": 1, "heads": 2, "ffn": 8, "kernel": 5, "driver_width": 4}
+TAKES_DRIVERS = any(c.role == "covariates" for c in BUILT_IN["grace_tf"].inputs)
+TINY = {"d_model": 8, "layers": 1, "heads": 2, "ffn": 8, "kernel": 5}
+TINY["driver_width"] = 4 * TAKES_DRIVERS
 
 
 def field(rng, *shape):
@@ -81,8 +86,9 @@ def test_records_lack_the_scored_months(data_path):
             np.array(grace_records.BAD["grace_csr"], "M8[M]"),
         )
         scored = [scored_steps(observed, bad, seed, 12) for seed in (1, 2, 3)]
-        assert np.isnan(record.series.values[:, np.any(scored, axis=0)]).all()
-        assert not record.target[np.any(scored, axis=0)].any()
+        away = np.any(scored, axis=(0, 1))
+        assert np.isnan(record.series.values[:, away]).all()
+        assert not record.target[away].any()
         assert np.isfinite(record.series.values).any()
 
 
@@ -94,7 +100,10 @@ def test_scored_steps_are_those_of_the_benchmark(request, seed):
     bad = np.zeros(200, bool)
     bad[60] = True
     theirs = real.whole_steps(200, seed, blocks=1, singles=12, observed=observed, bad=bad)
-    assert np.array_equal(scored_steps(observed, bad, seed, 12), theirs > 0)
+    run, singles = scored_steps(observed, bad, seed, 12)
+    assert np.array_equal(run | singles, theirs > 0)
+    assert not (run & singles).any()
+    assert (run.sum(), singles.sum()) == (11, 12)
 
 
 @pytest.fixture
@@ -111,117 +120,129 @@ def real_bench():
     return module
 
 
-def test_pattern_hides_what_it_asks_for(data_path):
-    record = read_records(data_path)[0]
-    steps = validation_steps(record, 0)
-    hidden = np.broadcast_to(steps, record.series.values.shape)
-    pattern = grace_tf.make_pattern(record, hidden, 5, np.random.default_rng(0))
-    assert pattern.x.shape == (5, 9, MONTHS)
-    assert not pattern.x[:, :2][..., steps].any()
-    assert np.isfinite(pattern.truth[:, steps]).all()
-    assert np.isnan(pattern.truth[:, ~steps]).all()
-    changed = record.series.values.copy()
-    changed[hidden] += 100.0
-    spoilt = Record(record.name, replace(record.series, values=changed), record.target)
-    other = grace_tf.make_pattern(spoilt, hidden, 5, np.random.default_rng(0))
-    assert np.array_equal(pattern.x, other.x)
+@pytest.fixture
+def compared():
+    spec = BUILT_IN["grace_tf"]
+    return Ingredients(spec.inputs, grace_tf.bases({*spec.bases, *BASELINES}), BASELINES)
 
 
-def test_run_resumes_and_exports(data_path, tmp_path, monkeypatch):
-    monkeypatch.setattr(grace_tf, "NETWORK", {**grace_tf.NETWORK, **TINY})
-    was = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
+def test_records_are_fields_to_learn_from(data_path):
+    record = read_records(data_path)[2]
+    field = grace_tf.as_field(record, Settings(validation=0.15))
+    assert field.name == "grace_brazil"
+    assert np.array_equal(field.sample.values, record.series.values, equal_nan=True)
+    assert np.array_equal(field.sample.covariates, record.series.covariates)
+    assert len(field.blocks) == 3
+    assert (field.apart & record.target).sum() == pytest.approx(0.15 * record.target.sum(), abs=3)
+    usual = Ingredients(BUILT_IN["grace_tf"].inputs, grace_tf.bases(BUILT_IN["grace_tf"].bases))
+    pattern = field.training_pattern(4, np.random.default_rng(0), usual)
+    assert pattern.x.shape[:2] == (4, 9 + 2 * TAKES_DRIVERS)
+
+
+def test_pattern_hides_what_it_asks_for(data_path, compared):
+    (case, *_) = read_cases(data_path, seeds=(1,))
+    kinds = dict(grace_tf._patterns(case, compared, np.random.default_rng(0)))
+    assert list(kinds) == ["run of 11 months", "single months"]
+    for kind, steps in (("run of 11 months", case.run), ("single months", case.singles)):
+        pattern, wanted = kinds[kind], steps & ~case.bad
+        assert pattern.network_input.shape[1] == 9
+        assert pattern.baselines.shape[1] == len(BASELINES)
+        assert not pattern.x[:, :2][..., case.run | case.singles].any()
+        observed = np.isfinite(case.series.values)
+        assert np.array_equal(np.isfinite(pattern.truth), wanted & observed)
+    changed = case.series.values.copy()
+    changed[:, case.run | case.singles] += 100.0
+    spoilt = replace(case, series=replace(case.series, values=changed))
+    (_, other), _ = grace_tf._patterns(spoilt, compared, np.random.default_rng(0))
+    assert np.array_equal(kinds["run of 11 months"].x, other.x)
+
+
+def test_cases_are_those_of_the_benchmark(data_path):
+    cases = read_cases(data_path)
+    assert [c.name for c in cases] == [name for name in grace_records.RECORDS for _ in (1, 2, 3)]
+    assert all(c.run.sum() == 11 for c in cases)
+    assert all((c.run & c.singles).sum() == 0 for c in cases)
+    hidden = np.any([c.run | c.singles for c in cases if c.name == "grace_brazil"], axis=0)
+    (record,) = (r for r in read_records(data_path) if r.name == "grace_brazil")
+    assert np.isnan(record.series.values[:, hidden]).all()
+    (kept,) = (r for r in read_records(data_path, scored=True) if r.name == "grace_brazil")
+    assert np.isfinite(kept.series.values[:, hidden]).any()
+
+
+@pytest.mark.filterwarnings("ignore:training did not lower")
+def test_run_resumes_and_exports(data_path, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(grace_tf, "MOST_SERIES", 4)
+    was = torch.are_deterministic_algorithms_enabled()
     out = tmp_path / "run"
-    patterns = ["--patterns", *["1"] * 5, "--series", "4", "--threads", "1"]
-    patterns += ["--options", '{"causal": true, "attention": "logsparse"}']
-    common = ["--data-path", str(data_path), "--out", str(out), *patterns]
+    options = json.dumps({**TINY, "causal": True, "attention": "logsparse"})
+    settings = {"max_epochs": 2, "steps": 2, "patterns": 1, "batch_size": 16}
+    common = ["--data-path", str(data_path), "--options", options, "--version", "9.9"]
+    common += ["--settings", json.dumps(settings)]
+    usual, calls = Training.training_step, []
+
+    def stop(self, batch, batch_idx):
+        calls.append(1)
+        if len(calls) == 4:
+            raise KeyboardInterrupt
+        return usual(self, batch, batch_idx)
+
     try:
-        grace_tf.main([*common, "--steps", "2", "--validate"])
-        first = (out / "grace_tf-1.0.safetensors").read_bytes()
-        grace_tf.main([*common, "--steps", "3", "--validate"])
+        with monkeypatch.context() as patch:
+            patch.setattr(Training, "training_step", stop)
+            with pytest.raises(KeyboardInterrupt):
+                grace_tf.main([*common, "--out", str(out)])
+        grace_tf.main([*common, "--out", str(out)])
+        grace_tf.main([*common, "--out", str(tmp_path / "whole")])
+        path = out / "grace_tf-9.9.safetensors"
+        twin = ["--months", "all", "--twin", str(path), "--out", str(tmp_path / "all")]
+        grace_tf.main([*common, *twin])
     finally:
-        torch.set_num_threads(was[0])
-        torch.use_deterministic_algorithms(was[1])
-    assert (out / "grace_tf-1.0.safetensors").read_bytes() != first
-    with safe_open(out / "last.safetensors", "pt") as file:
-        assert file.metadata() == {"step": "3"}
-    spec = read_spec(out / "grace_tf-1.0.safetensors")
+        torch.use_deterministic_algorithms(was)
+    assert "grace_tf@9.9" in capsys.readouterr().out
+    ours, whole = (load_file(p / path.name) for p in (out, tmp_path / "whole"))
+    assert all(torch.equal(ours[k], whole[k]) for k in ours)
+    spec, card = read_spec(path), read_card(path)
     assert (spec.options["causal"], spec.options["attention"]) == (True, "logsparse")
     assert spec.inputs == BUILT_IN["grace_tf"].inputs
+    GraceTF(**spec.options).load_state_dict(ours)
+    check_card(card, out)
+    shipped = read_card(tmp_path / "all" / path.name)
+    assert shipped.skill == card.skill
+    assert len(shipped.limits) == len(card.limits) + 1
+    assert shipped.data[0].extent != card.data[0].extent
     record = grace_like(nlat=4, nlon=5)
-    ours, shipped = (fill_gaps(record, m) for m in (out / "grace_tf-1.0.safetensors", "grace_tf"))
-    assert ours.lwe_thickness.isnull().equals(shipped.lwe_thickness.isnull())
-    assert not ours.equals(shipped)
-    weights = load_file(out / "grace_tf-1.0.safetensors")
-    GraceTF(**spec.options).load_state_dict(weights)
-    table = json.loads((out / "skill.json").read_text())
-    assert set(table["grace_brazil"]) == {"rmse", "kalman", "regression", "kalman_alone", "inside"}
-    assert "grace_brazil without drivers" in table
+    filled, usual = (fill_gaps(record, m).lwe_thickness for m in (path, "linear"))
+    assert filled.isnull().equals(usual.isnull())
 
 
-def test_saved_run_goes_on_the_same(tmp_path):
-    run = grace_tf.start_run(TINY, 0)
-    x = torch.randn(2, 9, 30)
-    run.network(x).square().sum().backward()
-    run.optimiser.param_groups[0]["lr"] = 1e-2
-    run.optimiser.step()
-    run.step = 5
-    run.save(tmp_path / "a.safetensors")
-    other = grace_tf.start_run(TINY, 1)
-    other.load(tmp_path / "a.safetensors")
-    assert other.step == 5
-    for one, two in zip(run.network.parameters(), other.network.parameters(), strict=True):
-        assert torch.equal(one, two)
-    ours, theirs = (r.optimiser.state_dict()["state"] for r in (run, other))
-    for i, state in ours.items():
-        assert all(torch.equal(v, theirs[i][k]) for k, v in state.items())
+def check_card(card, out):
+    assert card.problems() == []
+    assert card.model == "grace_tf@9.9"
+    assert (out / "card.md").read_text() == card.to_markdown()
+    assert len(card.data) == 5
+    titles = {row.data for row in card.skill}
+    assert {"GRACE CSR, 1 degree, land", "southern Brazil, 1 degree, with tp, t2m"} <= titles
+    assert len(card.skill) == 2 * 7
+    for row in card.skill:
+        assert set(row.values) == {
+            "grace_tf",
+            "kalman",
+            "regression",
+            "kalman_alone",
+            "linear",
+            "climatology",
+        }
 
 
-def test_mixed_series_are_scaled_and_consistent(data_path):
-    record = read_records(data_path)[2]
-    hidden = np.broadcast_to(validation_steps(record, 0), record.series.values.shape)
-    pattern = grace_tf.make_pattern(record, hidden, 5, np.random.default_rng(0))
-    x, truth, weight = mix(pattern, slice(10, 120), 20, np.random.default_rng(1))
-    assert x.shape == (20, 11, 110)
-    known = x[:, 1] > 0.5
-    values = np.where(known, x[:, 0], np.nan)
-    assert np.allclose(np.nanmean(values, 1), 0.0, atol=1e-4)
-    assert np.allclose(np.nanstd(values, 1), 1.0, atol=1e-3)
-    assert np.allclose(x[:, 9:].std(2), 1.0, atol=1e-3)
-    assert (weight > 0.0).all()
-    wanted = np.isfinite(pattern.truth[0, 10:120])
-    assert np.array_equal(np.isfinite(truth), np.broadcast_to(wanted, truth.shape))
-    # What the bases miss keeps its size against their spread.
-    before = (pattern.truth - pattern.x[:, 3])[:, 10:120][:, wanted]
-    before /= np.exp(pattern.x[:, 4, 10:120][:, wanted])
-    after = (truth - x[:, 3])[:, wanted] / np.exp(x[:, 4][:, wanted])
-    assert 0.5 < np.std(after) / np.std(before) < 2.0
+def test_the_twin_goes_with_all_months(data_path, tmp_path, capsys):
+    common = ["--data-path", str(data_path), "--out", str(tmp_path)]
+    for odd in (["--months", "all"], ["--twin", "a.safetensors"]):
+        with pytest.raises(SystemExit):
+            grace_tf.main([*common, *odd])
+        assert "--months all and --twin go together" in capsys.readouterr().err
 
 
 def test_shipped_weight_and_catalogue_agree():
     spec = BUILT_IN["grace_tf"]
     shipped = read_spec(find(spec.weights))
     assert shipped.replace(weights=spec.weights) == spec
-
-
-def test_interrupted_run_ends_at_the_same_weight(data_path, tmp_path, monkeypatch):
-    pool = make_pool(read_records(data_path)[:1], [2], 8, 0)
-    whole = grace_tf.start_run(TINY, 0)
-    grace_tf.train(whole, pool, 4, tmp_path, size=16)
-
-    def stop(step, steps):
-        if step == 2:
-            raise KeyboardInterrupt
-        return usual(step, steps)
-
-    usual = grace_tf.schedule
-    part = grace_tf.start_run(TINY, 0)
-    monkeypatch.setattr(grace_tf, "schedule", stop)
-    with pytest.raises(KeyboardInterrupt):
-        grace_tf.train(part, pool, 4, tmp_path, size=16)
-    monkeypatch.setattr(grace_tf, "schedule", usual)
-    part.save(tmp_path / "part.safetensors")
-    resumed = grace_tf.start_run(TINY, 1)
-    resumed.load(tmp_path / "part.safetensors")
-    grace_tf.train(resumed, pool, 4, tmp_path, size=16)
-    for one, two in zip(whole.mean.parameters(), resumed.mean.parameters(), strict=True):
-        assert torch.equal(one, two)

@@ -40,7 +40,7 @@ class GraceTF(nn.Module):
     kernel : int
         Steps that the context convolution sees.
     driver_width, driver_kernel : int
-        Filters that every driver passes through, and their length in steps.
+        Filters that every driver passes through, and their length in steps. Width 0: no drivers.
     attention : {"full", "logsparse"}
         `logsparse`: step i sees i, i - 1, i - 2, i - 4, ..., its near neighbours, and the same
         after it unless `causal`.
@@ -67,7 +67,7 @@ class GraceTF(nn.Module):
         heads: int = 2,
         ffn: int = 192,
         kernel: int = 25,
-        driver_width: int = 32,
+        driver_width: int = 0,
         driver_kernel: int = 25,
         attention: Literal["full", "logsparse"] = "full",
         causal: bool = False,
@@ -82,7 +82,9 @@ class GraceTF(nn.Module):
             raise ValueError(f"attention={attention!r}: expected 'full' or 'logsparse'")
         self.bases, self.heads, self.attention, self.causal = bases, heads, attention, causal
         self.context = _Conv(13 - causal + 4 * (bases - 1), d_model, kernel, causal)
-        self.drivers = _Drivers(driver_width, driver_kernel, d_model, causal)
+        self.drivers = (
+            _Drivers(driver_width, driver_kernel, d_model, causal) if driver_width else None
+        )
         self.blocks = nn.ModuleList(_Block(d_model, heads, ffn, dropout) for _ in range(layers))
         self.norm = nn.LayerNorm(d_model)
         self.head = nn.Linear(d_model, 1 + bases)
@@ -112,10 +114,14 @@ class GraceTF(nn.Module):
                 f"got {x.shape[1]} channels, expected at least {first_driver}: value, validity, "
                 f"years, then estimate and log spread of {self.bases} base model(s)"
             )
+        if x.shape[1] > first_driver and self.drivers is None:
+            raise ValueError(
+                f"got {x.shape[1] - first_driver} drivers, expected none: driver_width=0"
+            )
         features = self._features(x)
         years, log_spread = x[:, 2], x[:, 4]
         z = torch.tanh(self.context(features))
-        if x.shape[1] > first_driver:
+        if self.drivers is not None and x.shape[1] > first_driver:
             z = z + self.drivers(x[:, first_driver:])
         z = self.dropout(z.transpose(1, 2))
         turn = _rotation(years, z.shape[-1] // self.heads)

@@ -14,25 +14,28 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+import numpy as np
 import pandas as pd
 
 from xgeoml.engine.handle import ModelHandle
 from xgeoml.exceptions import InputError, MissingExtraError, SpecError
 from xgeoml.model import Model
 from xgeoml.options import Options, get_options, shows_progress
-from xgeoml.spec import Scaling
+from xgeoml.registry import get_model
+from xgeoml.spec import ModelSpec, Scaling
 from xgeoml.tasks.choose import ModelLike, make_handle
 from xgeoml.tasks.covariates import Covariates
 from xgeoml.tasks.dispatch import GeoObject
-from xgeoml.tasks.fill_gaps import Request, check_covariates, describe_call, listed
+from xgeoml.tasks.fill_gaps import Request, describe_call, listed
 from xgeoml.train.settings import Schedule, Settings
+from xgeoml.weights.address import kind_of
 from xgeoml.weights.files import write_weights
 
 if TYPE_CHECKING:
     from xgeoml.tasks.learn import Lesson
 
 TASK: Literal["fill_gaps"] = "fill_gaps"
-FINE_TUNING_RATE = 2e-4
+FINE_TUNING_RATE = 1e-4
 
 
 def fit(
@@ -77,7 +80,7 @@ def fit(
     ----------
     obj : DataArray, Dataset or DataTree
         Data with a time axis, with gaps or without. Lazy (dask) data larger than memory are read
-        piece by piece.
+        piece by piece: soon, if they are in chunks of space.
     model : str, path, ModelSpec or Model
         A network of ``xgeoml.list_models("fill_gaps")`` or a spec: trained from scratch, unless
         `start` says otherwise. A weights file or a `Model`: trained on from its weights.
@@ -98,7 +101,7 @@ def fit(
     patience : int, optional
         Stop after so many epochs without a lower validation loss.
     learning_rate : float, optional
-        8e-4 by default, 2e-4 with weights to begin with.
+        8e-4 by default, 1e-4 with weights to begin with.
     schedule : {"cosine", "plateau", "constant"}
         How the learning rate falls.
     warm_up : int, optional
@@ -123,8 +126,9 @@ def fit(
     logdir : str or path, optional
         Folder for checkpoints, the history and TensorBoard's files. By default they are temporary.
     resume : str or path, optional
-        Folder of a training that was interrupted: go on from its last checkpoint. Give the same
-        data and arguments as before.
+        Folder of a training that was interrupted: go on from the last epoch that it finished. Give
+        the same data and arguments as before; `max_time`, `patience`, `devices` and `precision` may
+        be others.
     dims : mapping, optional
         Which dim is which axis, such as ``{"T": "month"}``, where it cannot be found out.
     model_options : mapping, optional
@@ -145,18 +149,19 @@ def fit(
     MissingExtraError
         Without Lightning: ``pip install "xgeoml[train]"``.
     ExecutionError
-        If a process of several fails.
+        If the network fails, its loss is no number, or a process of several fails.
 
     Notes
     -----
-    The same seed and data give the same network, on one device or several, interrupted or not;
-    only a limit in time makes it depend on the machine.
+    The same seed and data give the same network, interrupted or not; shared among several devices
+    it differs by rounding, as long as what is random in it is `torch.nn.Dropout`. Only a limit in
+    time makes it depend on the machine.
 
     Examples
     --------
     >>> import xgeoml
     >>> record = xgeoml.datasets.grace_like(nlat=4, nlon=5)
-    >>> own = record.geoml.fit("grace_tf", max_epochs=1, steps=2, patterns=2)
+    >>> own = record.geoml.fit("grace_tf", validation=0, max_epochs=1, steps=2, patterns=2)
     >>> full = record.geoml.fill_gaps(model=own)
     """
     if resume is not None and logdir is not None and Path(resume) != Path(logdir):
@@ -172,10 +177,12 @@ def fit(
     from xgeoml.tasks.learn import lessons
     from xgeoml.train.loop import settled
 
+    if learning_rate is None and begin:
+        learning_rate = FINE_TUNING_RATE
     given = {
         "max_epochs": max_epochs,
         "batch_size": options.batch_size,
-        "learning_rate": learning_rate or (FINE_TUNING_RATE if begin else None),
+        "learning_rate": learning_rate,
         "warm_up": warm_up,
         "max_time": _seconds(max_time),
     }
@@ -199,7 +206,6 @@ def fit(
     )
     wanted = None if variables is None else listed(variables)
     found = lessons(obj, wanted, request, handle.spec, validation, options.seed)
-    check_covariates(handle.spec, len(found[0].prepared.covariates), covariates)
     call = describe_call(
         "fit",
         options,
@@ -222,14 +228,14 @@ def _resolve(
     options: Options,
 ) -> tuple[ModelHandle, bool]:
     """Return the network, and whether training begins with weights of its own."""
-    handle = make_handle(model, TASK, None, options.seed)
+    handle = make_handle(_without_weights(model), TASK, None, options.seed)
     if handle.spec.backend != "torch":
         raise SpecError(
             "it has no parameters to train: it fits itself to the data of each call; use it as it "
             f"is, obj.geoml.fill_gaps(model={handle.spec.name!r})",
             f"model {handle.spec.key} cannot be trained",
         )
-    begin = handle.weights is not None
+    begin = handle.weights is not None or handle.spec.weights is not None
     if start is not None:
         first = make_handle(start, TASK, None, options.seed)
         same = ("factory", "inputs", "outputs", "axes")
@@ -258,6 +264,13 @@ def _resolve(
     return handle, begin
 
 
+def _without_weights(model: ModelLike) -> ModelLike:
+    """Return the network that a name or a spec stands for: its weights need not be there."""
+    if isinstance(model, str) and kind_of(model) == "name":
+        model = get_model(model)
+    return model.replace(weights=None) if isinstance(model, ModelSpec) else model
+
+
 def _require_lightning() -> None:
     if importlib.util.find_spec("lightning") is None:
         raise MissingExtraError("train", "training", "lightning")
@@ -265,8 +278,12 @@ def _require_lightning() -> None:
 
 def _seconds(max_time: float | str | timedelta | None) -> float | None:
     """Return a length of time in seconds."""
-    if max_time is None or (isinstance(max_time, (int, float)) and not isinstance(max_time, bool)):
-        return max_time
+    if max_time is None:
+        return None
+    # To NumPy a timedelta is a number, and to Python True is.
+    numbers = (int, float, np.integer, np.floating)
+    if isinstance(max_time, numbers) and not isinstance(max_time, (bool, np.timedelta64)):
+        return float(max_time)
     try:
         return pd.Timedelta(max_time).total_seconds()
     except (ValueError, TypeError) as error:

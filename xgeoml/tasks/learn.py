@@ -8,18 +8,18 @@ from dataclasses import dataclass
 import numpy as np
 import xarray as xr
 
-from xgeoml.engine.execute import is_lazy
-from xgeoml.exceptions import InputError
+from xgeoml.exceptions import GeoMLError, InputError, SpecError
 from xgeoml.models.screen import suspect_steps
 from xgeoml.models.series import Bools
 from xgeoml.spec import ModelSpec
 from xgeoml.tasks.dispatch import (
     GeoObject,
+    NothingToDoError,
     as_dataset,
     check_found,
     groups_above,
 )
-from xgeoml.tasks.fill_gaps import Request, variables_to_fill, with_named
+from xgeoml.tasks.fill_gaps import Request, check_covariates, variables_to_fill, with_named
 from xgeoml.tasks.prepare import Prepared, prepare
 from xgeoml.train.fields import SeriesField
 from xgeoml.train.split import validation_blocks, validation_cells
@@ -77,14 +77,27 @@ def lessons(
     InputError, SpecError, AxisError
         If nothing fits.
     """
-    made = []
+    made: list[Lesson] = []
+    idle: NothingToDoError | None = None
     for path, dataset, above, wanted in _datasets(obj, names):
         asked = with_named(request, dataset, above)
-        for name in variables_to_fill(dataset, wanted, asked):
-            _, prepared = prepare(dataset, name, asked.covariates, asked.dims)
-            label = f"{path}/{name}".lstrip("/")
-            field = _field(label, prepared, spec, share, seed)
-            made.append(Lesson(label, prepared, field, dict(dataset.attrs)))
+        try:
+            for name in variables_to_fill(dataset, wanted, asked):
+                _, prepared = prepare(dataset, name, asked.covariates, asked.dims)
+                check_covariates(spec, len(prepared.covariates), request.covariates)
+                label = f"{path}/{name}".lstrip("/")
+                field = _field(label, prepared, spec, share, seed)
+                made.append(Lesson(label, prepared, field, dict(dataset.attrs)))
+        except NothingToDoError as error:
+            idle = idle or error
+        except GeoMLError as error:
+            if path:
+                error.add_note(f"in the group {path!r} of the DataTree")
+            raise
+    if not made:
+        raise idle or InputError(
+            "the DataTree holds no data variables; expected some to learn from"
+        )
     return made
 
 
@@ -110,7 +123,8 @@ def _datasets(
             yield path, dataset, groups_above(nodes[path]), wanted
     else:
         raise InputError(
-            f"found a {type(obj).__name__}; expected an xarray DataArray, Dataset or DataTree"
+            f"found a {type(obj).__name__}; expected an xarray DataArray, Dataset or DataTree: "
+            "xr.DataArray(values, dims=..., coords=...) makes one"
         )
 
 
@@ -120,6 +134,12 @@ def _field(
     """Return a variable as arrays, in the engine's order of axes."""
     dims = prepared.canonical_dims(spec)
     plan = prepared.plan(spec)
+    if not plan.core:
+        raise SpecError(
+            "it sees every value by itself; expected axes= with one that it sees more of, such as "
+            "AxisSpec('T')",
+            f"model {spec.key} cannot learn to fill gaps",
+        )
     arrays = prepared.arrays(dims)
     area = prepared.area(dims[: plan.n_pointwise])
     rng = np.random.default_rng([seed, plan.n_samples])
@@ -128,21 +148,25 @@ def _field(
         blocks = validation_blocks(target, share, rng)
         axis = dims.index(prepared.time)
         return WindowField(label, arrays, plan, axis, area, target, blocks)
-    if is_lazy(arrays[0]):
-        # Whole series are read, whatever the chunks in time.
-        arrays = [a.rechunk({a.ndim - 1: -1}) if is_lazy(a) else a for a in arrays]
     target = np.ones(len(prepared.years), bool)
-    field = SeriesField(label, arrays, prepared.years, area, target, plan)
+    minimum = spec.axis("T").minimum
+    field = SeriesField(label, arrays, prepared.years, area, target, plan, minimum=minimum)
     sample = field.sample
-    target = np.asarray(np.isfinite(sample.values).any(0))
-    # What no model should trust, none should learn to predict.
-    target &= ~suspect_steps(sample)
-    blocks = validation_blocks(target, share, rng)
-    aside = validation_cells(area.shape, share, rng)
-    return field.with_parts(target, blocks, aside)
+    if not len(sample.values):
+        raise InputError(
+            f"variable {label!r} is missing everywhere: there is nothing to learn from"
+        )
+    observed = np.asarray(np.isfinite(sample.values).any(0))
+    blocks = validation_blocks(observed, share, rng)
+    field = field.with_parts(observed, blocks, validation_cells(field.known, share, rng))
+    # What no model should trust, none should learn to predict; what is set aside has no say in
+    # what the rest is made of.
+    learnt = ~suspect_steps(field.learnt)
+    target = observed & np.where(field.apart, ~suspect_steps(sample), learnt)
+    return field.with_parts(target, blocks, field.aside)
 
 
 def _observed(prepared: Prepared) -> Bools:
-    """Return the steps with data, (time,)."""
+    """Return the steps with data, (time,); lazy data are read once for it."""
     others = [d for d in prepared.data.dims if d != prepared.time]
     return np.asarray(prepared.data.notnull().any(others).values)

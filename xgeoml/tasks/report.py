@@ -10,6 +10,7 @@ import xarray as xr
 
 from xgeoml.grid import latitude, longitude
 from xgeoml.spec import ModelSpec
+from xgeoml.tasks.covariates import names_of
 from xgeoml.tasks.learn import Lesson
 from xgeoml.tasks.prepare import Prepared
 from xgeoml.train.fitting import Trained
@@ -78,7 +79,7 @@ def _data(lesson: Lesson) -> TrainingData:
         name=f"{title} ({lesson.name})" if title else lesson.name,
         period=f"{_day(stamps[0])} to {_day(stamps[-1])}, {lesson.prepared.steps.freq}",
         extent=_extent(lesson.prepared),
-        covariates=tuple(str(c.name) for c in lesson.prepared.covariates),
+        covariates=tuple(names_of(lesson.prepared.covariates)),
         license=_first(attrs, "license", "licence") or NOT_STATED,
         attribution=_first(attrs, "attribution", "source", "institution", "references")
         or NOT_STATED,

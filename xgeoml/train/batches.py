@@ -19,10 +19,10 @@ from xgeoml.train.settings import Settings
 
 Batch = tuple[Tensor, Tensor, Tensor]
 
-# Patterns that a batch is made of, as long as it is divided among no more processes.
+# Patterns that a batch is made of.
 _GROUPS = 16
 # Shortest and longest piece of a series, but for one batch in seven.
-_SHORT, _LONG, _WHOLE = 30, 110, 0.15
+SHORT, _LONG, _WHOLE = 30, 110, 0.15
 # Fewer values give no scale.
 _FEWEST_VALUES = 12
 _SMALLEST_SCALE = 1e-3
@@ -41,7 +41,8 @@ class Layout:
         Covariates lie from here on, if the network takes them.
     takes_drivers : bool
     rescaled : bool
-        Whether pieces of series are scaled by themselves, as whole ones are.
+        Whether pieces of series are scaled by themselves, as whole ones are: not where nothing
+        tells the network which values are missing, and what is 0 in a piece may be either.
     """
 
     value: tuple[int, ...]
@@ -73,7 +74,7 @@ class Layout:
             one("years"),
             len(roles) - takes,
             takes,
-            spec.scaling == "sample",
+            spec.scaling == "sample" and "validity" in roles,
         )
 
 
@@ -104,6 +105,7 @@ class Batches(Dataset[Batch]):
         self.shares = np.asarray(job.shares, np.float64) / np.sum(job.shares)
         self.layout, self.channels = Layout.of(job.spec), job.channels
         self.series = len(job.spec.axes) == 1 and job.spec.axis("T").mode == "whole"
+        self.minimum = job.spec.axis("T").minimum
         self.epoch, self.rank = epoch, rank
 
     def __len__(self) -> int:
@@ -124,30 +126,39 @@ class Batches(Dataset[Batch]):
         part = (i % s.accumulate) * s.world + self.rank
         number = self.epoch * s.steps + i // s.accumulate
         rng = np.random.default_rng([s.seed, number])
-        each = max(1, _GROUPS // parts)
-        chosen = [self._draw(rng) for _ in range(each * parts)]
+        chosen = [self._draw(rng) for _ in range(_GROUPS)]
         core = chosen[0].x.shape[2:]
         if self.series:
-            shortest = min(p.x.shape[2] for p in chosen)
-            core = (_length(shortest, rng),)
+            core = (self._length(min(p.x.shape[2] for p in chosen), rng),)
         size = s.batch_size // parts
         x = np.zeros((size, self.channels, *core), np.float32)
         truth = np.full((size, *core), np.nan, np.float32)
         weight = np.zeros(size, np.float32)
-        for g in range(each):
-            own = slice(g * size // each, (g + 1) * size // each)
-            count = own.stop - own.start
-            # A stream for each group: whatever the number of processes, the same pieces.
-            draw = np.random.default_rng([s.seed, number, part * each + g])
-            pattern = chosen[part * each + g]
+        for g, pattern in enumerate(chosen):
+            first, last = (k * s.batch_size // _GROUPS for k in (g, g + 1))
+            start, stop = max(first, part * size), min(last, (part + 1) * size)
+            if start >= stop:
+                continue
+            # A stream for each group, all of it drawn: whatever the parts, the same batch.
+            draw = np.random.default_rng([s.seed, number, g + 1])
             if self.series:
-                piece, wanted, weights = self._pieces(pattern, core[0], count, draw)
+                made = self._pieces(pattern, core[0], last - first, draw)
             else:
-                rows = draw.integers(len(pattern), size=count)
-                piece, wanted = pattern.x[rows], pattern.truth[rows]
-                weights = pattern.area[rows] / pattern.area.mean()
+                made = _windows(pattern, last - first, draw)
+            piece, wanted, weights = (a[start - first : stop - first] for a in made)
+            own = slice(start - part * size, stop - part * size)
             x[own, : piece.shape[1]], truth[own], weight[own] = piece, wanted, weights
         return torch.from_numpy(x), torch.from_numpy(truth), torch.from_numpy(weight)
+
+    def _length(self, shortest: int, rng: Generator) -> int:
+        """Return the length of a batch's pieces.
+
+        Short ones mostly: where the absent months are gives the date of a long one away.
+        """
+        least = max(SHORT, self.minimum)
+        if rng.random() < _WHOLE or shortest <= least:
+            return shortest
+        return int(rng.integers(least, min(max(_LONG, least), shortest) + 1))
 
     def _draw(self, rng: Generator) -> Pattern:
         patterns = self.pool[int(rng.choice(len(self.pool), p=self.shares))]
@@ -160,7 +171,7 @@ class Batches(Dataset[Batch]):
         layout = self.layout
         start = _start(pattern, length, rng)
         x, truth, weight = mix(pattern, slice(start, start + length), count, layout, rng)
-        if x.shape[1] <= layout.first_driver and rng.random() < 0.5:
+        if not x[:, layout.first_driver :].any() and rng.random() < 0.5:
             # What has no cause among its inputs may run backwards.
             x, truth = x[:, :, ::-1].copy(), truth[:, ::-1].copy()
             if layout.years is not None:
@@ -233,14 +244,12 @@ def rescale(x: Single, truth: Single, layout: Layout) -> None:
         drivers /= np.maximum(drivers.std(2, keepdims=True), _SMALLEST_SCALE)
 
 
-def _length(shortest: int, rng: Generator) -> int:
-    """Return the length of a batch's pieces.
-
-    Short ones mostly: where the absent months are gives the date of a long one away.
-    """
-    if rng.random() < _WHOLE or shortest <= _SHORT:
-        return shortest
-    return int(rng.integers(_SHORT, min(_LONG, shortest) + 1))
+def _windows(pattern: Pattern, count: int, rng: Generator) -> tuple[Single, Single, Single]:
+    """Return input, truth and weight of `count` random windows of a pattern."""
+    rows = rng.integers(len(pattern), size=count)
+    # As for pieces of series. A window that is all but constant has large errors in its own scale.
+    signal = pattern.area * pattern.deviation
+    return pattern.x[rows], pattern.truth[rows], signal[rows] / signal.mean()
 
 
 def _start(pattern: Pattern, length: int, rng: Generator) -> int:
@@ -257,4 +266,4 @@ def _start(pattern: Pattern, length: int, rng: Generator) -> int:
 
 def load_pool(folder: Path) -> list[list[Pattern]]:
     """Return the patterns of each variable that a folder holds, in order."""
-    return [[Pattern.load(p) for p in sorted(f.glob("*"))] for f in sorted(folder.glob("*"))]
+    return [[Pattern.load(p) for p in sorted(f.glob("?????"))] for f in sorted(folder.glob("*"))]

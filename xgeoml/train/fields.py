@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from xgeoml.engine.execute import is_lazy
 from xgeoml.engine.plan import SUMMARY_ELEMENTS, Plan
+from xgeoml.exceptions import InputError
 from xgeoml.models.series import Bools, Floats, Series
 from xgeoml.spec import Scale
 from xgeoml.train.masks import hide_cells, hide_singles, hide_steps
@@ -55,6 +56,8 @@ class SeriesField:
         Blocks of steps kept for validation: in training they are missing.
     aside : ndarray of bool, (*space)
         Cells kept for validation; none: validation is on all cells.
+    minimum : int
+        The fewest steps that the network can work on.
     """
 
     name: str
@@ -65,6 +68,7 @@ class SeriesField:
     plan: Plan
     blocks: Sequence[Bools] = ()
     aside: Bools | None = None
+    minimum: int = 1
     _read: dict[str, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @property
@@ -99,7 +103,28 @@ class SeriesField:
 
     @property
     def sample(self) -> Series:
-        """All series, or some from everywhere: what base models are made of. Read once."""
+        """All series with data, or some from everywhere: what base models are made of."""
+        return self._sampled.series
+
+    @property
+    def learnt(self) -> Series:
+        """The part of the sample that is learnt from: what is kept for validation is missing."""
+        rows = ~self._aside[self._sampled.cells]
+        whole = self.sample
+        values = np.where(self.apart, np.nan, whole.values)[rows]
+        drivers = whole.covariates[:, rows]
+        return replace(whole, values=values, covariates=drivers, area=whole.area[rows])
+
+    @property
+    def known(self) -> Bools:
+        """The cells in the sample, (*space)."""
+        known = np.zeros(self.area.shape, bool)
+        known.reshape(-1)[self._sampled.cells] = True
+        return known
+
+    @property
+    def _sampled(self) -> _Read:
+        """The sample, read once."""
         if "sample" not in self._read:
             steps = (1,) * self.plan.n_pointwise if self.in_memory else self.plan.sample_steps()
             made = self._series(tuple(slice(None, None, s) for s in steps))
@@ -107,35 +132,45 @@ class SeriesField:
                 size = len(self.arrays) * made.series.values.size
                 made = made.every(math.ceil(size / SUMMARY_ELEMENTS))
             self._read["sample"] = made
-        return self._read["sample"].series  # type: ignore[no-any-return]
+        return self._read["sample"]  # type: ignore[no-any-return]
 
-    def with_parts(self, target: Bools, blocks: Sequence[Bools], aside: Bools) -> SeriesField:
+    @property
+    def _aside(self) -> Bools:
+        """Cells kept for validation, (cell,)."""
+        aside = np.zeros(self.area.shape, bool) if self.aside is None else self.aside
+        return aside.reshape(-1)
+
+    def with_parts(
+        self, target: Bools, blocks: Sequence[Bools], aside: Bools | None
+    ) -> SeriesField:
         """Return the same variable with other parts to learn and to keep; it is not read again."""
         made = replace(self, target=target, blocks=blocks, aside=aside)
         made._read.update(self._read)
         return made
 
     def training_values(self) -> list[Floats]:
-        """Return values and covariates, each (any,), at the steps that are learnt from."""
-        every = [self.sample.values, *self.sample.covariates]
+        """Return values and covariates, each (any,), at steps and cells that are learnt from."""
+        learnt = self.learnt
+        every = [learnt.values, *learnt.covariates]
         return [a[:, ~self.apart].reshape(-1) for a in every]
 
     def training_pattern(self, most: int, rng: Generator, ingredients: Ingredients) -> Pattern:
         """Return a random pattern: part of the record in space and time, some of its drivers."""
-        series, rows = self._draw(most, rng)
+        series, rows = self._draw_learnt(most, rng)
         series = replace(series, values=np.where(self.apart, np.nan, series.values))
         target = self.target & ~self.apart
         steps = slice(0, len(target))
-        if len(target) > _SHORTEST and rng.random() < 0.3:
-            length = int(rng.integers(_SHORTEST, len(target) + 1))
+        shortest = max(_SHORTEST, self.minimum)
+        if len(target) > shortest and rng.random() < 0.3:
+            length = int(rng.integers(shortest, len(target) + 1))
             start = int(rng.integers(0, len(target) - length + 1))
             if target[start : start + length].sum() >= _FEWEST_TARGETS:
                 steps = slice(start, start + length)
         available = len(series.covariates)
         drivers: Sequence[int] = range(available)
         if available and rng.random() < 0.5:
-            drivers = rng.permutation(available)[: int(rng.integers(0, available))].tolist()
-        part = cut(series, steps, np.arange(len(series.values)), drivers)
+            drivers = sorted(rng.permutation(available)[: int(rng.integers(0, available))].tolist())
+        part = cut(series, steps, np.arange(len(series.values)), range(available))
         if rng.random() < 0.2:
             part = replace(part, values=_spoilt(part, rng))
         longest, usual, scattered = self.gaps
@@ -144,7 +179,7 @@ class SeriesField:
         else:
             hidden = hide_steps(target[steps], rng, longest=longest, usual=usual)[None]
         hidden = np.broadcast_to(hidden, part.values.shape) & np.isfinite(part.values)
-        return series_pattern(part, hidden, rows, ingredients)
+        return series_pattern(part, hidden, rows, ingredients, drivers)
 
     def validation_pattern(self, k: int, most: int, ingredients: Ingredients) -> Pattern:
         """Return the pattern that hides block ``k // 2``: all of it, or every other of its steps.
@@ -152,50 +187,54 @@ class SeriesField:
         Everything else is there, the other blocks as well.
         """
         rng = np.random.default_rng([k, len(self.years)])
-        series, rows = self._draw(most, rng, self.aside)
+        series, rows = self._draw_kept(most, rng)
         hidden = self.blocks[k // 2] & self.target
         if k % 2:
             hidden = hide_singles(hidden, rng, len(hidden))
         wanted = np.broadcast_to(hidden, series.values.shape) & np.isfinite(series.values)
         return series_pattern(series, wanted, rows, ingredients)
 
-    def _draw(
-        self, most: int, rng: Generator, among: Bools | None = None
-    ) -> tuple[Series, NDArray[np.intp]]:
-        """Return series for the base models, and which of them a pattern keeps, at most `most`.
+    def _draw_learnt(self, most: int, rng: Generator) -> tuple[Series, NDArray[np.intp]]:
+        """Return series for the base models, and which of them a training pattern keeps.
 
-        In training, cells set aside are not kept; in validation they are the only ones.
+        None of them from cells set aside.
         """
-        sample = self.sample
-        if not self.in_memory:
-            sample, rows = _joined(sample, self._box(rng, among))
-            return sample, _some(rows, most, rng)
-        rows = np.arange(len(sample.values))
-        if among is None:
-            if self.aside is not None and self.aside.any():
-                rows = rows[~self.aside.reshape(-1)[self._read["sample"].cells]]
+        whole, learnt = self._sampled, ~self._aside
+        rows = np.flatnonzero(learnt[whole.cells])
+        if self.in_memory:
             rows = _part_of(rows, len(self.arrays) * len(self.years), most, rng)
-            sample = cut(sample, slice(None), rows, range(len(sample.covariates)))
-            rows = np.arange(len(rows))
-        elif among.any():
-            rows = rows[among.reshape(-1)[self._read["sample"].cells]]
-        return sample, _some(rows, most, rng)
+        series = cut(whole.series, slice(None), rows, range(len(whole.series.covariates)))
+        if self.in_memory:
+            return series, _some(np.arange(len(rows)), most, rng)
+        series, rows = _joined(series, self._box(rng, learnt))
+        return series, _some(rows, most, rng)
 
-    def _box(self, rng: Generator, among: Bools | None) -> Series:
-        """Read the series of a random block of neighbouring cells."""
-        for _ in range(100):
-            index = tuple(
-                _random_slice(axis.size, wanted, rng)
-                for axis, wanted in zip(self.plan.pointwise, self._box_shape(), strict=True)
+    def _draw_kept(self, most: int, rng: Generator) -> tuple[Series, NDArray[np.intp]]:
+        """Return series for the base models, and which of them a validation pattern keeps.
+
+        Those from cells set aside, where there are such.
+        """
+        whole = self._sampled
+        kept = self._aside if self._aside.any() else ~self._aside
+        if self.in_memory:
+            return whole.series, _some(np.flatnonzero(kept[whole.cells]), most, rng)
+        series, rows = _joined(whole.series, self._box(rng, kept))
+        return series, _some(rows, most, rng)
+
+    def _box(self, rng: Generator, fitting: Bools) -> Series:
+        """Read the fitting series of a block of cells around one of those in the sample."""
+        cells = self._sampled.cells
+        cells = cells[fitting[cells]]
+        if not len(cells):
+            raise InputError(
+                f"{self.name} holds data in too few cells to set some of them aside; expected "
+                "some in every part of it: give it without those that are all missing"
             )
-            aside = np.zeros(self.area.shape, bool) if self.aside is None else self.aside
-            fitting = aside if among is not None and aside.any() else ~aside
-            if not fitting[index].any():
-                continue
-            read = self._series(index, fitting)
-            if len(read.series.values):
-                return read.series
-        raise ValueError(f"no block of {self.name} holds data")
+        at = np.unravel_index(int(rng.choice(cells)), self.area.shape)
+        starts = [n * (int(i) // n) for i, n in zip(at, self._box_shape(), strict=True)]
+        sizes = zip(starts, self._box_shape(), self.area.shape, strict=True)
+        index = tuple(slice(start, min(start + n, size)) for start, n, size in sizes)
+        return self._series(index, fitting.reshape(self.area.shape)).series
 
     def _box_shape(self) -> list[int]:
         """Return the cells along each axis of space of what is read at a time."""
@@ -258,7 +297,9 @@ def computed(arrays: Sequence[Any]) -> Sequence[Any]:
         return arrays
     import dask
 
-    read: Sequence[Any] = dask.compute(*arrays)  # type: ignore[no-untyped-call, attr-defined]
+    # Copies: a part of a chunk that is only looked at keeps the whole chunk in memory.
+    parts = [a.map_blocks(np.copy) if is_lazy(a) else a for a in arrays]
+    read: Sequence[Any] = dask.compute(*parts)  # type: ignore[no-untyped-call, attr-defined]
     return read
 
 
@@ -276,12 +317,6 @@ def _part_of(rows: NDArray[np.intp], values: int, most: int, rng: Generator) -> 
 
 def _some(rows: NDArray[np.intp], most: int, rng: Generator) -> NDArray[np.intp]:
     return rows if len(rows) <= most else np.sort(rng.choice(rows, most, replace=False))
-
-
-def _random_slice(size: int, wanted: int, rng: Generator) -> slice:
-    """Return one of the slices that cut an axis into lengths of `wanted`."""
-    start = wanted * int(rng.integers(math.ceil(size / wanted)))
-    return slice(start, min(start + wanted, size))
 
 
 def _joined(first: Series, second: Series) -> tuple[Series, NDArray[np.intp]]:

@@ -4,43 +4,33 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 import shutil
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
-from safetensors.torch import save_file
-from torch import Tensor
-from tqdm import tqdm
+from safetensors.torch import save, save_file
+from torch import Tensor, nn
 
-from xgeoml.exceptions import ExecutionError, InputError
-from xgeoml.models.catalog import BUILT_IN
+from xgeoml.exceptions import ExecutionError
 from xgeoml.spec import ModelSpec
 from xgeoml.train.checkpoint import best_state
 from xgeoml.train.fields import SeriesField
 from xgeoml.train.history import HISTORY_FILE
 from xgeoml.train.job import BEST, LAST, START_FILE, Job, check_fresh, check_same
 from xgeoml.train.loop import PATTERNS, VALIDATION, launch, make_network, rank
-from xgeoml.train.patterns import Ingredients, Pattern
+from xgeoml.train.patterns import Pattern
+from xgeoml.train.pool import BASELINES, Field, make_pool
 from xgeoml.train.settings import Settings
 from xgeoml.train.skill import Skill, skill, validation_loss
-from xgeoml.train.windows import WindowField
 
-Field = SeriesField | WindowField
-
-# What every network on series is compared with.
-BASELINES = ("linear", "climatology")
 READY, RESULT = "ready", "result.json"
-# Share of the time that the patterns may take, where it is limited, and the fewest of them.
-_PREPARING, _FEWEST = 0.25, 16
-# Values that all patterns hold together (2 GB in float32).
-_MOST_VALUES = 2**29
 # Seconds that processes of a launcher wait for the first of them.
 _PATIENCE = 3600.0
 
@@ -111,7 +101,41 @@ def fit_network(
     ------
     InputError
         If the folder holds another training, or there is nothing to learn.
+    ExecutionError
+        If the network fails, or its loss is not finite.
+    KeyboardInterrupt
+        As the user wished, saying how to go on.
     """
+    try:
+        with _nothing_else_changed(settings):
+            return _fit(fields, spec, bases, settings, folder, start, shares, resume)
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(
+            f"training was interrupted; the same call with resume={str(folder)!r} goes on from its "
+            "last epoch"
+        ) from None
+
+
+@contextmanager
+def _nothing_else_changed(settings: Settings) -> Iterator[None]:
+    """Compute gradients, and leave torch's random numbers and modes as they were."""
+    index = settings.device.partition(":")[2] or "0"
+    devices = [int(index)] if settings.device.startswith("cuda") else []
+    with torch.random.fork_rng(devices), torch.inference_mode(False), torch.enable_grad():
+        yield
+
+
+def _fit(
+    fields: Sequence[Field],
+    spec: ModelSpec,
+    bases: Mapping[str, Any],
+    settings: Settings,
+    folder: Path,
+    start: Mapping[str, Tensor] | None,
+    shares: Sequence[float] | None,
+    resume: bool,
+) -> Trained:
+    """Train a network, see `fit_network`."""
     began = time.monotonic()
     job = Job(
         spec=spec,
@@ -125,12 +149,14 @@ def fit_network(
     if resume and (folder / RESULT).exists():
         check_same(Job.read(folder), job, folder)
         done = _read(folder)
-        if done.history[-1]["epoch"] >= settings.max_epochs:
+        if _has_ended(done.history, settings):
             return done
     if rank() == 0:
         _begin(job, folder, start, resume)
-        _make_patterns(fields, spec, bases, settings, folder, began)
-        (folder / READY).write_text(job.data)
+        (folder / RESULT).unlink(missing_ok=True)
+        if not (folder / READY).exists():
+            make_pool(fields, bases, job, folder, began)
+            (folder / READY).write_text(job.data)
     else:
         _wait_for(folder / READY)
         check_same(Job.read(folder), job, folder)
@@ -139,10 +165,20 @@ def fit_network(
         settings = replace(settings, max_time=left)
     launch(folder, settings)
     if rank() == 0:
-        _finish(job, folder)
+        _finish(job, folder, settings.device)
     else:
         _wait_for(folder / RESULT)
     return _read(folder)
+
+
+def _has_ended(history: Sequence[Mapping[str, float]], settings: Settings) -> bool:
+    """Whether there is nothing left to do: every epoch is done, or patience is at its end."""
+    if history[-1]["epoch"] >= settings.max_epochs:
+        return True
+    losses = [row["val_loss"] for row in history if "val_loss" in row]
+    if settings.patience is None or not losses:
+        return False
+    return len(losses) - 1 - int(np.argmin(losses)) >= settings.patience
 
 
 def n_channels(fields: Sequence[Field], spec: ModelSpec) -> int:
@@ -159,16 +195,20 @@ def fingerprint(fields: Sequence[Field]) -> str:
         arrays: list[Any] = [field.area, field.target, *field.blocks]
         if isinstance(field, SeriesField):
             arrays += [field.years, field.sample.values, field.sample.covariates]
+        else:
+            arrays += field.samples()
         for array in arrays:
-            made.update(np.ascontiguousarray(array).tobytes())
+            made.update(np.ascontiguousarray(array).data)
     return made.hexdigest()
 
 
 def _hash(state: Mapping[str, Tensor]) -> str:
-    made = hashlib.sha256()
-    for key in sorted(state):
-        made.update(key.encode() + state[key].contiguous().numpy().tobytes())
-    return made.hexdigest()
+    return hashlib.sha256(save(_own(state))).hexdigest()
+
+
+def _own(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return tensors that share no memory, in order: no others can be written."""
+    return {k: state[k].detach().cpu().contiguous().clone() for k in sorted(state)}
 
 
 def _begin(job: Job, folder: Path, start: Mapping[str, Tensor] | None, resume: bool) -> None:
@@ -179,114 +219,63 @@ def _begin(job: Job, folder: Path, start: Mapping[str, Tensor] | None, resume: b
     check_fresh(folder)
     folder.mkdir(parents=True, exist_ok=True)
     if start:
-        save_file({k: v.contiguous() for k, v in start.items()}, folder / START_FILE)
+        save_file(_own(start), folder / START_FILE)
     job.write(folder)
 
 
-def _make_patterns(
-    fields: Sequence[Field],
-    spec: ModelSpec,
-    bases: Mapping[str, Any],
-    settings: Settings,
-    folder: Path,
-    began: float,
-) -> None:
-    """Write the patterns that are not there yet."""
-    (folder / RESULT).unlink(missing_ok=True)
-    for name in (PATTERNS, VALIDATION):
-        for left in (folder / name).glob("*/*.new"):
-            shutil.rmtree(left)
-    total = sum(settings.patterns + f.n_validation for f in fields)
-    with tqdm(total=total, desc="patterns", disable=not settings.progress, delay=1.0) as bar:
-        for i, field in enumerate(fields):
-            most = max(1, min(settings.samples, _MOST_VALUES // (total * _values(field, spec))))
-            series = isinstance(field, SeriesField)
-            ingredients = Ingredients(spec.inputs, bases, scale=spec.scale)
-            compared = replace(ingredients, baselines=BASELINES) if series else ingredients
-            if series:
-                named = {n: BUILT_IN[n] for n in BASELINES if n not in bases}
-                made = {n: s.load_factory()(**s.options) for n, s in named.items()}
-                compared = replace(compared, bases={**bases, **made})
-            for k in range(field.n_validation):
-                path = folder / VALIDATION / f"{i:03d}" / f"{k:05d}"
-                draw = partial(field.validation_pattern, k, settings.samples, compared)
-                _make(path, draw)
-                bar.update()
-            until = _PREPARING * (i + 1) / len(fields) * (settings.max_time or math.inf)
-            for k in range(settings.patterns):
-                rng = np.random.default_rng([settings.seed, i, k])
-                path = folder / PATTERNS / f"{i:03d}" / f"{k:05d}"
-                _make(path, partial(field.training_pattern, most, rng, ingredients))
-                bar.update()
-                if k >= _FEWEST and time.monotonic() - began > until:
-                    break
-    for i, field in enumerate(fields):
-        if not any((folder / PATTERNS / f"{i:03d}").glob("*")):
-            raise InputError(
-                f"{field.name} holds nothing to learn from: expected at least a few dozen observed "
-                "steps besides the validation part; give a longer record, or validation=0"
-            )
-
-
-def _values(field: Field, spec: ModelSpec) -> int:
-    """Return how many values a sample of a pattern holds."""
-    core = int(np.prod([a.window for a in field.plan.core]))
-    return core * (len(spec.inputs) + len(field.arrays))
-
-
-def _make(path: Path, draw: Callable[[], Pattern]) -> None:
-    """Write a pattern if it is not there and has something to learn."""
-    if path.exists():
-        return
-    path.parent.mkdir(parents=True, exist_ok=True)
-    pattern = draw()
-    if len(pattern) and pattern.n_wanted:
-        pattern.save(path)
-
-
-def _finish(job: Job, folder: Path) -> None:
+def _finish(job: Job, folder: Path, device: str) -> None:
     """Choose between start and best, score it, and write what came of it."""
-    kept = [
-        [Pattern.load(p) for p in sorted((folder / VALIDATION / f"{i:03d}").glob("*"))]
-        for i in range(len(job.names))
-    ]
-    patterns = [p for each in kept for p in each]
-    network = make_network(job, folder)
-    improved = True
-    if patterns:
-        price = job.settings.price
-        begin = validation_loss(network, job.spec, patterns, price)
-        state = best_state(folder / BEST)
-        network.load_state_dict(state)
-        improved = validation_loss(network, job.spec, patterns, price) < begin
-        if not improved:
-            network = make_network(job, folder)
-    else:
-        network.load_state_dict(best_state(folder / LAST))
-    scores = []
+    kept = {}
     for i, name in enumerate(job.names):
-        groups: dict[str, list[Pattern]] = {}
-        for path in sorted((folder / VALIDATION / f"{i:03d}").glob("*")):
-            kind = "runs" if int(path.name) % 2 == 0 else "single steps"
-            pattern = Pattern.load(path)
-            series = pattern.n_baselines > 0
-            groups.setdefault(kind if series else "parts of fields", []).append(pattern)
-        for kind, each in groups.items():
-            baselines = BASELINES if each[0].n_baselines else ()
-            found = skill(network, job.spec, each, baselines)
-            if found is not None:
-                scores.append({"field": name, "hidden": kind, "skill": asdict(found)})
-    save_file(
-        {k: v.contiguous() for k, v in network.state_dict().items()}, folder / "state.safetensors"
-    )
-    result = {"scores": scores, "improved": improved}
-    (folder / RESULT).write_text(json.dumps(result, indent=1))
-    for name in (PATTERNS, VALIDATION, READY):
-        path = folder / name
-        if path.is_dir():
-            shutil.rmtree(path)
-        else:
-            path.unlink(missing_ok=True)
+        paths = sorted((folder / VALIDATION / f"{i:03d}").glob("*"))
+        kept[name] = {path.name: Pattern.load(path) for path in paths}
+    network, improved = _chosen(job, folder, device, [p for k in kept.values() for p in k.values()])
+    state = _own(network.state_dict())
+    lost = [k for k, v in state.items() if v.is_floating_point() and not torch.isfinite(v).all()]
+    if lost:
+        raise ExecutionError(
+            f"training of {job.spec.key} ended with {lost} not finite; expected numbers: try a "
+            "smaller learning_rate=, or validation= above 0, which keeps the best network"
+        )
+    scores = [
+        {"field": name, "hidden": hidden, "skill": asdict(found)}
+        for name, patterns in kept.items()
+        for hidden, group in _kinds(patterns).items()
+        if (found := skill(network, job.spec, group, BASELINES if group[0].n_baselines else ()))
+    ]
+    save_file(state, folder / "state.safetensors")
+    held = folder / (RESULT + ".new")
+    held.write_text(json.dumps({"scores": scores, "improved": improved}, indent=1))
+    held.replace(folder / RESULT)
+    # In this order: patterns are complete as long as there is a word that they are.
+    (folder / READY).unlink(missing_ok=True)
+    for name in (PATTERNS, VALIDATION):
+        shutil.rmtree(folder / name, ignore_errors=True)
+
+
+def _chosen(
+    job: Job, folder: Path, device: str, patterns: Sequence[Pattern]
+) -> tuple[nn.Module, bool]:
+    """Return the best network, and whether it is better than what training began with."""
+    network = make_network(job, folder).to(device)
+    if not patterns:
+        network.load_state_dict(best_state(folder / LAST))
+        return network, True
+    price = job.settings.price
+    begin = validation_loss(network, job.spec, patterns, price)
+    network.load_state_dict(best_state(folder / BEST))
+    if validation_loss(network, job.spec, patterns, price) < begin:
+        return network, True
+    return make_network(job, folder).to(device), False
+
+
+def _kinds(patterns: Mapping[str, Pattern]) -> dict[str, list[Pattern]]:
+    """Return the validation patterns of one variable by what is hidden in them."""
+    kinds: dict[str, list[Pattern]] = {}
+    for number, pattern in patterns.items():
+        hidden = ("runs", "single steps")[int(number) % 2]
+        kinds.setdefault(hidden if pattern.n_baselines else "parts of fields", []).append(pattern)
+    return kinds
 
 
 def _read(folder: Path) -> Trained:

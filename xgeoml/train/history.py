@@ -42,6 +42,9 @@ class History(pl.Callback):
         row["learning_rate"] = trainer.optimizers[0].param_groups[0]["lr"]
         row["seconds"] = round(self.before + time.monotonic() - self.began, 3)
         self.rows.append(row)
+        if trainer.logger is not None:
+            shown = {k: v for k, v in row.items() if k in ("train_loss", "learning_rate")}
+            trainer.logger.log_metrics(shown, trainer.global_step)
         if trainer.is_global_zero:
             held = self.path.with_suffix(".new")
             held.write_text(json.dumps(self.rows, indent=1))

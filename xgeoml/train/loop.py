@@ -17,13 +17,14 @@ from typing import Any, Literal
 
 import lightning.pytorch as pl
 import torch
-from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint, TQDMProgressBar
+from lightning.fabric.plugins.environments.lightning import LightningEnvironment
+from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint, Timer, TQDMProgressBar
 from lightning.pytorch.strategies import DDPStrategy
 from safetensors.torch import load_file
 from torch import nn
 
 from xgeoml.engine.runner import resolve_device
-from xgeoml.exceptions import ExecutionError, InputError
+from xgeoml.exceptions import ExecutionError, InputError, SpecError
 from xgeoml.train.batches import load_pool
 from xgeoml.train.checkpoint import SafeCheckpointIO
 from xgeoml.train.history import History
@@ -36,15 +37,37 @@ _PRECISION = {"float32": "32-true", "bfloat16": "bf16-mixed", "float16": "16-mix
 
 
 class _Checkpoint(ModelCheckpoint):
-    """The best and the last checkpoint, as safetensors files."""
+    """The best or the last checkpoint, as a safetensors file."""
 
     FILE_EXTENSION = ".safetensors"
+
+
+class _Clock(Timer):
+    """The limit in time of this call: what earlier calls took does not count."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return nothing."""
+        return {}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Begin at 0."""
+
+
+class _Patience(EarlyStopping):
+    """Early stopping that goes on with the patience of this call, not with an earlier one's."""
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take over how long there has been no gain."""
+        super().load_state_dict({**state_dict, "patience": self.patience})
 
 
 def make_network(job: Job, folder: Path) -> nn.Module:
     """Return the network as it is before training."""
     torch.manual_seed(job.settings.seed)
-    network: nn.Module = job.spec.load_factory()(**job.spec.options)
+    try:
+        network: nn.Module = job.spec.load_factory()(**job.spec.options)
+    except TypeError as error:
+        raise SpecError(str(error), f"{job.spec.key} cannot be made as its spec says") from error
     if job.start:
         network.load_state_dict(load_file(folder / START_FILE))
     return network
@@ -69,9 +92,18 @@ def launch(folder: Path, settings: Settings) -> None:
             f"nodes={settings.nodes}: start the same program on every machine, with torchrun or "
             "srun; expected one of them to have started this process"
         )
+    job = Job.read(folder)
+    if str(job.spec.factory).startswith("__main__:"):
+        raise SpecError(
+            f"{job.spec.factory} is in the program itself; put it into a module that it imports, "
+            "so that other processes find it",
+            f"model {job.spec.key} cannot be trained with devices={settings.devices}",
+        )
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
     command += [f"--nproc-per-node={settings.devices}", "-m", "xgeoml.train.worker", str(folder)]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    # Parameters that are used after all, see `_trainer`, are no reason to warn.
+    environment.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
     if settings.device == "cpu":
         each = max(1, torch.get_num_threads() // settings.devices)
         environment["OMP_NUM_THREADS"] = str(each)
@@ -110,16 +142,15 @@ def settled(settings: Settings, device: str, devices: int | Literal["auto"]) -> 
     device = resolve_device(device)
     there = torch.cuda.device_count() if device == "cuda" else 1
     if launched():
-        here = int(os.environ.get("LOCAL_WORLD_SIZE") or os.environ["SLURM_NTASKS"])
-        world = int(os.environ.get("WORLD_SIZE") or os.environ["SLURM_NTASKS"])
-        if "LOCAL_WORLD_SIZE" not in os.environ:
-            here = world // int(os.environ.get("SLURM_NNODES", "1"))
+        here, world = _launched_processes()
         if devices not in ("auto", here) or settings.nodes not in (1, world // here):
             raise InputError(
                 f"devices={devices!r}, nodes={settings.nodes}: a launcher has started {here} "
                 f"processes on each of {world // here} machines; leave both out"
             )
         return replace(settings, device=device, devices=here, nodes=world // here)
+    if device == "cpu" and settings.precision == "float16":
+        raise InputError("precision='float16': expected 'bfloat16' or 'float32' on a processor")
     if devices == "auto":
         devices = there if settings.batch_size % (there * settings.accumulate) == 0 else 1
     if device != "cpu" and isinstance(devices, int) and devices > there:
@@ -127,18 +158,28 @@ def settled(settings: Settings, device: str, devices: int | Literal["auto"]) -> 
     return replace(settings, device=device, devices=devices)
 
 
+def _launched_processes() -> tuple[int, int]:
+    """Return how many processes a launcher has started on this machine, and on all."""
+    if "RANK" in os.environ:
+        return int(os.environ["LOCAL_WORLD_SIZE"]), int(os.environ["WORLD_SIZE"])
+    world = int(os.environ["SLURM_STEP_NUM_TASKS"])
+    return world // int(os.environ.get("SLURM_STEP_NUM_NODES", "1")), world
+
+
 def launched() -> bool:
     """Whether a launcher has started this process as one of several."""
-    world = os.environ.get("WORLD_SIZE") or os.environ.get("SLURM_NTASKS") or "1"
-    ranked = "RANK" in os.environ or "SLURM_PROCID" in os.environ
-    return ranked and int(world) > 1
+    if "RANK" in os.environ:
+        return int(os.environ.get("WORLD_SIZE", "1")) > 1
+    # Of SLURM's own variables only srun sets this one: a batch script that starts one process
+    # finds the others set as well.
+    return int(os.environ.get("SLURM_STEP_NUM_TASKS", "1")) > 1
 
 
 def rank() -> int:
     """Return which of the processes of a launcher this is."""
     if not launched():
         return 0
-    return int(os.environ.get("RANK") or os.environ.get("SLURM_PROCID") or 0)
+    return int(os.environ.get("RANK") or os.environ["SLURM_PROCID"])
 
 
 def run(folder: Path, settings: Settings) -> None:
@@ -150,9 +191,13 @@ def run(folder: Path, settings: Settings) -> None:
         module = Training(make_network(job, folder), job.spec, settings)
         trainer = _trainer(folder, settings, bool(kept))
         last = folder / LAST
-        trainer.fit(module, datamodule=data, ckpt_path=last if last.exists() else None)
-        if trainer.interrupted:
-            raise KeyboardInterrupt
+        try:
+            trainer.fit(module, datamodule=data, ckpt_path=last if last.exists() else None)
+        except SystemExit as error:
+            # Lightning ends the program where it was interrupted; that is for the caller to do.
+            if isinstance(error.__context__, KeyboardInterrupt):
+                raise KeyboardInterrupt from None
+            raise
 
 
 def _trainer(folder: Path, settings: Settings, validates: bool) -> pl.Trainer:
@@ -161,25 +206,32 @@ def _trainer(folder: Path, settings: Settings, validates: bool) -> pl.Trainer:
     if s.average:
         callbacks.append(RunningMean(s.average))
     if s.patience is not None:
-        stop = EarlyStopping("val_loss", patience=s.patience, check_on_train_epoch_end=True)
-        callbacks.append(stop)
+        callbacks.append(_Patience("val_loss", patience=s.patience, check_on_train_epoch_end=True))
+    if s.max_time is not None:
+        callbacks.append(_Clock(timedelta(seconds=s.max_time), verbose=False))
     if s.progress:
         callbacks.append(TQDMProgressBar())
-    callbacks.append(
+    # Two of them, the last one last: one that keeps the best would write the last only beside it.
+    kept = [(BEST, "val_loss")] if validates else []
+    callbacks += [
         _Checkpoint(
             folder,
-            filename=Path(BEST).stem,
-            monitor="val_loss" if validates else None,
-            save_last=True,
+            filename=Path(name).stem,
+            monitor=monitor,
             save_on_train_epoch_end=True,
             enable_version_counter=False,
         )
-    )
+        for name, monitor in [*kept, (LAST, None)]
+    ]
     kind, _, index = s.device.partition(":")
     strategy: Any = "auto"
+    plugins: list[Any] = [SafeCheckpointIO()]
     if s.world > 1:
         # A network may leave parameters out, such as those for drivers where there are none.
         strategy = DDPStrategy(find_unused_parameters=True)
+    else:
+        # Alone, whatever a cluster has put into the environment.
+        plugins.append(LightningEnvironment())
     return pl.Trainer(
         default_root_dir=folder,
         accelerator=kind,
@@ -188,11 +240,10 @@ def _trainer(folder: Path, settings: Settings, validates: bool) -> pl.Trainer:
         strategy=strategy,
         precision=_PRECISION[s.precision],  # type: ignore[arg-type]
         max_epochs=s.max_epochs,
-        max_time=timedelta(seconds=s.max_time) if s.max_time else None,
         gradient_clip_val=s.clip,
         accumulate_grad_batches=s.accumulate,
         callbacks=callbacks,
-        plugins=[SafeCheckpointIO()],
+        plugins=plugins,
         logger=_board(folder),
         log_every_n_steps=10,
         limit_val_batches=1.0 if validates else 0,

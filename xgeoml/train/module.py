@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import lightning.pytorch as pl
 import torch
@@ -11,6 +12,7 @@ from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
+from xgeoml.exceptions import ExecutionError
 from xgeoml.spec import ModelSpec
 from xgeoml.train.batches import Batch, Batches
 from xgeoml.train.dropout import share_dropout
@@ -38,7 +40,7 @@ class Training(pl.LightningModule):
 
     def __init__(self, network: nn.Module, spec: ModelSpec, settings: Settings) -> None:
         super().__init__()
-        self.network, self.settings = network, settings
+        self.network, self.settings, self.key = network, settings, spec.key
         self.dropouts = share_dropout(network)
         self.loss = HiddenLoss(spec, settings.price)
         self.seen = torch.zeros(2, dtype=torch.float64)
@@ -57,17 +59,15 @@ class Training(pl.LightningModule):
         for layer in self.dropouts:
             layer.start(s.seed, step, part, s.accumulate * s.world)
         torch.manual_seed(1_000_003 * s.seed + step)
-        if s.schedule == "plateau":
-            warm_up = s.share(step, 0.0)
-            if warm_up < 1.0:
-                for group in self.trainer.optimizers[0].param_groups:
-                    group["lr"] = s.learning_rate * warm_up
+        if s.schedule == "plateau" and step < s.rise:
+            for group in self.trainer.optimizers[0].param_groups:
+                group["lr"] = s.learning_rate * s.share(step, 0.0)
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Return the loss of this process's part of a step."""
         x, truth, weight = batch
         total, mass = self.loss(self(x), x, truth, weight)
-        self.learnt += torch.stack([total.detach(), mass]).double().cpu()
+        self.learnt += self._checked(torch.stack([total.detach(), mass]).cpu().double())
         # The mean over all processes, which then average their gradients.
         everywhere = self.trainer.strategy.reduce(mass.detach().clone(), reduce_op="sum")
         mean: Tensor = total * self.trainer.world_size / everywhere.clamp(min=1.0)
@@ -76,13 +76,25 @@ class Training(pl.LightningModule):
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Add to the validation loss."""
         x, truth, weight = batch
-        self.seen += torch.stack(self.loss(self(x), x, truth, weight)).double().cpu()
+        sums = torch.stack(self.loss(self(x), x, truth, weight)).cpu().double()
+        self.seen += self._checked(sums)
 
     def on_validation_epoch_end(self) -> None:
         """Report the validation loss, over all processes."""
         loss = self._mean(self.seen)
         self.seen = torch.zeros_like(self.seen)
         self.log("val_loss", loss, prog_bar=True)
+
+    def on_train_epoch_end(self) -> None:
+        """Lower the rate on a plateau; Lightning does so when the checkpoint is written already."""
+        if self.settings.schedule == "plateau":
+            plateau: Any = self.lr_schedulers()
+            plateau.step(self.trainer.callback_metrics["val_loss"])
+
+    def lr_scheduler_step(self, scheduler: Any, metric: Any | None) -> None:
+        """Let the learning rate fall, the plateau apart."""
+        if self.settings.schedule != "plateau":
+            scheduler.step()
 
     def take_train_loss(self) -> float:
         """Return the mean loss over all processes since this was last asked."""
@@ -107,6 +119,16 @@ class Training(pl.LightningModule):
             )
             config = {"scheduler": falling, "interval": "step"}
         return {"optimizer": optimiser, "lr_scheduler": config}  # type: ignore[return-value]
+
+    def _checked(self, sums: Tensor) -> Tensor:
+        """Return the sums, or raise if they are no numbers: no step mends the network any more."""
+        if not torch.isfinite(sums).all():
+            raise ExecutionError(
+                f"the loss of {self.key} is not finite in epoch {self.current_epoch + 1}; expected "
+                "numbers: try a smaller learning_rate=, clip=0.5 or precision='float32', and see "
+                "that forward() divides by nothing that may be 0"
+            )
+        return sums
 
     def _elapsed(self) -> float:
         timers = [c for c in self.trainer.callbacks if isinstance(c, Timer)]  # type: ignore[attr-defined]

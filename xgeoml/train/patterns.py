@@ -111,7 +111,11 @@ def cut(series: Series, steps: slice, rows: NDArray[np.intp], drivers: Sequence[
 
 
 def series_pattern(
-    series: Series, hidden: Bools, rows: NDArray[np.intp], ingredients: Ingredients
+    series: Series,
+    hidden: Bools,
+    rows: NDArray[np.intp],
+    ingredients: Ingredients,
+    drivers: Sequence[int] | None = None,
 ) -> Pattern:
     """Return the pattern of whole series with some of their values taken away.
 
@@ -124,17 +128,25 @@ def series_pattern(
     rows : ndarray of int
         The series to keep of the pattern. Those left without any value are dropped.
     ingredients : Ingredients
+    drivers : sequence of int, optional
+        The covariates that are known, all by default. The channels of the others are 0, so that
+        each driver keeps its place.
     """
     left = replace(series, values=np.where(hidden, np.nan, series.values))
     with one_blas_thread():
         left = replace(left, trusted=~suspect_steps(left))
         rows = rows[left.usable()[rows].any(1)]
-        block = cut(left, slice(None), rows, range(len(left.covariates)))
+        known = list(range(len(left.covariates)) if drivers is None else drivers)
+        left = replace(left, covariates=left.covariates[known])
+        block = cut(left, slice(None), rows, range(len(known)))
 
         def estimate(_: str, model: SeriesModel) -> Estimate:
             return model.predict(block, model.summarise(left))
 
         estimates = of_each(ingredients.bases, estimate)
+    covariates = np.full((len(series.covariates), *block.values.shape), np.nan)
+    covariates[known] = block.covariates
+    block = replace(block, covariates=covariates)
     truth = np.where(hidden[rows], series.values[rows], np.nan)
     return _pattern(block, truth, estimates, ingredients)
 

@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
+import numpy as np
+
 from xgeoml.exceptions import InputError
 from xgeoml.options import Precision
 
@@ -24,7 +26,7 @@ class Settings:
     max_epochs, steps : int
         Epochs, and optimiser steps in each.
     max_time : float or None
-        Seconds after which training stops, whatever is left of the epochs. The cosine schedule
+        Seconds after which this process stops, whatever is left of the epochs. The cosine schedule
         ends with whichever comes first.
     batch_size : int
         Series or windows in a step, over all devices and accumulated passes.
@@ -86,7 +88,11 @@ class Settings:
     progress: bool = False
 
     def __post_init__(self) -> None:
-        """Complain of every value at once."""
+        """Take NumPy's numbers for Python's, which JSON knows; complain of every value at once."""
+        for field in dataclasses.fields(self):
+            value = getattr(self, field.name)
+            if isinstance(value, np.generic):
+                object.__setattr__(self, field.name, value.item())
         found = list(self._problems())
         if found:
             raise InputError("; ".join(found))
@@ -95,6 +101,11 @@ class Settings:
     def total(self) -> int:
         """Steps of the whole training."""
         return self.max_epochs * self.steps
+
+    @property
+    def rise(self) -> int:
+        """Steps of the warm-up, at most a fifth of all."""
+        return min(self.warm_up, self.total // 5)
 
     @property
     def world(self) -> int:
@@ -120,12 +131,11 @@ class Settings:
         elapsed : float
             Seconds since the training began.
         """
-        warm_up = min(self.warm_up, self.total // 5)
-        if step < warm_up:
-            return (step + 1) / warm_up
+        if step < self.rise:
+            return (step + 1) / self.rise
         if self.schedule != "cosine":
             return 1.0
-        done = (step - warm_up) / max(1, self.total - warm_up)
+        done = (step - self.rise) / max(1, self.total - self.rise)
         if self.max_time is not None:
             done = max(done, elapsed / self.max_time)
         return 0.5 * (1.0 + math.cos(math.pi * min(done, 1.0)))

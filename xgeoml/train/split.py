@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
-
 import numpy as np
 from numpy.random import Generator
 
@@ -47,29 +44,28 @@ def validation_blocks(observed: Bools, share: float, rng: Generator) -> list[Boo
     return blocks
 
 
-def validation_cells(shape: Sequence[int], share: float, rng: Generator) -> Bools:
+def validation_cells(known: Bools, share: float, rng: Generator) -> Bools:
     """Return the cells of some blocks of a grid, none where the grid is small.
 
     Parameters
     ----------
-    shape : sequence of int
-        Cells along each axis of space.
+    known : ndarray of bool, (*space)
+        Cells that hold data. Blocks without any are no part of either.
     share : float
         Share of the blocks.
     rng : Generator
 
     Returns
     -------
-    ndarray of bool, (*shape)
+    ndarray of bool, (*space)
     """
-    aside = np.zeros(shape, dtype=bool)
-    if math.prod(shape) < _FEWEST_CELLS or share == 0:
-        return aside
-    index = np.zeros(shape, dtype=np.int64)
-    for i, size in enumerate(shape):
+    index = np.zeros(known.shape, dtype=np.int64)
+    for i, size in enumerate(known.shape):
         parts = min(_PARTS, size)
         part = np.arange(size) * parts // size
-        index = index * parts + part.reshape([-1 if k == i else 1 for k in range(len(shape))])
-    blocks = np.unique(index)
+        index = index * parts + part.reshape([-1 if k == i else 1 for k in range(known.ndim)])
+    blocks = np.unique(index[known])
+    if known.size < _FEWEST_CELLS or share == 0 or len(blocks) < 2:
+        return np.zeros_like(known)
     chosen = rng.choice(blocks, max(1, round(share * len(blocks))), replace=False)
     return np.isin(index, chosen)

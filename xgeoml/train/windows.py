@@ -11,6 +11,7 @@ import numpy as np
 from numpy.random import Generator
 
 from xgeoml.engine.plan import Plan
+from xgeoml.exceptions import InputError
 from xgeoml.models.series import Bools, Floats, Series
 from xgeoml.train.fields import computed
 from xgeoml.train.masks import hide_shapes, hide_steps
@@ -18,8 +19,8 @@ from xgeoml.train.patterns import Ingredients, Pattern, window_pattern
 
 # What is read at a time is so many windows long, and so many windows are cut from it.
 _READ, _WINDOWS = 3, 12
-# Places that means and deviations are taken from.
-_SAMPLED = 64
+# Places that means and deviations are taken from, and those that tell one variable from another.
+_SAMPLED, _TOLD_BY = 64, 8
 # Validation patterns of each block of time.
 _EACH_BLOCK = 3
 
@@ -64,6 +65,12 @@ class WindowField:
         """Steps kept for validation, (time,)."""
         apart: Bools = np.any([np.zeros_like(self.target), *self.blocks], axis=0)
         return apart
+
+    def samples(self) -> list[Floats]:
+        """Return what lies at some places: other data have others there."""
+        rng = np.random.default_rng(0)
+        places = [self._place(rng, self.target)[0] for _ in range(_TOLD_BY)]
+        return [np.stack(computed([a[index] for a in self.arrays])) for index in places]
 
     def training_values(self) -> list[Floats]:
         """Return values and covariates, each (any,), at the steps that are learnt from."""
@@ -130,7 +137,9 @@ class WindowField:
         index = []
         for i, axis in enumerate(self.plan.axes):
             if axis.mode == "pointwise":
-                among = np.flatnonzero(steps) if i == self.time else axis.size
+                among = np.flatnonzero(steps) if i == self.time else np.arange(axis.size)
+                if not len(among):
+                    raise InputError(f"{self.name} has no observed step to learn from")
                 at = int(rng.choice(among))
                 index.append(slice(at, at + 1))
             else:
@@ -154,6 +163,8 @@ def _anywhere(size: int, length: int, rng: Generator) -> slice:
 def _padded(part: Any, shape: Sequence[int], fill: float | bool) -> Any:
     """Return the first axis and a window, filled up where the domain is shorter than it."""
     missing = [(0, n - m) for n, m in zip(shape, part.shape[1:], strict=True)]
+    if not any(after for _, after in missing):
+        return part
     return np.pad(part, [(0, 0), *missing], constant_values=fill)
 
 

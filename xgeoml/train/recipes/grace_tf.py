@@ -24,9 +24,10 @@ from xgeoml.models.catalog import BUILT_IN
 from xgeoml.models.series import without_drivers
 from xgeoml.spec import AxisSpec, ModelSpec
 from xgeoml.train.fields import SeriesField
-from xgeoml.train.fitting import BASELINES, Trained, fit_network
+from xgeoml.train.fitting import Trained, fit_network
 from xgeoml.train.job import JOB_FILE
 from xgeoml.train.patterns import Ingredients, Pattern, series_pattern
+from xgeoml.train.pool import BASELINES
 from xgeoml.train.recipes.grace_records import Case, Record, read_cases, read_records
 from xgeoml.train.settings import Settings
 from xgeoml.train.skill import skill
@@ -69,9 +70,10 @@ SOURCES: dict[str, tuple[str, tuple[str, ...], str, str]] = {
     ),
 }
 LIMITS = (
-    "The gain on kalman is small, and certain on the global record only; kalman is faster.",
+    "The gain on kalman is a few per cent; kalman is faster.",
     "It knows monthly water storage. On other series, or daily steps, use kalman, or fit.",
-    "Drivers were precipitation and temperature in three regions, 201 series; others are untried.",
+    "It sees covariates through its base models only; those were precipitation and temperature in "
+    "three regions, 201 series.",
     "Its inputs are the estimates of its base models: when those change, it is trained anew.",
 )
 
@@ -85,6 +87,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "--months", choices=("unscored", "all"), default="unscored", help="what to learn from"
     )
     parser.add_argument("--version", default=BUILT_IN["grace_tf"].version, help="of the weight")
+    parser.add_argument("--page", type=Path, help="page of Markdown that gets the card, too")
     parser.add_argument("--twin", type=Path, help="weight whose skill the card shows")
     parser.add_argument(
         "--options",
@@ -125,7 +128,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     write_weights(
         a.out / f"grace_tf-{a.version}.safetensors", trained.state, spec, card, trained.history
     )
-    (a.out / "card.md").write_text(card.to_markdown())
+    for page in filter(None, (a.out / "card.md", a.page)):
+        page.write_text(card.to_markdown())
     print(card)  # noqa: T201
 
 
