@@ -22,7 +22,8 @@ class HiddenLoss:
     ----------
     spec : ModelSpec
         The network. One that corrects a base model is scored in units of the base's spread, and
-        pays a price for every departure from its estimate and spread; others in units of the data's deviation.
+        pays a price for every departure from its estimate and its spread; others are scored in
+        units of the data's deviation.
     price : float
         What a departure costs, as a share of what it may gain.
     """
