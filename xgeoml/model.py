@@ -35,7 +35,8 @@ class Model:
     card : Card or None
         What it was trained on, and its skill beside the baselines.
     history : tuple of dict
-        A row for each epoch of its training: losses, learning rate, seconds. May be empty.
+        A row for each epoch of its training: losses, learning rate, seconds; first, as epoch 0, the
+        validation loss of what it began with. May be empty.
     """
 
     path: Path

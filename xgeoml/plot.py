@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Mapping, Sequence
+from functools import cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -204,9 +206,18 @@ def loss_curve(history: Sequence[Mapping[str, float]], title: str) -> Figure:
     return figure
 
 
+@cache
 def _figure_class() -> type[Figure]:
+    """Return the class of figures that notebooks show, whether pyplot was used before or not."""
     try:
         from matplotlib.figure import Figure
     except ImportError as error:
         raise MissingExtraError("plot", "drawing", "matplotlib") from error
-    return Figure
+
+    class Picture(Figure):
+        def _repr_png_(self) -> bytes:
+            made = io.BytesIO()
+            self.savefig(made, format="png")
+            return made.getvalue()
+
+    return Picture

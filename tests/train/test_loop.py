@@ -36,27 +36,27 @@ def plain(record):
 
 
 def rates(model):
-    return [row["learning_rate"] for row in model.history]
+    return [row["learning_rate"] for row in model.history[1:]]
 
 
 def test_patience_ends_training(record, tmp_path):
     own = fit(record, patience=2, max_epochs=30, learning_rate=0.3, validation=0.3, logdir=tmp_path)
-    losses = [row["val_loss"] for row in own.history]
+    losses = [row["val_loss"] for row in own.history[1:]]
     assert len(losses) < 30
     assert len(losses) - 1 - int(np.argmin(losses)) == 2
     changed = (tmp_path / "last.safetensors").stat().st_mtime_ns
     common = {"max_epochs": 30, "learning_rate": 0.3, "validation": 0.3, "resume": tmp_path}
-    assert len(fit(record, patience=2, **common).history) == len(losses)
+    assert len(fit(record, patience=2, **common).history[1:]) == len(losses)
     assert (tmp_path / "last.safetensors").stat().st_mtime_ns == changed
     more = fit(record, patience=4, **common)
-    assert [row["val_loss"] for row in more.history][: len(losses)] == losses
-    assert len(more.history) > len(losses)
+    assert [row["val_loss"] for row in more.history[1:]][: len(losses)] == losses
+    assert len(more.history[1:]) > len(losses)
 
 
 def test_the_best_network_is_kept(record, tmp_path):
     common = {"learning_rate": 0.3, "schedule": "constant", "warm_up": 0, "seed": 1}
     own = fit(record, max_epochs=15, logdir=tmp_path, **common)
-    losses = [row["val_loss"] for row in own.history]
+    losses = [row["val_loss"] for row in own.history[1:]]
     assert losses[-1] > min(losses)
     best = weights(own.path)
     held = last_state(tmp_path)
@@ -90,7 +90,7 @@ def test_without_validation_the_last_is_kept(record, tmp_path):
     )
     assert own.card.skill == ()
     assert any("its skill is not known" in limit for limit in own.card.limits)
-    assert "val_loss" not in own.history[0]
+    assert "val_loss" not in own.history[-1]
     assert not (tmp_path / "best.safetensors").exists()
 
 
@@ -165,7 +165,7 @@ def test_patterns_take_a_part_of_the_time(record, monkeypatch, tmp_path):
 
 def test_parts_of_a_step_are_the_step(record):
     whole, parts = (fit(record, DROPPING, accumulate=n, batch_size=16) for n in (1, 4))
-    for one, other in zip(whole.history, parts.history, strict=True):
+    for one, other in zip(whole.history[1:], parts.history[1:], strict=True):
         assert other["train_loss"] == pytest.approx(one["train_loss"], rel=0.05)
         assert other["val_loss"] == pytest.approx(one["val_loss"], rel=0.05)
         assert one["step"] == other["step"]
@@ -266,7 +266,7 @@ def test_tensorboard_gets_the_losses(record, tmp_path):
     events.Reload()
     assert {"train_loss", "val_loss", "learning_rate"} <= set(events.Tags()["scalars"])
     shown = [e.value for e in events.Scalars("val_loss")]
-    assert shown == pytest.approx([row["val_loss"] for row in own.history])
+    assert shown == pytest.approx([row["val_loss"] for row in own.history[1:]])
 
 
 def test_without_tensorboard(record, monkeypatch, tmp_path):

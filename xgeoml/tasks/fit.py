@@ -274,6 +274,10 @@ def _without_weights(model: ModelLike) -> ModelLike:
 def _require_lightning() -> None:
     if importlib.util.find_spec("lightning") is None:
         raise MissingExtraError("train", "training", "lightning")
+    with warnings.catch_warnings():
+        # Its progress bars are text where a notebook has no widgets, which is no fault.
+        warnings.filterwarnings("ignore", message="IProgress not found")
+        importlib.import_module("lightning.pytorch")
 
 
 def _seconds(max_time: float | str | timedelta | None) -> float | None:
@@ -339,7 +343,7 @@ def _train(
     )
     card = make_card(spec, trained, found, call, handle.spec.key if begin else "")
     path = folder / MODEL_FILE
-    write_weights(path, trained.state, spec, card, history=trained.history)
+    write_weights(path, trained.state, spec, card, history=trained.whole_history)
     if not trained.improved:
         warnings.warn(
             "training did not lower the validation loss: the model is what it began with. Try "

@@ -56,6 +56,8 @@ class Trained:
         A row for each epoch.
     scores : tuple of Score
         On the validation part; empty without one.
+    start_loss : float or None
+        Validation loss of what training began with.
     improved : bool
         Whether training lowered the validation loss. Otherwise `state` is what it began with.
     """
@@ -63,7 +65,15 @@ class Trained:
     state: dict[str, NDArray[Any]]
     history: list[dict[str, float]]
     scores: tuple[Score, ...]
+    start_loss: float | None
     improved: bool
+
+    @property
+    def whole_history(self) -> list[dict[str, float]]:
+        """The history with a row for what training began with, epoch 0."""
+        if self.start_loss is None:
+            return self.history
+        return [{"epoch": 0, "step": 0, "val_loss": self.start_loss, "seconds": 0}, *self.history]
 
 
 def fit_network(
@@ -229,7 +239,8 @@ def _finish(job: Job, folder: Path, device: str) -> None:
     for i, name in enumerate(job.names):
         paths = sorted((folder / VALIDATION / f"{i:03d}").glob("*"))
         kept[name] = {path.name: Pattern.load(path) for path in paths}
-    network, improved = _chosen(job, folder, device, [p for k in kept.values() for p in k.values()])
+    patterns = [p for k in kept.values() for p in k.values()]
+    network, start_loss, improved = _chosen(job, folder, device, patterns)
     state = _own(network.state_dict())
     lost = [k for k, v in state.items() if v.is_floating_point() and not torch.isfinite(v).all()]
     if lost:
@@ -239,13 +250,14 @@ def _finish(job: Job, folder: Path, device: str) -> None:
         )
     scores = [
         {"field": name, "hidden": hidden, "skill": asdict(found)}
-        for name, patterns in kept.items()
-        for hidden, group in _kinds(patterns).items()
+        for name, each in kept.items()
+        for hidden, group in _kinds(each).items()
         if (found := skill(network, job.spec, group, BASELINES if group[0].n_baselines else ()))
     ]
     save_file(state, folder / "state.safetensors")
     held = folder / (RESULT + ".new")
-    held.write_text(json.dumps({"scores": scores, "improved": improved}, indent=1))
+    result = {"scores": scores, "start_loss": start_loss, "improved": improved}
+    held.write_text(json.dumps(result, indent=1))
     held.replace(folder / RESULT)
     # In this order: patterns are complete as long as there is a word that they are.
     (folder / READY).unlink(missing_ok=True)
@@ -255,18 +267,18 @@ def _finish(job: Job, folder: Path, device: str) -> None:
 
 def _chosen(
     job: Job, folder: Path, device: str, patterns: Sequence[Pattern]
-) -> tuple[nn.Module, bool]:
-    """Return the best network, and whether it is better than what training began with."""
+) -> tuple[nn.Module, float | None, bool]:
+    """Return the best network, the loss of what training began with, and whether it is lower."""
     network = make_network(job, folder).to(device)
     if not patterns:
         network.load_state_dict(best_state(folder / LAST))
-        return network, True
+        return network, None, True
     price = job.settings.price
     begin = validation_loss(network, job.spec, patterns, price)
     network.load_state_dict(best_state(folder / BEST))
     if validation_loss(network, job.spec, patterns, price) < begin:
-        return network, True
-    return make_network(job, folder).to(device), False
+        return network, begin, True
+    return make_network(job, folder).to(device), begin, False
 
 
 def _kinds(patterns: Mapping[str, Pattern]) -> dict[str, list[Pattern]]:
@@ -285,7 +297,8 @@ def _read(folder: Path) -> Trained:
     raw = json.loads((folder / RESULT).read_text())
     scores = tuple(Score(s["field"], s["hidden"], Skill(**s["skill"])) for s in raw["scores"])
     history = json.loads((folder / HISTORY_FILE).read_text())
-    return Trained(load_file(folder / "state.safetensors"), history, scores, raw["improved"])
+    state = load_file(folder / "state.safetensors")
+    return Trained(state, history, scores, raw["start_loss"], raw["improved"])
 
 
 def _wait_for(path: Path) -> None:

@@ -126,7 +126,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
         rows = card.skill
     card = make_card(spec, records, rows, a.months)
     write_weights(
-        a.out / f"grace_tf-{a.version}.safetensors", trained.state, spec, card, trained.history
+        a.out / f"grace_tf-{a.version}.safetensors",
+        trained.state,
+        spec,
+        card,
+        trained.whole_history,
     )
     for page in filter(None, (a.out / "card.md", a.page)):
         page.write_text(card.to_markdown())
