@@ -116,7 +116,7 @@ def test_the_weights_are_in_the_history(record):
     pytest.importorskip("torch")
     sha = xgeoml.get_model("grace_tf").weights.sha256
     made = record.isel(time=slice(0, 30), lon=slice(0, 1)).geoml.fill_gaps("grace_tf")
-    assert last_line(made).endswith(f"{NAME} by grace_tf@1.0, weights sha256 {sha[:12]}")
+    assert last_line(made).endswith(f"{NAME} by grace_tf@1.1, weights sha256 {sha[:12]}")
 
 
 def test_a_bad_month_is_flagged_and_kept():

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 from collections.abc import Mapping, Sequence
-from functools import cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -206,7 +205,6 @@ def loss_curve(history: Sequence[Mapping[str, float]], title: str) -> Figure:
     return figure
 
 
-@cache
 def _figure_class() -> type[Figure]:
     """Return the class of figures that notebooks show, whether pyplot was used before or not."""
     try:

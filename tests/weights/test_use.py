@@ -68,7 +68,7 @@ def test_a_worker_elsewhere_can_find_it_too(weight, cache, server):
 def test_weights_of_another_model(weight, data):
     with pytest.raises(InputError, match=r"those of toy@1\.0, not of model='grace_tf'"):
         data.geoml.fill_gaps("grace_tf", weights=weight.path)
-    with pytest.raises(InputError, match=r"those of toy@1\.0, not of model='grace_tf@1\.0'"):
+    with pytest.raises(InputError, match=r"those of toy@1\.0, not of model='grace_tf@1\.1'"):
         data.geoml.plan(model=xgeoml.get_model("grace_tf"), weights=weight.path)
     with pytest.raises(ModelNotFoundError, match="grace_tf"):
         data.geoml.fill_gaps("grace_fs", weights=weight.path)

@@ -69,7 +69,8 @@ _FILL_GAPS = (
             Channel("spread", "regression"),
             Channel("estimate", "kalman_alone"),
             Channel("spread", "kalman_alone"),
-            Channel("covariates"),
+            # Covariates reach it through its base models alone: filters of its own learnt the few
+            # months by heart (errors 9 % below kalman there, 0 to 3 % in months held out).
         ),
         outputs=("residual", "log_spread"),
         options={
@@ -79,15 +80,14 @@ _FILL_GAPS = (
             "heads": 2,
             "ffn": 192,
             "kernel": 13,
-            "driver_width": 16,
-            "driver_kernel": 25,
+            "driver_width": 0,
             "attention": "full",
             "causal": False,
             "dropout": 0.25,
         },
-        weights=release("grace_tf@1.0").ref,
+        weights=release("grace_tf@1.1").ref,
         covariates=True,
-        version="1.0",
+        version="1.1",
         summary="transformer on each series that corrects the Kalman smoother",
         citation="after Wang and Zhang (2024), Remote Sensing of Environment 315, 114465",
         license="Apache-2.0",

@@ -104,6 +104,7 @@ def list() -> WeightsTable:  # noqa: A001 - read as weights.list()
     >>> weights.list()
     model     version  where  size    file
     grace_tf  1.0      wheel  ... MB  ...grace_tf-1.0.safetensors...
+    grace_tf  1.1      wheel  ... MB  ...grace_tf-1.1.safetensors...
     """
     rows = []
     for key, ref in _known().items():

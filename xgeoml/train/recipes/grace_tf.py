@@ -43,6 +43,10 @@ RECIPE: Mapping[str, Any] = {
     "patterns": 150,
     "validation": 0.0,
 }
+# What the spread of the weight that has learnt from all months is multiplied with. The interval of
+# 90 % of its twin held 90 % of the values in eight draws of months kept for validation, and 87 % in
+# the months that the benchmark hides.
+WIDENING = 1.05
 # Series of a record that its skill is measured on, at most.
 MOST_SERIES = 1500
 CSR = "CSR GRACE/GRACE-FO mascons: Save, Bettadpur and Tapley (2016), J. Geophys. Res. 121, 7547"
@@ -86,7 +90,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument(
         "--months", choices=("unscored", "all"), default="unscored", help="what to learn from"
     )
-    parser.add_argument("--version", default=BUILT_IN["grace_tf"].version, help="of the weight")
+    parser.add_argument("--version", default="1.0", help="of the weight")
     parser.add_argument("--page", type=Path, help="page of Markdown that gets the card, too")
     parser.add_argument("--twin", type=Path, help="weight whose skill the card shows")
     parser.add_argument(
@@ -121,6 +125,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if a.twin is None:
         rows = benchmark_skill(trained, spec, a.data_path)
     else:
+        trained.state["head.bias"][1] += np.float32(np.log(WIDENING))
         card = read_card(a.twin)
         assert card is not None
         rows = card.skill
@@ -218,8 +223,9 @@ def make_card(
     if months == "all":
         limits = (
             *LIMITS,
-            "The skill is that of a weight made the same way without the months that it is scored "
-            "on; this one has learnt from them as well.",
+            "The skill is that of version 1.0, made the same way without the months that it is "
+            "scored on; this one has learnt from them as well, and its spread is "
+            f"{WIDENING - 1.0:.0%} wider.",
         )
     return Card(
         model=spec.key,
@@ -238,7 +244,9 @@ def make_card(
 def _period(record: Record) -> str:
     """Return the first and the last month that is learnt from."""
     years = record.series.years[np.flatnonzero(record.target)[[0, -1]]]
-    first, last = (f"{int(y)}-{int(12 * (y % 1)) + 1:02d}" for y in years)
+    # A stamp on the first day of a month may lie a little before its share of the year.
+    months = np.floor(12.0 * years + 0.1).astype(int)
+    first, last = (f"{m // 12}-{m % 12 + 1:02d}" for m in months)
     return f"{first} to {last}"
 
 
