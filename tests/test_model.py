@@ -103,11 +103,16 @@ def test_pickled_it_is_the_same(own):
     assert same(weights(again.path), weights(own.path))
 
 
+def same_to_rounding(lazy, filled):
+    """Compare what networks made: a worker may give torch other threads, and so another last bit."""
+    np.testing.assert_allclose(lazy.values, filled.values, rtol=1e-6, atol=1e-6)
+
+
 @pytest.mark.parametrize("scheduler", ["threads", "processes"])
 def test_on_lazy_data(record, own, filled, scheduler):
     lazy = record.chunk({"lat": 2, "lon": 2}).geoml.fill_gaps(own)
     with dask.config.set(scheduler=scheduler, num_workers=2):
-        assert lazy.values.tobytes() == filled.values.tobytes()
+        same_to_rounding(lazy, filled)
 
 
 @pytest.mark.slow
@@ -117,7 +122,7 @@ def test_on_a_cluster(record, own, filled):
     options = {"n_workers": 1, "threads_per_worker": 1, "dashboard_address": None}
     with LocalCluster(processes=True, **options) as cluster, Client(cluster):
         lazy = record.chunk({"lat": 2}).geoml.fill_gaps(own)
-        assert lazy.values.tobytes() == filled.values.tobytes()
+        same_to_rounding(lazy, filled)
 
 
 def test_everywhere_that_a_name_goes(record, own):
