@@ -104,7 +104,7 @@ def test_pickled_it_is_the_same(own):
 
 
 def same_to_rounding(lazy, filled):
-    """Compare what networks made: a worker may give torch other threads, and so another last bit."""
+    """Compare what networks made: with other threads torch may give another last bit."""
     np.testing.assert_allclose(lazy.values, filled.values, rtol=1e-6, atol=1e-6)
 
 
