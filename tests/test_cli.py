@@ -101,3 +101,20 @@ def test_a_record_too_short_for_the_demo(file, tmp_path):
     )
     assert done.exit_code == 1
     assert "needs at least" in done.output
+
+
+@pytest.mark.parametrize(
+    ("option", "said"),
+    [
+        (("--out", "a.txt"), "ends in .safetensors"),
+        (("--out", "a.safetensors", "--plot", "a.xyz"), "ends in .png"),
+        (("--out", "nowhere/a.safetensors"), "its folder is not there"),
+    ],
+)
+def test_fit_checks_where_it_writes_before_it_trains(tmp_path, monkeypatch, option, said):
+    monkeypatch.chdir(tmp_path)
+    record = xgeoml.datasets.grace_like(nlat=4, nlon=5)
+    record.to_netcdf("a.nc", engine="scipy")
+    done = run("fit", "grace_tf", "a.nc", *option)
+    assert done.exit_code == 2
+    assert said in done.output

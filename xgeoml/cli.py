@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -83,7 +84,9 @@ def demo(data: Path | None, variable: str | None, covariates: tuple[str, ...], o
 @main.command(cls=_ManyValues)
 @click.argument("model")
 @click.argument("data", type=click.Path(exists=True, path_type=Path))
-@click.option("--variable", multiple=True, help="What to learn from; by default all that fits.")
+@click.option(
+    "--variable", multiple=True, help="What to learn from; by default all but --covariates."
+)
 @click.option("--covariates", multiple=True, help="Drivers in the file.")
 @click.option("--start", help="Weights to begin with: a name such as grace_tf, or a path.")
 @click.option(
@@ -95,7 +98,7 @@ def demo(data: Path | None, variable: str | None, covariates: tuple[str, ...], o
 @click.option("--plot", type=click.Path(dir_okay=False, path_type=Path), help="The losses, *.png.")
 @click.option("--validation", type=float, help="Share of the steps set aside.")
 @click.option("--max-epochs", type=int, help="Epochs.")
-@click.option("--max-time", help="Such as 30min.")
+@click.option("--max-time", help="Seconds, or such as 30min.")
 @click.option("--patience", type=int, help="Epochs without a lower loss before it stops.")
 @click.option("--learning-rate", type=float, help="The largest.")
 @click.option("--schedule", type=click.Choice(get_args(Schedule)), help="How it falls.")
@@ -124,23 +127,31 @@ def fit(
     \b
     Examples:
       xgeoml fit grace_tf data.nc --variable lwe_thickness --covariates tp t2m --out my.safetensors
-      xgeoml fit grace_tf data.nc --start grace_tf --max-time 30min --out my.safetensors
-      xgeoml fit grace_tf data.nc --logdir run --out my.safetensors
-      xgeoml fit grace_tf data.nc --resume run --out my.safetensors
+      xgeoml fit grace_tf tws.nc --start grace_tf --max-time 30min --out my.safetensors
+      xgeoml fit grace_tf tws.nc --logdir run --out my.safetensors
+      xgeoml fit grace_tf tws.nc --resume run --out my.safetensors
     """
     from xgeoml.tasks.fit import fit as train
 
     if out.suffix != ".safetensors":
         raise click.UsageError(f"--out {out}: expected a name that ends in .safetensors")
+    if plot is not None and plot.suffix not in (".png", ".pdf", ".svg"):
+        raise click.UsageError(f"--plot {plot}: expected a name that ends in .png, .pdf or .svg")
+    for path in filter(None, (out, plot)):
+        if not os.access(path.parent, os.W_OK):
+            raise click.UsageError(f"{path}: its folder is not there, or may not be written to")
     given = {k: v for k, v in options.items() if v is not None}
     with _told(), _opened(data) as dataset:
-        own = train(
-            dataset,
-            model,
-            variables=list(variable) or None,
-            covariates=list(covariates) or None,
-            **given,
-        )
+        try:
+            own = train(
+                dataset,
+                model,
+                variables=list(variable) or None,
+                covariates=list(covariates) or None,
+                **given,
+            )
+        except KeyboardInterrupt as error:
+            raise click.ClickException(f"interrupted. {error}") from error
         own.save(out)
         if plot is not None:
             own.plot_loss().savefig(plot, dpi=120)

@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
+# How the names of the folders begin that last as long as the process.
+TEMPORARY = "xgeoml-fit-"
+
+
 @dataclass(frozen=True)
 class Model:
     """A model with its weights: what `fit` returns and `load` reads.
@@ -114,6 +118,10 @@ class Model:
 
     def _rows(self) -> list[tuple[str, str]]:
         rows = [("file", str(self.path))]
+        if self.path.parent.name.startswith(TEMPORARY):
+            rows.append(
+                ("", "temporary, gone when Python ends: save it, own.save('own.safetensors')")
+            )
         if self.history:
             last = self.history[-1]
             seconds = f"{last['seconds']:.0f} s"

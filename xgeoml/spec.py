@@ -207,6 +207,9 @@ class ModelSpec:
         mean and deviation of its own observed values; `training`, all by those in `scale`.
     scale : Scale, optional
         With scaling `training`: what `xgeoml.fit` found in the data that it trained on.
+    covariate_names : tuple of str
+        The covariates that the network was trained with, in the order of its channels: those that
+        it must be given. Empty: any.
     version, summary, citation, license : str
         For people, and for the model card.
 
@@ -229,6 +232,7 @@ class ModelSpec:
     listed: bool = True
     scaling: Scaling = "sample"
     scale: Scale | None = None
+    covariate_names: tuple[str, ...] = ()
     version: str = "1.0"
     summary: str = ""
     citation: str = ""
@@ -329,6 +333,7 @@ class ModelSpec:
                 axes=lambda v: tuple(AxisSpec(**_read(a, AxisSpec)) for a in v),
                 inputs=lambda v: tuple(Channel(**_read(c, Channel)) for c in v),
                 outputs=tuple,
+                covariate_names=tuple,
                 scale=lambda v: Scale(**_read(v, Scale, **_TUPLES)) if v else None,
                 weights=lambda v: WeightsRef(**_read(v, WeightsRef, urls=tuple)) if v else None,
             )

@@ -71,6 +71,15 @@ def test_the_warm_up_is_at_most_a_fifth():
     assert Settings(max_epochs=1, steps=2, warm_up=200).share(0, 0.0) == 1.0
 
 
+def test_the_rise_takes_a_fifth_of_the_time_at_most():
+    s = Settings(max_epochs=500, steps=50, max_time=10.0)
+    assert s.share(0, 0.0) == pytest.approx(1 / 200)
+    assert s.share(5, 1.0) == pytest.approx(0.5)
+    assert s.share(10, 2.0) == pytest.approx(1.0)
+    assert s.share(50, 6.0) == pytest.approx(0.5)
+    assert s.share(90, 10.0) == pytest.approx(0.0, abs=1e-9)
+
+
 def test_cosine_ends_with_the_time():
     s = Settings(max_epochs=10, steps=100, warm_up=0, max_time=60.0)
     assert s.share(0, 30.0) == pytest.approx(0.5)

@@ -25,7 +25,8 @@ def own(record):
 
 def test_training_goes_on_from_a_model(record, own, tmp_path):
     more = fit(record, own, learning_rate=1e-3, logdir=tmp_path)
-    assert "trained from toy_series@1.0" in more.card.summary
+    assert "trained on from model.safetensors, sha256" in more.card.summary
+    assert len(more.card.data) == 1 + len(own.card.data)
     assert more.card.recipe.count("toy_series@1.0") == 1
     assert not same(weights(more.path), weights(own.path))
     begun = weights(tmp_path / "start.safetensors")

@@ -222,7 +222,8 @@ def _coupled(observed: Observed, variance: Floats) -> _Path:
     tilt = variance**-_TILT
     ridge = np.tile(_RIDGE * tilt / np.exp(np.mean(np.log(tilt))), season.shape[1])
 
-    before = (season[later][:, :, None] * value[later - 1][:, None, :]).reshape(len(later), -1)
+    before = season[later][:, :, None] * value[later - 1][:, None, :]
+    before = before.reshape(len(later), season.shape[1] * k)  # also where no two steps are seen
     change = value[later] - own * value[later - 1]
     coupling = np.linalg.solve(before.T @ before + np.diag(ridge), before.T @ change)
     left = change - before @ coupling

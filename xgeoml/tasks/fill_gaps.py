@@ -311,6 +311,7 @@ def _fill_variable(
     """Return the Dataset with its steps completed, the variable, flag and spread, the model."""
     complete, prepared = prepare(dataset, name, request.covariates, request.dims)
     handle = resolve(prepared, request)
+    prepared = in_order(prepared, handle.spec, request.covariates)
     if request.spread and not handle.spec.gives_spread:
         raise SpecError("it gives no spread", f"model {handle.spec.key} cannot do spread=True")
     dims = prepared.canonical_dims(handle.spec)
@@ -378,6 +379,27 @@ def resolve(prepared: Prepared, request: Request) -> ModelHandle:
             f"model {handle.spec.key} cannot be used",
         )
     return handle
+
+
+def in_order(prepared: Prepared, spec: ModelSpec, given: Covariates) -> Prepared:
+    """Return the variable with the covariates that a network was trained with, in their order.
+
+    Raises
+    ------
+    SpecError
+        If others are given, or some of them are missing.
+    """
+    if not spec.covariate_names:
+        return prepared
+    names = [] if given is None else names_of(given)
+    if sorted(names) != sorted(spec.covariate_names):
+        raise SpecError(
+            f"it was trained with {list(spec.covariate_names)}, found {names}; give the same, by "
+            "the same names",
+            f"model {spec.key} needs its own covariates",
+        )
+    order = [names.index(name) for name in spec.covariate_names]
+    return replace(prepared, covariates=tuple(prepared.covariates[i] for i in order))
 
 
 def check_covariates(spec: ModelSpec, count: int, given: Covariates) -> None:

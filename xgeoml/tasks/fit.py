@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import atexit
+import contextlib
 import importlib.util
+import inspect
+import math
 import os
 import shutil
 import tempfile
@@ -19,17 +22,18 @@ import pandas as pd
 
 from xgeoml.engine.handle import ModelHandle
 from xgeoml.exceptions import InputError, MissingExtraError, SpecError
-from xgeoml.model import Model
+from xgeoml.model import TEMPORARY, Model
 from xgeoml.options import Options, get_options, shows_progress
 from xgeoml.registry import get_model
 from xgeoml.spec import ModelSpec, Scaling
 from xgeoml.tasks.choose import ModelLike, make_handle
-from xgeoml.tasks.covariates import Covariates
+from xgeoml.tasks.covariates import Covariates, names_of
 from xgeoml.tasks.dispatch import GeoObject
 from xgeoml.tasks.fill_gaps import Request, describe_call, listed
 from xgeoml.train.settings import Schedule, Settings
 from xgeoml.weights.address import kind_of
 from xgeoml.weights.files import write_weights
+from xgeoml.weights.store import find
 
 if TYPE_CHECKING:
     from xgeoml.tasks.learn import Lesson
@@ -85,7 +89,8 @@ def fit(
         A network of ``xgeoml.list_models("fill_gaps")`` or a spec: trained from scratch, unless
         `start` says otherwise. A weights file or a `Model`: trained on from its weights.
     variables : str or sequence of str, optional
-        Which variables of a Dataset to learn from, as in `fill_gaps`.
+        Which variables of a Dataset to learn from. By default all that `fill_gaps` would fill,
+        drivers among them that are not named as covariates.
     covariates : str, DataArray or sequence of these, optional
         Drivers, as in `fill_gaps`.
     start : str, path or Model, optional
@@ -139,7 +144,8 @@ def fit(
     Returns
     -------
     Model
-        Goes wherever a model's name goes. `Model.save` writes it to a file; its card tells the
+        Goes wherever a model's name goes. Save it, `Model.save`: without `logdir` it is gone when
+        the process ends. Its card tells the
         data, the period, and its skill on what was set aside beside the baselines.
 
     Raises
@@ -205,6 +211,23 @@ def fit(
         model, None, None, covariates, None, None, spread=False, dims=dims, options=options, call=""
     )
     wanted = None if variables is None else listed(variables)
+    told = {
+        "validation": validation,
+        "max_epochs": max_epochs,
+        "max_time": max_time,
+        "patience": patience,
+        "learning_rate": given["learning_rate"],
+        "schedule": schedule,
+        "warm_up": warm_up,
+        "clip": clip,
+        "accumulate": accumulate,
+        "steps": steps,
+        "patterns": patterns,
+        "scaling": scaling,
+        "dims": dims,
+        "model_options": model_options,
+    }
+    usual = {k: p.default for k, p in inspect.signature(fit).parameters.items()}
     found = lessons(obj, wanted, request, handle.spec, validation, options.seed)
     call = describe_call(
         "fit",
@@ -213,11 +236,11 @@ def fit(
         variables=variables,
         covariates=covariates,
         start=start,
-        max_epochs=max_epochs,
-        max_time=max_time,
+        **{k: v for k, v in told.items() if v != usual[k]},
     )
-    folder = _folder(resume if resume is not None else logdir, settings)
-    return _train(found, handle, begin, settings, folder, resume is not None, call)
+    going_on = resume is not None
+    folder = _folder(resume if going_on else logdir, settings, going_on)
+    return _train(found, handle, begin, settings, folder, going_on, call)
 
 
 def _resolve(
@@ -280,6 +303,14 @@ def _require_lightning() -> None:
         importlib.import_module("lightning.pytorch")
 
 
+def _file_of(handle: ModelHandle) -> Path:
+    """Return the file of the weights to begin with."""
+    if handle.weights is not None:
+        return Path(handle.weights)
+    assert handle.spec.weights is not None
+    return find(handle.spec.weights, handle.spec.key)
+
+
 def _seconds(max_time: float | str | timedelta | None) -> float | None:
     """Return a length of time in seconds."""
     if max_time is None:
@@ -288,18 +319,36 @@ def _seconds(max_time: float | str | timedelta | None) -> float | None:
     numbers = (int, float, np.integer, np.floating)
     if isinstance(max_time, numbers) and not isinstance(max_time, (bool, np.timedelta64)):
         return float(max_time)
+    message = f"max_time={max_time!r}: expected seconds, or a length of time such as '5min'"
+    if isinstance(max_time, str):
+        with contextlib.suppress(ValueError):
+            max_time = timedelta(seconds=float(max_time))  # to pandas it were nanoseconds
     try:
-        return pd.Timedelta(max_time).total_seconds()
+        seconds = pd.Timedelta(max_time).total_seconds()
     except (ValueError, TypeError) as error:
+        raise InputError(message) from error
+    if not math.isfinite(seconds):
+        raise InputError(message)
+    return seconds
+
+
+def _make_folder(path: Path) -> None:
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
         raise InputError(
-            f"max_time={max_time!r}: expected seconds, or a length of time such as '5min'"
+            f"the folder {str(path)!r} cannot be made: {error.strerror or error}; name another one "
+            "with logdir="
         ) from error
 
 
-def _folder(given: str | os.PathLike[str] | None, settings: Settings) -> Path:
+def _folder(given: str | os.PathLike[str] | None, settings: Settings, resume: bool) -> Path:
     """Return the folder of the training; a temporary one lasts as long as this process."""
     if given is not None:
-        return Path(given)
+        path = Path(given)
+        if not resume:
+            _make_folder(path)
+        return path
     from xgeoml.train.loop import launched
 
     if launched():
@@ -307,9 +356,17 @@ def _folder(given: str | os.PathLike[str] | None, settings: Settings) -> Path:
             f"training on {settings.world} processes of a launcher needs logdir=, a folder that "
             "all of them see"
         )
-    folder = Path(tempfile.mkdtemp(prefix="xgeoml-fit-"))
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    folder = Path(tempfile.mkdtemp(prefix=TEMPORARY))
+    atexit.register(_remove_if_done, folder)
     return folder
+
+
+def _remove_if_done(folder: Path) -> None:
+    """Remove a temporary folder, unless a training in it can be gone on with."""
+    from xgeoml.train.job import LAST, MODEL_FILE
+
+    if (folder / MODEL_FILE).exists() or not (folder / LAST).exists():
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _train(
@@ -341,7 +398,9 @@ def _train(
         start=handle.network("cpu").state_dict() if begin else None,
         resume=resume,
     )
-    card = make_card(spec, trained, found, call, handle.spec.key if begin else "")
+    if any(c.role == "covariates" for c in spec.inputs):
+        spec = spec.replace(covariate_names=names_of(found[0].prepared.covariates))
+    card = make_card(spec, trained, found, call, _file_of(handle) if begin else None)
     path = folder / MODEL_FILE
     write_weights(path, trained.state, spec, card, history=trained.whole_history)
     if not trained.improved:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
 from datetime import UTC, datetime
+from pathlib import Path
 
 import numpy as np
 import xarray as xr
@@ -15,12 +16,13 @@ from xgeoml.tasks.learn import Lesson
 from xgeoml.tasks.prepare import Prepared
 from xgeoml.train.fitting import Trained
 from xgeoml.weights.card import Card, SkillRow, TrainingData
+from xgeoml.weights.files import read_card, sha256_of
 
 NOT_STATED = "not stated"
 
 
 def make_card(
-    spec: ModelSpec, trained: Trained, found: Sequence[Lesson], call: str, start: str
+    spec: ModelSpec, trained: Trained, found: Sequence[Lesson], call: str, start: Path | None
 ) -> Card:
     """Return the card of a trained network.
 
@@ -33,13 +35,21 @@ def make_card(
         What it learnt from.
     call : str
         How it was called.
-    start : str
-        The weights that training began with; empty: none.
+    start : Path, optional
+        The file of the weights that training began with.
     """
     freq = found[0].prepared.steps.freq
-    how = f"trained from {start}" if start else "trained from scratch"
+    how, before = "trained from scratch", None
+    if start is not None:
+        how = f"trained on from {start.name}, sha256 {sha256_of(start)[:12]}"
+        before = read_card(start)
     units = {lesson.name: str(lesson.prepared.data.attrs.get("units", "1")) for lesson in found}
-    limits = ["Trained on the data named here and on nothing else: elsewhere it is untried."]
+    limits = ["Trained on the data named here: elsewhere it is untried."]
+    if start is not None:
+        limits.append(
+            "The weights that it began with may have learnt from the part set aside here, if they "
+            "were trained on the same record: then its skill is too good."
+        )
     if not trained.scores:
         limits.append("No part of the data was set aside: its skill is not known.")
     if not trained.improved:
@@ -49,7 +59,7 @@ def make_card(
     return Card(
         model=spec.key,
         summary=f"{spec.summary}; {how}" if spec.summary else how,
-        data=tuple(_data(lesson) for lesson in found),
+        data=(*(_data(lesson) for lesson in found), *(before.data if before else ())),
         valid=f"{freq} data like those it was trained on",
         skill=tuple(
             SkillRow(

@@ -132,7 +132,12 @@ class Training(pl.LightningModule):
 
     def _elapsed(self) -> float:
         timers = [c for c in self.trainer.callbacks if isinstance(c, Timer)]  # type: ignore[attr-defined]
-        return timers[0].time_elapsed() if timers else 0.0
+        elapsed = timers[0].time_elapsed() if timers else 0.0
+        if timers and self.settings.max_time is not None and self.trainer.world_size > 1:
+            # One clock for all processes, or their rates and so their networks would part.
+            clock = torch.tensor(elapsed, dtype=torch.float32, device=self.device)
+            elapsed = float(self.trainer.strategy.reduce(clock, reduce_op="mean"))
+        return elapsed
 
     def _mean(self, sums: Tensor) -> float:
         there = sums.to(self.device, torch.float32 if self.device.type == "mps" else None)

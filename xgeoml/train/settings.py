@@ -14,6 +14,9 @@ import numpy as np
 from xgeoml.exceptions import InputError
 from xgeoml.options import Precision
 
+# Share of the steps, and of the time, that the warm-up may take.
+_LONGEST_RISE = 0.2
+
 Schedule = Literal["cosine", "plateau", "constant"]
 
 
@@ -131,13 +134,14 @@ class Settings:
         elapsed : float
             Seconds since the training began.
         """
-        if step < self.rise:
-            return (step + 1) / self.rise
+        spent = 0.0 if self.max_time is None else elapsed / self.max_time
+        if step < self.rise and spent < _LONGEST_RISE:
+            return max((step + 1) / self.rise, spent / _LONGEST_RISE)
         if self.schedule != "cosine":
             return 1.0
         done = (step - self.rise) / max(1, self.total - self.rise)
-        if self.max_time is not None:
-            done = max(done, elapsed / self.max_time)
+        risen = _LONGEST_RISE if self.rise else 0.0
+        done = max(0.0, done, (spent - risen) / (1.0 - risen))
         return 0.5 * (1.0 + math.cos(math.pi * min(done, 1.0)))
 
     def _problems(self) -> Iterator[str]:

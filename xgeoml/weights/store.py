@@ -81,6 +81,11 @@ def locate(weights: str | os.PathLike[str], *, progress: Progress | None = None)
     'grace_tf-1.0.safetensors'
     """
     kind = kind_of(weights)
+    if kind == "name" and is_there(Path(weights)):
+        raise WeightsError(
+            f"{os.fspath(weights)} is a file, but its name does not end in .safetensors; expected "
+            "one that Model.save or xgeoml.weights.files.write_weights wrote"
+        )
     if kind == "address":
         return find(reference(os.fspath(weights)), progress=progress)
     if kind == "name":

@@ -1,0 +1,58 @@
+"""What `fit` makes of its arguments, and what the models that it made ask for."""
+
+import numpy as np
+import pytest
+from toy_training import DRIVEN, cycles, fit
+
+from xgeoml.exceptions import InputError, SpecError
+from xgeoml.tasks.fit import _seconds
+
+
+@pytest.fixture(scope="module")
+def record():
+    """Return six years of monthly cycles, with a gap."""
+    made = cycles(3, 4)
+    made[20:23] = np.nan
+    return made
+
+
+def test_covariates_are_bound_by_their_names(record):
+    rain = (0.1 * record**2).rename("rain")
+    warmth = (record.shift(time=3).fillna(0.0) + 280.0).rename("warmth")
+    own = fit(record, DRIVEN, covariates=[rain, warmth], steps=20)
+    assert own.spec.covariate_names == ("rain", "warmth")
+    full = record.geoml.fill_gaps(own, covariates=[rain, warmth], progress=False)
+    other = record.geoml.fill_gaps(own, covariates=[warmth, rain], progress=False)
+    assert other.values.tobytes() == full.values.tobytes()
+    for given in (None, [rain], [rain, warmth.rename("heat")]):
+        with pytest.raises(SpecError, match=r"trained with \['rain', 'warmth'\], found"):
+            record.geoml.fill_gaps(own, covariates=given, progress=False)
+
+
+@pytest.mark.parametrize(("given", "seconds"), [("90", 90.0), (" 5 ", 5.0), ("2min", 120.0)])
+def test_a_text_without_a_unit_means_seconds(given, seconds):
+    assert _seconds(given) == seconds
+
+
+@pytest.mark.parametrize("given", ["NaT", "nan", "soon"])
+def test_a_text_that_is_no_time_is_refused(given):
+    with pytest.raises(InputError, match="max_time"):
+        _seconds(given)
+
+
+def test_a_folder_that_cannot_be_made_is_told(record, tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match="cannot be made"):
+        fit(record, logdir=tmp_path / "file")
+
+
+def test_the_recipe_in_the_card_names_every_argument(record):
+    recipe = fit(record, clip=0.5, warm_up=2, schedule="constant").card.recipe
+    for said in ("clip=0.5", "warm_up=2", "schedule='constant'", "steps=3", "patterns=3"):
+        assert said in recipe
+
+
+def test_a_record_without_neighbouring_steps_is_filled(record):
+    other = record.where(np.arange(record.sizes["time"])[:, None, None] % 2 == 0)
+    full = other.geoml.fill_gaps("kalman", progress=False)
+    assert np.isfinite(full).all()
