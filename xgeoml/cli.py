@@ -13,7 +13,7 @@ import click
 
 from xgeoml.exceptions import GeoMLError
 from xgeoml.options import Precision
-from xgeoml.spec import Task
+from xgeoml.spec import Scaling, Task
 from xgeoml.train.settings import Schedule
 
 if TYPE_CHECKING:
@@ -96,13 +96,16 @@ def demo(data: Path | None, variable: str | None, covariates: tuple[str, ...], o
     help="The model's file, *.safetensors.",
 )
 @click.option("--plot", type=click.Path(dir_okay=False, path_type=Path), help="The losses, *.png.")
-@click.option("--validation", type=float, help="Share of the steps set aside.")
-@click.option("--max-epochs", type=int, help="Epochs.")
+@click.option("--validation", type=float, help="Share of the steps set aside, 0.15 by default.")
+@click.option("--max-epochs", type=int, help="20 by default.")
+@click.option("--steps", type=int, help="Steps in an epoch.")
+@click.option("--patterns", type=int, help="Patterns of hidden values drawn beforehand.")
+@click.option("--scaling", type=click.Choice(get_args(Scaling)), help="Of values and covariates.")
 @click.option("--max-time", help="Seconds, or such as 30min.")
 @click.option("--patience", type=int, help="Epochs without a lower loss before it stops.")
 @click.option("--learning-rate", type=float, help="The largest.")
 @click.option("--schedule", type=click.Choice(get_args(Schedule)), help="How it falls.")
-@click.option("--batch-size", type=int, help="Series or windows in a step.")
+@click.option("--batch-size", type=int, help="Series or windows in a step, 96 by default.")
 @click.option("--accumulate", type=int, help="Passes that a step is made of.")
 @click.option("--precision", type=click.Choice(get_args(Precision)), help="Of the network.")
 @click.option("--device", help="cpu, cuda, cuda:N or mps.")
@@ -110,7 +113,7 @@ def demo(data: Path | None, variable: str | None, covariates: tuple[str, ...], o
 @click.option("--nodes", type=int, help="Machines, under torchrun or srun.")
 @click.option("--logdir", type=click.Path(file_okay=False), help="Folder of the run.")
 @click.option("--resume", type=click.Path(file_okay=False), help="Folder of a run to go on with.")
-@click.option("--seed", type=int, help="Start of every random draw.")
+@click.option("--seed", type=int, help="The same seed gives the same network.")
 def fit(
     model: str,
     data: Path,

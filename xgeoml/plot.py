@@ -198,7 +198,7 @@ def loss_curve(history: Sequence[Mapping[str, float]], title: str) -> Figure:
             panel.plot(epochs, losses, ".-", ms=4, label=label, color=colour)
     if "val_loss" in history[-1]:
         best = min((row for row in history if "val_loss" in row), key=lambda row: row["val_loss"])
-        panel.plot(best["epoch"], best["val_loss"], "o", color="#b2182b", label="lowest")
+        panel.plot(best["epoch"], best["val_loss"], "o", color="#b2182b", label="kept")
     panel.set(xlabel="epoch", ylabel="loss", title=title)
     panel.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     panel.legend(frameon=False)

@@ -132,5 +132,6 @@ def check_same(before: Job, now: Job, folder: Path) -> None:
     if found:
         raise InputError(
             f"the training in {folder} differs in {'; '.join(found)}: give the same data and "
-            "arguments, or begin another with logdir="
+            "arguments, or begin another with logdir=. To train on for longer, begin with what it "
+            f"gave: start={str(folder / MODEL_FILE)!r}"
         )
