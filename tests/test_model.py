@@ -86,7 +86,7 @@ def test_the_loss_as_a_picture(own, bare):
     assert isinstance(figure, matplotlib.figure.Figure)
     (panel,) = figure.axes
     labels = [text.get_text() for text in panel.get_legend().get_texts()]
-    assert labels == ["training", "validation", "lowest"]
+    assert labels == ["training", "validation", "kept"]
     assert panel.get_title() == "toy_series@1.0"
     with pytest.raises(InputError, match="has no record of its training; expected a model that"):
         bare.plot_loss()
