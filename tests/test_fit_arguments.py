@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from toy_training import DRIVEN, cycles, fit
+from toy_training import DRIVEN, DROPPING, cycles, fit, same, weights
 
 from xgeoml.exceptions import InputError, SpecError
 from xgeoml.tasks.fit import _seconds
@@ -27,6 +27,15 @@ def test_covariates_are_bound_by_their_names(record):
     for given in (None, [rain], [rain, warmth.rename("heat")]):
         with pytest.raises(SpecError, match=r"trained with \['rain', 'warmth'\], found"):
             record.geoml.fill_gaps(own, covariates=given, progress=False)
+    with pytest.raises(SpecError, match="needs its own covariates"):
+        record.geoml.plan(model=own, covariates=[rain])
+    with pytest.raises(SpecError, match="needs its own covariates"):
+        fit(record, own, covariates=[rain])
+    both = ([rain, warmth], [warmth, rain])
+    ours, theirs = (fit(record, own, covariates=c, validation=0) for c in both)
+    assert not same(weights(ours.path), weights(own.path))
+    assert theirs.spec.covariate_names == ("rain", "warmth")
+    assert same(weights(ours.path), weights(theirs.path))
 
 
 @pytest.mark.parametrize(("given", "seconds"), [("90", 90.0), (" 5 ", 5.0), ("2min", 120.0)])
@@ -56,3 +65,10 @@ def test_a_record_without_neighbouring_steps_is_filled(record):
     other = record.where(np.arange(record.sizes["time"])[:, None, None] % 2 == 0)
     full = other.geoml.fill_gaps("kalman", progress=False)
     assert np.isfinite(full).all()
+
+
+def test_weights_of_a_network_with_other_options_are_refused(record):
+    own = fit(record, DROPPING, validation=0)
+    other = DROPPING.replace(options={"width": 5})
+    with pytest.raises(InputError, match="options differ"):
+        fit(record, other, start=own)

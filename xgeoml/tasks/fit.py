@@ -263,10 +263,12 @@ def _resolve(
         first = make_handle(start, TASK, None, options.seed)
         same = ("factory", "inputs", "outputs", "axes")
         other = [n for n in same if getattr(first.spec, n) != getattr(handle.spec, n)]
+        if not other and isinstance(model, ModelSpec) and first.spec.options != model.options:
+            other = ["options"]  # a name stands for the network, whatever its options
         if other or (first.weights is None and first.spec.weights is None):
             why = f"of another model: {' and '.join(other)} differ" if other else "without weights"
             raise InputError(
-                f"start={start!r} is {why}; expected weights of {handle.spec.name!r}, such as a "
+                f"start={first.spec.key!r} is {why}; expected weights of {handle.spec.name!r}, such as a "
                 "file that Model.save wrote"
             )
         handle, begin = first, True

@@ -19,7 +19,13 @@ from xgeoml.tasks.dispatch import (
     check_found,
     groups_above,
 )
-from xgeoml.tasks.fill_gaps import Request, check_covariates, variables_to_fill, with_named
+from xgeoml.tasks.fill_gaps import (
+    Request,
+    check_covariates,
+    in_order,
+    variables_to_fill,
+    with_named,
+)
 from xgeoml.tasks.prepare import Prepared, prepare
 from xgeoml.train.fields import SeriesField
 from xgeoml.train.split import validation_blocks, validation_cells
@@ -85,6 +91,7 @@ def lessons(
             for name in variables_to_fill(dataset, wanted, asked):
                 _, prepared = prepare(dataset, name, asked.covariates, asked.dims)
                 check_covariates(spec, len(prepared.covariates), request.covariates)
+                prepared = in_order(prepared, spec, asked.covariates)
                 label = f"{path}/{name}".lstrip("/")
                 field = _field(label, prepared, spec, share, seed)
                 made.append(Lesson(label, prepared, field, dict(dataset.attrs)))

@@ -26,6 +26,7 @@ from xgeoml.tasks.dispatch import (
 from xgeoml.tasks.fill_gaps import (
     TASK,
     Request,
+    in_order,
     is_automatic,
     listed,
     make_job,
@@ -204,6 +205,7 @@ def _to_plan_for(
 
 def _plan_of(prepared: Prepared, n_before: int, request: Request) -> TaskPlan:
     handle = resolve(prepared, request)
+    prepared = in_order(prepared, handle.spec, request.covariates)
     job = make_job(prepared, handle, request)
     dims = prepared.canonical_dims(handle.spec)
     value = prepared.data.transpose(*dims).variable.data
