@@ -268,8 +268,8 @@ def _resolve(
         if other or (first.weights is None and first.spec.weights is None):
             why = f"of another model: {' and '.join(other)} differ" if other else "without weights"
             raise InputError(
-                f"start={first.spec.key!r} is {why}; expected weights of {handle.spec.name!r}, such as a "
-                "file that Model.save wrote"
+                f"start={first.spec.key!r} is {why}; expected weights of {handle.spec.name!r}, "
+                "such as a file that Model.save wrote"
             )
         handle, begin = first, True
     if model_options:
