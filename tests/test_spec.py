@@ -105,7 +105,7 @@ def test_a_factory_may_be_the_class_itself():
         ({"axes": (AxisSpec("T", "part"),)}, "mode 'part'"),
         ({"axes": (AxisSpec("X", "window"),)}, "needs window= and stride="),
         ({"axes": (AxisSpec("X", "window", 16, 5),)}, "not a multiple of stride 5"),
-        ({"axes": (AxisSpec("X", "whole", 16, 8),)}, "go with mode 'window' only"),
+        ({"axes": (AxisSpec("X", "whole", 16, 8),)}, "goes with mode 'window' only"),
         ({"axes": (AxisSpec("T", minimum=0),)}, "minimum 0"),
         ({"axes": FIELD.axes, "backend": "numpy"}, "whole time series"),
         (

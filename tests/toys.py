@@ -1,5 +1,6 @@
 """Tiny networks for tests, written as a third party would write them: no xarray, no xgeoml."""
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -120,3 +121,44 @@ class Steep(SeriesNet):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return super().forward(x) + 0.0 * torch.sqrt(self.bend)
+
+
+class Neighbours:
+    """A NumPy model of tiles: mean of the cells around, where there are none that of the field."""
+
+    def __init__(self, reach: int = 2) -> None:
+        self.reach = reach
+
+    def summarise(self, sample):
+        known = [patch.values[np.isfinite(patch.values)] for patch in sample.patches]
+        return {"mean": np.array(np.concatenate(known).mean()), "series": sample.series.area[:1]}
+
+    def predict(self, block, state):
+        width = 2 * self.reach + 1
+        near = (width, width)
+        around = [(h - self.reach,) * 2 for h in block.halo]
+        cut = tuple(slice(a, -a or None) for a, _ in around)
+        cells = np.lib.stride_tricks.sliding_window_view(block.values[cut], near, (0, 1))
+        known = np.isfinite(cells)
+        count = known.sum((-1, -2))
+        total = np.where(known, cells, 0.0).sum((-1, -2))
+        mean = np.where(count > 0, total / np.maximum(count, 1), state["mean"])
+        empty = ~np.isfinite(block.values[block.inside]).any(-1)
+        mean[empty] = np.nan
+        return mean, np.ones_like(mean)
+
+
+class MonthNet(nn.Module):
+    """Means over 31 slots and a blur in space, (batch, 4, 31 * months, Y, X) -> months."""
+
+    def __init__(self, slots: int = 31) -> None:
+        super().__init__()
+        self.slots = slots
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        batch, _, steps, rows, columns = x.shape
+        days = x.reshape(batch, 4, steps // self.slots, self.slots, rows, columns)
+        share = days[:, 1].sum(2)
+        mean = (days[:, 0] * days[:, 1]).sum(2) / share.clamp(min=1e-6)
+        months = nn.functional.avg_pool2d(mean, 3, 1, 1) + 0.1 * days[:, 2:].mean((1, 3))
+        return torch.stack([months, torch.log1p(share)], 1)

@@ -17,8 +17,8 @@ from xgeoml.exceptions import SpecError
 
 Task = Literal["fill_gaps", "downscale", "interp_time", "invert_waveform"]
 Backend = Literal["numpy", "torch"]
-Mode = Literal["whole", "window", "pointwise"]
-Role = Literal["value", "validity", "years", "estimate", "spread", "covariates"]
+Mode = Literal["whole", "window", "tile", "pointwise"]
+Role = Literal["value", "validity", "years", "exists", "estimate", "spread", "covariates"]
 Output = Literal["value", "residual", "log_spread"]
 Scaling = Literal["sample", "training"]
 
@@ -36,14 +36,19 @@ class AxisSpec:
     ----------
     axis : {"T", "Y", "X"}
         The axis meant. Axes that a spec does not name are pointwise.
-    mode : {"whole", "window", "pointwise"}
-        `whole`: the model needs every step at once. `window`: it sees `window` cells at a time.
-        `pointwise`: each position is a sample of its own.
+    mode : {"whole", "window", "tile", "pointwise"}
+        `whole`: the model needs every step at once. `window`: it sees `window` cells at a time,
+        and windows that overlap are blended. `tile`: it treats `window` cells at a time and sees
+        `halo` cells around them. `pointwise`: each position is a sample of its own.
     window, stride : int, optional
-        For `window` only, in cells. `window` must be a multiple of `stride`; the halo, the
-        overlap of neighbouring windows, is their difference.
+        In cells; `stride` for `window` only. `window` must be a multiple of `stride`; the halo,
+        the overlap of neighbouring windows, is their difference.
     minimum : int
         The fewest cells that the model can work on.
+    halo : int, optional
+        For `tile` only, in cells.
+    coarsen : int
+        For `window` only: so many cells of the input are one of the output.
     """
 
     axis: str
@@ -51,6 +56,8 @@ class AxisSpec:
     window: int | None = None
     stride: int | None = None
     minimum: int = 1
+    halo: int | None = None
+    coarsen: int = 1
 
     def problems(self) -> list[str]:
         """Return what is wrong with this spec, in words."""
@@ -67,8 +74,23 @@ class AxisSpec:
                     f"axis {self.axis}: window {self.window} is not a multiple of stride "
                     f"{self.stride}"
                 )
-        elif self.window is not None or self.stride is not None:
-            found.append(f"axis {self.axis}: window= and stride= go with mode 'window' only")
+            elif self.coarsen < 1 or self.stride % self.coarsen:
+                found.append(
+                    f"axis {self.axis}: stride {self.stride} is not a multiple of coarsen "
+                    f"{self.coarsen}"
+                )
+        elif self.mode == "tile":
+            if not self.window or self.halo is None or self.window < 1 or self.halo < 0:
+                found.append(f"axis {self.axis}: mode 'tile' needs window= > 0 and halo= >= 0")
+        elif self.window is not None:
+            found.append(f"axis {self.axis}: window= goes with the modes 'window' and 'tile' only")
+        for name, mode, unset in (
+            ("stride", "window", None),
+            ("coarsen", "window", 1),
+            ("halo", "tile", None),
+        ):
+            if self.mode != mode and getattr(self, name) != unset:
+                found.append(f"axis {self.axis}: {name}= goes with mode {mode!r} only")
         if self.minimum < 1:
             found.append(f"axis {self.axis}: minimum {self.minimum}, expected at least 1")
         return found
@@ -81,8 +103,10 @@ class Channel:
     Parameters
     ----------
     role : str
-        `value`: the scaled data, 0 where missing. `validity`: 1 where observed. `years`: decimal
-        years around the middle of the record. `estimate`, `spread`: what the model `name`
+        `value`: the scaled data, 0 where missing. `validity`: 1 where observed, in a network that
+        gives months the share of the day that was observed. `years`: decimal years around the
+        middle of the record. `exists`: 1 where the calendar has the step, see
+        `xgeoml.tasks.monthly`. `estimate`, `spread`: what the model `name`
         says, scaled as the value is (the spread as a logarithm). `covariates`: every driver
         given in the call, each standardised; must come last.
     name : str
@@ -185,10 +209,12 @@ class ModelSpec:
         What makes the model, called with `options`: ``"package.module:Class"``, or the class
         itself (it must be importable, since workers find it by name).
     backend : {"numpy", "torch"}
-        `numpy`: the factory returns a `xgeoml.models.series.SeriesModel`. `torch`: it returns an
-        `nn.Module` that maps ``(batch, channel, *axes)`` to ``(batch, output, *axes)``.
+        `numpy`: the factory returns a `xgeoml.models.series.SeriesModel`, or with tiles of a grid a
+        `xgeoml.models.field.FieldModel`. `torch`: it returns an `nn.Module` that maps
+        ``(batch, channel, *axes)`` to ``(batch, output, *axes)``.
     axes : tuple of AxisSpec
-        How the model treats each axis; axes not named are pointwise.
+        How the model treats each axis, in the order in which it is given them; axes not named are
+        pointwise.
     inputs : tuple of Channel
         Channels of a torch model.
     outputs : tuple of str
@@ -373,12 +399,25 @@ class ModelSpec:
             found.append("scale: goes with scaling='training' only")
         if self.backend == "torch":
             found += self._network_problems()
-        elif self.axis("T").mode != "whole" or len(self.axes) != 1:
-            found.append("axes: a numpy model works on whole time series, axes=(AxisSpec('T'),)")
+        elif tuple((a.axis, a.mode) for a in self.axes) not in (
+            (("T", "whole"),),
+            (("Y", "tile"), ("X", "tile"), ("T", "whole")),
+        ):
+            found.append(
+                "axes: a numpy model works on whole time series, axes=(AxisSpec('T'),), or on tiles"
+                " of them, (AxisSpec('Y', 'tile', ...), AxisSpec('X', 'tile', ...), AxisSpec('T'))"
+            )
         return found
+
+    @property
+    def tiled(self) -> bool:
+        """Whether it is a numpy model of tiles of a grid, a `xgeoml.models.field.FieldModel`."""
+        return any(a.mode == "tile" for a in self.axes)
 
     def _network_problems(self) -> list[str]:
         found = []
+        if self.tiled:
+            found.append("axes: mode 'tile' is for numpy models")
         roles = [c.role for c in self.inputs]
         if "value" not in roles:
             found.append("inputs: a torch model needs a Channel('value')")

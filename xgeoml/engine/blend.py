@@ -23,8 +23,8 @@ def taper(window: int, halo: int) -> Floats:
 
 
 def window_weights(axes: Sequence[AxisPlan]) -> Floats:
-    """Return the weights of one window over all its axes."""
-    tapers = [taper(a.window, a.halo) for a in axes]
+    """Return the weights of what a model returns for one window, over all its axes."""
+    tapers = [taper(a.window // a.coarsen, a.halo // a.coarsen) for a in axes]
     return reduce(np.multiply.outer, tapers, np.ones(()))
 
 

@@ -36,7 +36,7 @@ def is_lazy(array: Array) -> bool:
 
 
 def output_chunks(array: Array, plan: Plan) -> tuple[tuple[int, ...], ...]:
-    """Return the chunk lengths of the result along each axis, from the array that is filled.
+    """Return the chunk lengths along each axis, in cells of the data, from the array itself.
 
     Close to its own, moved to the lattice, where series come whole and chunks begin on the lattice.
     Otherwise its chunks have to be torn and joined again, and wait in memory for each other: the
@@ -46,7 +46,11 @@ def output_chunks(array: Array, plan: Plan) -> tuple[tuple[int, ...], ...]:
         return tuple((n,) for n in array.shape)
     wanted = list(array.chunksize)
     torn = any(n < a.size and n % a.unit for a, n in zip(plan.axes, wanted, strict=True))
-    if _needs_summary(plan) and torn:
+    if plan.tiled:
+        # Surroundings are read and modelled for every chunk: small ones would be little else.
+        for i, axis in enumerate(plan.axes):
+            wanted[i] = max(wanted[i], 4 * axis.unit) if axis.mode == "tile" else wanted[i]
+    elif _needs_summary(plan) and torn:
         most = max(1, JOINED_ELEMENTS // plan.sample_elements)
         pointwise = range(plan.n_pointwise)
         while math.prod(wanted[i] for i in pointwise) > most:
@@ -75,7 +79,8 @@ def execute(arrays: Sequence[Array], job: Job, area: Floats, years: Floats) -> A
     Returns
     -------
     array, (output, *axes)
-        What the job makes of every cell, in the dtype of the input.
+        What the job makes of every cell, in the dtype of the input; of a model that coarsens an
+        axis, fewer cells.
     """
     if any(is_lazy(a) for a in arrays):
         return _execute_dask(arrays, job, area, years)
@@ -83,11 +88,15 @@ def execute(arrays: Sequence[Array], job: Job, area: Floats, years: Floats) -> A
 
 
 def _needs_summary(plan: Plan) -> bool:
-    return len(plan.core) == 1 and plan.core[0].mode == "whole"
+    return plan.tiled or (len(plan.core) == 1 and plan.core[0].mode == "whole")
 
 
 def _sample_index(plan: Plan) -> tuple[slice, ...]:
     return tuple(slice(None, None, s) for s in plan.sample_steps())
+
+
+def _patches(plan: Plan) -> list[tuple[slice, ...]]:
+    return plan.patches() if plan.tiled else []
 
 
 def _execute_numpy(
@@ -97,13 +106,20 @@ def _execute_numpy(
     summary = None
     if _needs_summary(plan):
         index = _sample_index(plan)
-        summary = summarise(np.stack([a[index] for a in arrays]), area[index], years, job)
-    result = np.empty((job.n_outputs, *plan.shape), arrays[0].dtype)
+        patches = [np.stack([a[cut] for a in arrays]) for cut in _patches(plan)]
+        sample = np.stack([a[index] for a in arrays])
+        summary = summarise(sample, area[index], years, job, patches)
+        del patches, sample
+    result = np.empty((job.n_outputs, *plan.output_shape), arrays[0].dtype)
     corners = list(itertools.product(*map(_starts, _blocks(plan))))
     for corner in _with_bar(corners, job):
         estimate = run_block(np.stack([_cut(a, corner, plan) for a in arrays]), job, summary)
-        inside = tuple(slice(0, stop - start) for start, stop in corner)
-        where = tuple(slice(start, stop) for start, stop in corner)
+        cells = [
+            (start // a.coarsen, stop // a.coarsen)
+            for (start, stop), a in zip(corner, plan.axes, strict=True)
+        ]
+        inside = tuple(slice(0, stop - start) for start, stop in cells)
+        where = tuple(slice(start, stop) for start, stop in cells)
         result[(slice(None), *where)] = estimate[(slice(None), *inside)]
     return result
 
@@ -141,7 +157,7 @@ def _cut(array: NDArray[Any], corner: Sequence[tuple[int, int]], plan: Plan) -> 
     """Return one block with its halo; NaN beyond an edge, the other side if periodic."""
     block = array
     for i, ((start, stop), axis) in enumerate(zip(corner, plan.axes, strict=True)):
-        if axis.mode == "window":
+        if axis.mode in ("window", "tile"):
             first = start - axis.halo
             block = _take(block, first, first + axis.padded(stop - start), i, axis)
         else:
@@ -180,7 +196,8 @@ def _execute_dask(arrays: Sequence[Array], job: Job, area: Floats, years: Floats
         index = _sample_index(plan)
         # A copy: a strided view would keep the whole chunk in memory until the summary is made.
         sample = _stacked([a[index].map_blocks(np.copy) for a in lazy])
-        summary = delayed(summarise, pure=True)(sample, area[index], years, job)
+        patches = [_stacked([a[cut].map_blocks(np.copy) for a in lazy]) for cut in _patches(plan)]
+        summary = delayed(summarise, pure=True)(sample, area[index], years, job, patches)
         lazy = [read_again(a, summary) for a in lazy]
     stacked = _stacked(lazy)
     stacked = stacked.rechunk({0: len(lazy), **{i + 1: c for i, c in enumerate(chunks)}})
@@ -191,6 +208,9 @@ def _execute_dask(arrays: Sequence[Array], job: Job, area: Floats, years: Floats
             boundary[i] = "periodic" if axis.periodic else np.nan
     if depth:
         stacked = da.overlap.overlap(stacked, depth=depth, boundary=boundary, allow_rechunk=False)
+    coarse = [
+        tuple(n // a.coarsen for n in lengths) for lengths, a in zip(chunks, plan.axes, strict=True)
+    ]
     return da.map_blocks(
         _run_padded,
         stacked,
@@ -198,7 +218,7 @@ def _execute_dask(arrays: Sequence[Array], job: Job, area: Floats, years: Floats
         summary=summary,
         has_halo=tuple(i + 1 in depth for i in range(len(plan.axes))),
         dtype=stacked.dtype,
-        chunks=((job.n_outputs,), *chunks),
+        chunks=((job.n_outputs,), *coarse),
         meta=np.empty((0,) * stacked.ndim, stacked.dtype),
     )
 
@@ -227,12 +247,12 @@ def _run_padded(
     lengths = []
     for i, (axis, ready) in enumerate(zip(job.plan.axes, has_halo, strict=True)):
         length = block.shape[i + 1] - 2 * axis.halo * ready
-        if axis.mode == "window" and not ready:
+        if axis.mode in ("window", "tile") and not ready:
             block = _take(block, -axis.halo, axis.padded(length) - axis.halo, i + 1, axis)
         elif axis.mode == "window":
             extra = axis.padded(length) - block.shape[i + 1]
             padding = [(0, extra if k == i + 1 else 0) for k in range(block.ndim)]
             block = np.pad(block, padding, constant_values=np.nan)
-        lengths.append(length)
+        lengths.append(length // axis.coarsen)
     estimate = run_block(block, job, summary)
     return estimate[(slice(None), *(slice(0, n) for n in lengths))]

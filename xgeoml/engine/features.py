@@ -44,6 +44,7 @@ def series_channels(
     estimates: Mapping[str, Estimate],
     channels: Sequence[Channel],
     scale: Scale | None = None,
+    given: Mapping[str, Floats] | None = None,
 ) -> tuple[NDArray[np.float32], Floats, Floats]:
     """Return a network's input for a block of series, and the scaling it was made with.
 
@@ -57,6 +58,10 @@ def series_channels(
         The channels wanted, in order.
     scale : Scale, optional
         What all series are scaled by. By default each is by its own observed values.
+    given : mapping, optional
+        What a task says of every step, each (series, time): ``"share"``, how much of it was
+        observed, and ``"clock"``, its decimal year, NaN where the calendar has no such step. NaN
+        beyond the edge of the domain.
 
     Returns
     -------
@@ -70,14 +75,19 @@ def series_channels(
         mean, deviation = standard(block.values, usable)
     else:
         mean, deviation = (np.full(shape[0], v[0]) for v in (scale.mean, scale.deviation))
+    given = given or {}
     made: list[Floats | Bools] = []
     for channel in channels:
         if channel.role == "value":
             made.append(np.where(usable, _scaled(block.values, mean, deviation), 0.0))
         elif channel.role == "validity":
-            made.append(usable)
+            made.append(np.where(usable, given["share"], 0.0) if "share" in given else usable)
+        elif channel.role == "years" and "clock" in given:
+            made.append(np.where(np.isfinite(given["clock"]), given["clock"], 0.0))
         elif channel.role == "years":
             made.append(np.broadcast_to(centred_years(block.years), shape))
+        elif channel.role == "exists":
+            made.append(np.isfinite(given["clock"]) if "clock" in given else np.ones(shape, bool))
         elif channel.role == "estimate":
             made.append(_scaled(estimates[channel.name].mean, mean, deviation))
         elif channel.role == "spread":

@@ -23,6 +23,7 @@ from xgeoml.engine.plan import SUMMARY_ELEMENTS, TILE_ELEMENTS, Plan
 from xgeoml.engine.runner import run_network
 from xgeoml.engine.threads import one_blas_thread
 from xgeoml.exceptions import InputError
+from xgeoml.models.field import Field, FieldSample
 from xgeoml.models.screen import suspect_steps
 from xgeoml.models.series import Bools, Estimate, Floats, Series, State
 from xgeoml.options import Options
@@ -72,6 +73,9 @@ class Job:
         What a task makes of a tile, see `Finish`; by default the estimate is the result.
     n_finished : int
         How many fields `finish` returns.
+    given : tuple of str
+        What the input arrays after the value are, where they are no covariates: ``"share"`` and
+        ``"clock"``, see `xgeoml.engine.features.series_channels`.
     threads : int
         How many threads share the classical models' work on one tile: one where a scheduler
         already runs several blocks at a time.
@@ -84,6 +88,7 @@ class Job:
     masked: bool = False
     finish: Finish | None = None
     n_finished: int = 0
+    given: tuple[str, ...] = ()
     threads: int = 1
 
     @property
@@ -116,15 +121,23 @@ class Summary:
     states: dict[str, State]
 
 
-def summarise(sample: NDArray[np.floating], area: Floats, years: Floats, job: Job) -> Summary:
+def summarise(
+    sample: NDArray[np.floating],
+    area: Floats,
+    years: Floats,
+    job: Job,
+    patches: Sequence[NDArray[np.floating]] = (),
+) -> Summary:
     """Return what the whole field knows, from a sample of its series.
 
     Parameters
     ----------
-    sample : ndarray, (value and covariates, *pointwise axes, time)
-    area : ndarray, (*pointwise axes)
+    sample : ndarray, (value and covariates, *axes across, time)
+    area : ndarray, (*axes across)
     years : ndarray, (time,)
     job : Job
+    patches : sequence of ndarray, (value and covariates, *axes)
+        The pieces that `Plan.patches` names, for a model of tiles.
     """
     if job.masked:
         sample = sample[:-1]
@@ -140,8 +153,22 @@ def summarise(sample: NDArray[np.floating], area: Floats, years: Floats, job: Jo
         if suspect.any():
             series = replace(series, trusted=~suspect)
         models = job.handle.series_models(drivers=len(series.covariates) > 0)
-        states = of_each(models, lambda _, model: model.summarise(series))
+        seen = FieldSample(series, _patches(patches, series, job)) if job.plan.tiled else series
+        states = of_each(models, lambda _, model: model.summarise(seen))
     return Summary(years, series.trusted, states)
+
+
+def _patches(arrays: Sequence[NDArray[np.floating]], series: Series, job: Job) -> tuple[Field, ...]:
+    """Return the pieces of a grid that have a value in them."""
+    made = []
+    for array, cut in zip(arrays, job.plan.patches(), strict=True):
+        given = array[:-1] if job.masked else array
+        piece: Floats = given.reshape(len(given), *given.shape[-3:]).astype(np.float64)
+        piece[~np.isfinite(piece)] = np.nan
+        if np.isfinite(piece[0]).any():
+            years, trusted = series.years[cut[-1]], series.trusted[cut[-1]]
+            made.append(Field(piece[0], (0, 0), years, trusted, piece[1:]))
+    return tuple(made)
 
 
 def run_block(
@@ -165,23 +192,27 @@ def run_block(
     """
     plan = job.plan
     n = plan.n_pointwise
-    inside = tuple(
-        slice(a.halo, size - a.halo)
-        for a, size in zip(plan.core, block.shape[1 + n :], strict=True)
-    )
-    shape = (*block.shape[1 : 1 + n], *(s.stop - s.start for s in inside))
+    sizes = list(zip(plan.core, block.shape[1 + n :], strict=True))
+    every = (slice(None), slice(None))
+    inside = (*every, *(slice(a.halo, size - a.halo) for a, size in sizes))
+    coarse = [(a.halo // a.coarsen, size // a.coarsen) for a, size in sizes]
+    crop = (*every, *(slice(halo, size - halo) for halo, size in coarse))
+    shape = (*block.shape[1 : 1 + n], *(size - 2 * halo for halo, size in coarse))
     result = np.empty((job.n_outputs, *shape), block.dtype)
     windowed = any(a.mode == "window" for a in plan.core)
-    crop = (slice(None), slice(None), *inside)
+    estimate: NDArray[np.floating]
     for tile in _tiles(block.shape[1 : 1 + n], [a.unit for a in plan.pointwise]):
         part = block[(slice(None), *tile)]
         fields = part.reshape(len(part), -1, *part.shape[1 + n :])
         given = fields[:-1] if job.masked else fields
-        estimate: NDArray[np.floating] = (
-            _run_windows(given, job) if windowed else _run_samples(given, job, summary)
-        )[crop]
+        if plan.tiled:
+            estimate = _run_fields(given, job, summary)
+        elif windowed:
+            estimate = _run_windows(given, job)[crop]
+        else:
+            estimate = _run_samples(given, job, summary)
         if job.finish is not None:
-            own = fields[crop]
+            own = fields[inside]
             trusted = summary.trusted if summary else None
             estimate = job.finish(own[0], estimate, own[-1] if job.masked else None, trusted)
         target = result[(slice(None), *tile)]
@@ -195,6 +226,41 @@ def _tiles(shape: tuple[int, ...], units: list[int]) -> Iterator[tuple[slice, ..
         yield tuple(slice(c, c + unit) for c, unit in zip(corner, units, strict=True))
 
 
+def _run_fields(fields: NDArray[np.floating], job: Job, summary: Summary | None) -> Floats:
+    """Run a model of tiles over ``(channel, field, y, x, time)``, halos included.
+
+    Returns
+    -------
+    ndarray, (estimate, field, y, x, time)
+        Without halos.
+    """
+    assert summary is not None
+    values = fields.astype(np.float64)
+    _check_size(values)
+    values[~np.isfinite(values)] = np.nan
+    (name, model), *_ = job.handle.series_models(drivers=len(values) > 1).items()
+    rows, columns = job.plan.core[:2]
+    blocks = []
+    for i in range(values.shape[1]):
+        for start, stop in _shares(values.shape[2] - 2 * rows.halo, rows.unit, job.threads):
+            cut = values[:, i, start : stop + 2 * rows.halo]
+            halo = (rows.halo, columns.halo)
+            blocks.append(Field(cut[0], halo, summary.years, summary.trusted, cut[1:]))
+    with one_blas_thread(), ThreadPoolExecutor(job.threads) as pool:
+        made = list(pool.map(lambda block: model.predict(block, summary.states[name]), blocks))
+    parts = [np.stack(estimate)[: job.n_estimates] for estimate in made]
+    each = len(parts) // values.shape[1]
+    return np.stack(
+        [np.concatenate(parts[i : i + each], axis=1) for i in range(0, len(parts), each)], axis=1
+    )
+
+
+def _shares(length: int, unit: int, count: int) -> list[tuple[int, int]]:
+    """Return where `count` shares of an axis, in whole tiles, start and stop."""
+    share = max(1, math.ceil(length / unit / count)) * unit
+    return [(start, min(start + share, length)) for start in range(0, length, share)]
+
+
 def _run_windows(fields: NDArray[np.floating], job: Job) -> Floats:
     """Run the model over all windows of ``(channel, field, *core axes)`` and blend them."""
     core = job.plan.core
@@ -203,14 +269,15 @@ def _run_windows(fields: NDArray[np.floating], job: Job) -> Floats:
     )
     windows = windows[(slice(None), slice(None), *(slice(None, None, a.stride) for a in core))]
     lattice = windows.shape[1 : 2 + len(core)]
-    total = np.zeros((job.n_estimates, *fields.shape[1:]))
-    weight = np.zeros(fields.shape[1:])
+    shape = [fields.shape[1]]
+    shape += [n // a.coarsen for n, a in zip(fields.shape[2:], core, strict=True)]
+    total, weight = np.zeros((job.n_estimates, *shape)), np.zeros(shape)
     weights = blend.window_weights(core)[None]
     for group in _groups(math.prod(lattice), max(1, TILE_ELEMENTS // job.plan.sample_elements)):
         field, *index = np.unravel_index(group, lattice)
         where: Any = (slice(None), field, *index)
         estimate = _run_samples(windows[where], job, None)
-        strides = [a.stride for a in core]
+        strides = [a.stride // a.coarsen for a in core]
         corners = [field, *(i * s for i, s in zip(index, strides, strict=True))]
         starts = [tuple(map(int, corner)) for corner in zip(*corners, strict=True)]
         blend.add_windows(total, weight, estimate[:, :, None], starts, weights)
@@ -227,7 +294,8 @@ def _run_samples(samples: NDArray[np.floating], job: Job, summary: Summary | Non
     flat = np.asarray(samples, np.float64).reshape(*samples.shape[:2], -1)
     if samples.dtype.itemsize > 4:
         _check_size(flat)
-    result = np.full((job.n_estimates, *flat.shape[1:]), np.nan)
+    shape = _coarse(samples.shape[2:], job)
+    result = np.full((job.n_estimates, flat.shape[1], math.prod(shape)), np.nan)
     finite = np.isfinite(flat[0])
     some = finite.any(-1)
     if some.any():
@@ -237,12 +305,18 @@ def _run_samples(samples: NDArray[np.floating], job: Job, summary: Summary | Non
             values,
             summary.years if summary else np.arange(length, dtype=np.float64),
             summary.trusted if summary else np.ones(length, bool),
-            flat[1:, some],
+            flat[1 + len(job.given) :, some],
             np.ones(len(values)),
         )
-        estimate = _estimate(block, samples.shape[2:], job, summary)
+        given = {name: flat[i, some] for i, name in enumerate(job.given, start=1)}
+        estimate = _estimate(block, given, samples.shape[2:], job, summary)
         result[:, some] = np.stack(estimate)[: job.n_estimates]
-    return result.reshape(job.n_estimates, *samples.shape[1:])
+    return result.reshape(job.n_estimates, len(some), *shape)
+
+
+def _coarse(shape: tuple[int, ...], job: Job) -> tuple[int, ...]:
+    """Return the sizes of the output for those of the input, along the axes of the model."""
+    return tuple(n // a.coarsen for n, a in zip(shape, job.plan.core, strict=True))
 
 
 def _check_size(values: Floats) -> None:
@@ -272,7 +346,13 @@ def _joined(pool: Executor, model: Any, parts: Sequence[Series], state: State) -
     return Estimate(*(np.concatenate(each) for each in zip(*made, strict=True)))
 
 
-def _estimate(block: Series, shape: tuple[int, ...], job: Job, summary: Summary | None) -> Estimate:
+def _estimate(
+    block: Series,
+    given: Mapping[str, Floats],
+    shape: tuple[int, ...],
+    job: Job,
+    summary: Summary | None,
+) -> Estimate:
     """Return the model's estimate of each series; a network gets its own shape back first."""
     spec = job.handle.spec
     states = summary.states if summary else {}
@@ -286,8 +366,9 @@ def _estimate(block: Series, shape: tuple[int, ...], job: Job, summary: Summary 
         )
     if spec.backend == "numpy":
         return bases[spec.name]
-    channels, mean, deviation = series_channels(block, bases, spec.inputs, spec.scale)
-    output = run_network(job.handle, channels.reshape(*channels.shape[:2], *shape), job.options)
+    channels, mean, deviation = series_channels(block, bases, spec.inputs, spec.scale, given)
+    channels = channels.reshape(*channels.shape[:2], *shape)
+    output = run_network(job.handle, channels, job.options, _coarse(shape, job))
     output = output.reshape(*output.shape[:2], -1)
     first = next((bases[c.name] for c in spec.inputs if c.role == "estimate"), None)
     return series_estimate(output, spec.outputs, mean, deviation, first)

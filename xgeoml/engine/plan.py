@@ -6,9 +6,12 @@ answer does not depend on how the data happen to be chunked.
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+
+import numpy as np
 
 from xgeoml.spec import AxisSpec, Mode
 
@@ -18,6 +21,9 @@ TILE_ELEMENTS = 2**18
 # Elements that the sample behind a whole-field summary may hold. On a one-degree monthly record
 # every cell, every second and every fourth one gave the same skill (3.322, 3.322, 3.314 cm).
 SAMPLE_ELEMENTS = 8_000_000
+# Elements of the pieces of a grid, with all their neighbours, that a summary sees of it; and the
+# cells on a side and the steps of one, where it is not all of the grid.
+PATCH_ELEMENTS, PATCH_SIDE, PATCH_STEPS = 6_000_000, 24, 1000
 # Elements that remain of it when series without data are gone (16 MB in float64). The work arrays
 # of a summary are many times this.
 SUMMARY_ELEMENTS = 2_000_000
@@ -31,7 +37,7 @@ class AxisPlan:
     ----------
     size : int
         Number of cells.
-    mode : {"whole", "window", "pointwise"}
+    mode : {"whole", "window", "tile", "pointwise"}
         As in `xgeoml.spec.AxisSpec`.
     window, stride : int
         Cells that a sample covers, and the distance of neighbouring samples.
@@ -39,6 +45,10 @@ class AxisPlan:
         Chunks start at multiples of this.
     periodic : bool
         Whether the last cell neighbours the first.
+    around : int
+        Cells that the model sees around a tile.
+    coarsen : int
+        Cells of the input that are one of the output.
     """
 
     size: int
@@ -47,23 +57,27 @@ class AxisPlan:
     stride: int
     unit: int
     periodic: bool = False
+    around: int = 0
+    coarsen: int = 1
 
     @property
     def halo(self) -> int:
         """Cells beyond a chunk's edge that its windows reach, on either side."""
-        return self.window - self.stride if self.mode == "window" else 0
+        return self.window - self.stride if self.mode == "window" else self.around
 
     def n_windows(self, length: int) -> int:
         """Return how many windows touch a chunk of `length` cells that starts on the lattice."""
         if self.mode == "window":
             return math.ceil(length / self.stride) + self.halo // self.stride
+        if self.mode == "tile":
+            return math.ceil(length / self.unit)
         return length if self.mode == "pointwise" else 1
 
     def padded(self, length: int) -> int:
         """Return the cells that those windows cover, halos included."""
         if self.mode == "window":
             return (self.n_windows(length) - 1) * self.stride + self.window
-        return length
+        return length + 2 * self.halo
 
     def chunks(self, wanted: int) -> tuple[int, ...]:
         """Return chunk lengths near `wanted`, each but the last a multiple of the unit."""
@@ -104,9 +118,24 @@ class Plan:
         return self.axes[self.n_pointwise :]
 
     @property
+    def across(self) -> tuple[AxisPlan, ...]:
+        """The axes along which there are several series: pointwise ones and those in tiles."""
+        return tuple(a for a in self.axes if a.mode in ("pointwise", "tile"))
+
+    @property
+    def tiled(self) -> bool:
+        """Whether the model sees tiles of a grid."""
+        return any(a.mode == "tile" for a in self.axes)
+
+    @property
     def shape(self) -> tuple[int, ...]:
-        """Size along each axis."""
+        """Size of the data along each axis."""
         return tuple(a.size for a in self.axes)
+
+    @property
+    def output_shape(self) -> tuple[int, ...]:
+        """Size of the result along each axis."""
+        return tuple(a.size // a.coarsen for a in self.axes)
 
     @property
     def n_samples(self) -> int:
@@ -119,10 +148,10 @@ class Plan:
         return math.prod(a.window for a in self.core)
 
     def sample_steps(self) -> tuple[int, ...]:
-        """Return the stride along each pointwise axis of a sample that fits `SAMPLE_ELEMENTS`."""
-        steps = [1] * self.n_pointwise
-        sizes = [a.size for a in self.pointwise]
-        core = math.prod(a.size for a in self.core)
+        """Return the stride along each axis across of a sample that fits `SAMPLE_ELEMENTS`."""
+        steps = [1] * len(self.across)
+        sizes = [a.size for a in self.across]
+        core = math.prod(self.shape) // max(1, math.prod(sizes))
 
         def kept() -> list[int]:
             return [math.ceil(n / s) for n, s in zip(sizes, steps, strict=True)]
@@ -130,6 +159,50 @@ class Plan:
         while math.prod(kept()) * core > SAMPLE_ELEMENTS and max(kept()) > 1:
             steps[kept().index(max(kept()))] += 1
         return tuple(steps)
+
+    def patches(self) -> list[tuple[slice, ...]]:
+        """Return pieces of a grid that together fit `PATCH_ELEMENTS`, spread over the domain.
+
+        The grid as a whole where it fits, at as many positions of the pointwise axes as fit.
+        """
+        *_, rows, columns, steps = self.shape
+        where = np.ndindex(*(a.size for a in self.pointwise))
+        positions = [tuple(slice(i, i + 1) for i in index) for index in where]
+        plane = rows * columns * steps
+        if plane <= PATCH_ELEMENTS:
+            kept = _spread(len(positions), PATCH_ELEMENTS // max(1, plane))
+            return [(*positions[i], slice(None), slice(None), slice(None)) for i in kept]
+        side, long = PATCH_SIDE, min(steps, PATCH_STEPS)
+        count = max(1, PATCH_ELEMENTS // (min(side, rows) * min(side, columns) * long))
+        down = max(1, min(count, round(math.sqrt(count * rows / columns))))
+        corners = list(
+            itertools.product(
+                _starts(rows, side, down), _starts(columns, side, max(1, count // down))
+            )
+        )
+        made = []
+        for k, (y, x) in enumerate(corners):
+            # Another part of the record each time, in an order that mixes them.
+            first = _starts(steps, long, len(corners))[k * 7 % len(corners)]
+            place = positions[k * len(positions) // len(corners)]
+            cut = (slice(y, y + side), slice(x, x + side), slice(first, first + long))
+            made.append((*place, *cut))
+        return made
+
+
+def _spread(n: int, most: int) -> list[int]:
+    """Return at most `most` of n positions, evenly spread."""
+    count = min(n, max(1, most))
+    return [i * n // count for i in range(count)]
+
+
+def _starts(size: int, length: int, count: int) -> list[int]:
+    """Return the first cells of `count` pieces of an axis, evenly spread, the last at its end."""
+    room = max(0, size - length)
+    return [
+        round(room * (i + 0.5) / count) if count < 2 else room * i // (count - 1)
+        for i in range(count)
+    ]
 
 
 def plan_axes(
@@ -160,11 +233,18 @@ def plan_axes(
             made.append(AxisPlan(size, "pointwise", 1, 1, tile[i]))
         elif spec.mode == "whole":
             made.append(AxisPlan(size, "whole", size, max(1, size), max(1, size)))
+        elif spec.mode == "tile":
+            assert spec.window is not None
+            assert spec.halo is not None
+            tile_cells, around = spec.window, spec.halo
+            made.append(AxisPlan(size, "tile", tile_cells, tile_cells, tile_cells, closed, around))
         else:
             assert spec.window is not None
             assert spec.stride is not None
             stride = _closing_stride(size, spec) if closed else spec.stride
-            made.append(AxisPlan(size, "window", spec.window, stride, stride, closed))
+            made.append(
+                AxisPlan(size, "window", spec.window, stride, stride, closed, coarsen=spec.coarsen)
+            )
     return Plan(tuple(made))
 
 

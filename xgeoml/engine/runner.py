@@ -51,7 +51,10 @@ def resolve_device(device: str) -> str:
 
 
 def run_network(
-    handle: ModelHandle, samples: NDArray[np.float32], options: Options
+    handle: ModelHandle,
+    samples: NDArray[np.float32],
+    options: Options,
+    sizes: tuple[int, ...] | None = None,
 ) -> NDArray[np.float32]:
     """Return the network's output for every sample.
 
@@ -66,6 +69,8 @@ def run_network(
         Contiguous, no NaN.
     options : Options
         Device, batch and precision.
+    sizes : tuple of int, optional
+        Of the axes of the output; by default those of the input.
 
     Returns
     -------
@@ -83,7 +88,8 @@ def run_network(
     per_sample = int(np.prod(samples.shape[1:]))
     batch = options.batch_size or max(1, BATCH_ELEMENTS[device.split(":")[0]] // per_sample)
     batch = min(batch, _fitting_batch.get((handle, device), batch))
-    shape = (len(samples), len(handle.spec.outputs), *samples.shape[2:])
+    sizes = samples.shape[2:] if sizes is None else sizes
+    shape = (len(samples), len(handle.spec.outputs), *sizes)
     result = np.empty(shape, np.float32)
     with _lock_of(device), torch.inference_mode(), _autocast(device, options.precision):
         start = 0

@@ -77,13 +77,16 @@ class Prepared:
         return np.asarray(clock.ticks / clock.day, dtype=np.float64)
 
     def canonical_dims(self, spec: ModelSpec) -> tuple[str, ...]:
-        """Return the dims in the engine's order: other dims, Y, X, T; pointwise ones first."""
+        """Return the dims in the engine's order: pointwise ones, then as the spec names them."""
         letter = {name: axis for axis, name in self.axes.names.items()}
         order = {"Z": 1, "Y": 2, "X": 3, "T": 4}
+        named = [a.axis for a in spec.axes]
 
         def rank(dim: str) -> tuple[bool, int]:
             axis = letter.get(dim, "")
-            return spec.axis(axis).mode != "pointwise", order.get(axis, 0)
+            if spec.axis(axis).mode == "pointwise":
+                return False, order.get(axis, 0)
+            return True, named.index(axis)
 
         return tuple(sorted(map(str, self.data.dims), key=rank))
 
