@@ -319,7 +319,7 @@ def _fill_variable(
     job = make_job(prepared, handle, request, masked=allowed is not None)
     dtype = complete[name].dtype.newbyteorder("=")
     job = replace(job, finish=partial(fill_block, largest=float(np.finfo(dtype).max)))
-    area = prepared.area(dims[: job.plan.n_pointwise])
+    area = prepared.area(dims[: len(job.plan.across)])
     arrays = prepared.arrays(dims, () if allowed is None else (allowed,))
     fields = execute(arrays, job, area, prepared.years)
 
