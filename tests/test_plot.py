@@ -7,7 +7,7 @@ import pytest
 import xarray as xr
 
 import xgeoml
-from xgeoml import plot
+from xgeoml import metrics, plot
 from xgeoml.exceptions import InputError, MissingExtraError
 from xgeoml.testing import records
 
@@ -85,3 +85,46 @@ def test_extra_dims_are_cut(filled):
     both = xr.concat([filled, filled], "member").transpose("lat", "member", "time", "lon")
     both["lwe_thickness_fill_flag"] = both["lwe_thickness_fill_flag"].astype(np.int8)
     drawn(plot.filled_record(both, "lwe_thickness"))
+
+
+def months():
+    random = np.random.default_rng(0)
+    lat = ("lat", [0.0, 60.0], {"units": "degrees_north"})
+    lon = ("lon", [0.0, 1.0, 2.0], {"units": "degrees_east"})
+    time = np.arange("2001-01", "2003-01", dtype="datetime64[M]").astype("datetime64[ns]")
+    truth = xr.DataArray(
+        random.standard_normal((24, 2, 3)),
+        {"time": time, "lat": lat, "lon": lon},
+        ("time", "lat", "lon"),
+        "sst",
+        {"units": "K"},
+    )
+    return truth, truth.copy(data=random.integers(0, 31, truth.shape))
+
+
+def test_errors_against_the_number_of_days():
+    truth, count = months()
+    estimates = {"mean of the available days": truth + (31 - count) / 10, "climanet": truth + 0.1}
+    figure = drawn(plot.error_by_count(truth, estimates, count))
+    errors, numbers = figure.axes
+    plain, network = (line.get_ydata() for line in errors.lines)
+    np.testing.assert_allclose(plain, (31 - np.unique(count)) / 10)
+    np.testing.assert_allclose(network, 0.1)
+    assert "K" in errors.get_ylabel()
+    assert sum(bar.get_height() for bar in numbers.patches) == truth.size
+
+
+def test_errors_of_one_count_are_weighted_by_area():
+    truth, count = months()
+    error = xr.zeros_like(truth).where(truth.lat < 30, 3.0)
+    made = metrics.error_by_count(truth, truth + error, count * 0, np.cos(np.deg2rad(truth.lat)))
+    np.testing.assert_allclose(made, [3 * 0.5 / 1.5])
+    assert made.attrs == {"units": "K"}
+
+
+def test_errors_of_nothing_are_refused():
+    truth, count = months()
+    with pytest.raises(InputError, match="expected a mapping"):
+        plot.error_by_count(truth, {}, count)
+    with pytest.raises(InputError, match="'none' has no value"):
+        plot.error_by_count(truth, {"none": truth * np.nan}, count)

@@ -68,3 +68,48 @@ def skill(
         nse=1 - squares / variance if variance else float("nan"),
         made=float(made.sum() / where.sum()),
     )
+
+
+def error_by_count(
+    truth: xr.DataArray, estimate: xr.DataArray, count: xr.DataArray, area: xr.DataArray
+) -> xr.DataArray:
+    """Return the mean absolute error for each number of observations behind a value.
+
+    Parameters
+    ----------
+    truth, estimate : DataArray
+        On the same cells and steps, such as monthly means.
+    count : DataArray
+        How many observations each value was made from, such as ``<variable>_n_observed`` of
+        ``fill_gaps(freq="MS")``.
+    area : DataArray
+        Relative weights, such as the area of the cells; broadcast against `truth`.
+
+    Returns
+    -------
+    DataArray
+        (count,): weighted mean of the absolute error, in the units of the data, over the counts
+        that occur; coordinate `number`, (count,): how many values that is.
+
+    Examples
+    --------
+    >>> import numpy as np, xarray as xr
+    >>> truth = xr.DataArray(np.zeros(4), dims="time")
+    >>> made, days = truth + [1.0, 2.0, 4.0, 0.5], truth + [3, 3, 3, 30]
+    >>> error_by_count(truth, made, days, xr.ones_like(truth)).values.round(2).tolist()
+    [2.33, 0.5]
+    """
+    truth, estimate, count, area = xr.broadcast(truth, estimate, count, area)
+    error = np.abs(estimate.values.astype(np.float64) - truth.values)
+    known = np.isfinite(error) & np.isfinite(count.values)
+    counts, which = np.unique(count.values[known].astype(np.int64), return_inverse=True)
+    weights = area.values[known]
+    mean = np.bincount(which, weights * error[known]) / np.bincount(which, weights)
+    number = ("count", np.bincount(which), {"long_name": "number of values"})
+    return xr.DataArray(
+        mean,
+        {"count": ("count", counts, {"long_name": "number of observations"}), "number": number},
+        ("count",),
+        "absolute_error",
+        {k: v for k, v in truth.attrs.items() if k == "units"},
+    )

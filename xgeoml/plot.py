@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 import xarray as xr
 
+from xgeoml import metrics
 from xgeoml.axes import find_axes, require
 from xgeoml.exceptions import InputError, MissingExtraError
+from xgeoml.grid import cell_area
 from xgeoml.provenance import FILLED, SUSPECT
 from xgeoml.times import decimal_years
 
@@ -159,6 +161,55 @@ def _series(
         loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=4, frameon=False, fontsize="small"
     )
     panel.set_title("the series at the circle" if len(panel.figure.axes) > 1 else "a series")
+
+
+def error_by_count(
+    truth: xr.DataArray, estimates: Mapping[str, xr.DataArray], count: xr.DataArray
+) -> Figure:
+    """Draw the mean absolute error against the number of observations behind a value.
+
+    The plain answer, the mean of the available days, belongs beside a model's: where hardly a day
+    is missing both are right, and the fewer days there are, the more a model has to add.
+
+    Parameters
+    ----------
+    truth : DataArray
+        Such as the monthly means of complete data.
+    estimates : mapping
+        Name -> DataArray on the same cells and steps.
+    count : DataArray
+        How many observations each value was made from, such as ``<variable>_n_observed`` of
+        ``fill_gaps(freq="MS")``.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+
+    Raises
+    ------
+    MissingExtraError
+        Without matplotlib.
+    InputError
+        If there are no estimates, or nothing of one can be compared.
+    """
+    figure_class = _figure_class()
+    if not estimates:
+        raise InputError("estimates={}: expected a mapping of names to DataArrays")
+    area = cell_area(truth, find_axes(truth))
+    figure = figure_class(figsize=(7, 5), layout="constrained")
+    errors, numbers = figure.subplots(2, 1, sharex=True, height_ratios=[3, 1])
+    for name, estimate in estimates.items():
+        made = metrics.error_by_count(truth, estimate, count, area)
+        if not made.size:
+            raise InputError(f"{name!r} has no value where the truth has one, on the same steps")
+        errors.plot(made["count"], made, ".-", label=name)
+    numbers.bar(made["count"], made["number"], color="0.7", width=0.8)
+    units = truth.attrs.get("units")
+    errors.set_ylabel("mean absolute error" + (f" ({units})" if units else ""))
+    errors.set_ylim(bottom=0)
+    errors.legend(frameon=False)
+    numbers.set(xlabel="number of observations", ylabel="values")
+    return figure
 
 
 def loss_curve(history: Sequence[Mapping[str, float]], title: str) -> Figure:

@@ -161,13 +161,15 @@ def summarise(
 def _patches(arrays: Sequence[NDArray[np.floating]], series: Series, job: Job) -> tuple[Field, ...]:
     """Return the pieces of a grid that have a value in them."""
     made = []
+    rows, columns = job.plan.core[:2]
+    tile = (rows.unit, columns.unit)
     for array, cut in zip(arrays, job.plan.patches(), strict=True):
         given = array[:-1] if job.masked else array
         piece: Floats = given.reshape(len(given), *given.shape[-3:]).astype(np.float64)
         piece[~np.isfinite(piece)] = np.nan
         if np.isfinite(piece[0]).any():
             years, trusted = series.years[cut[-1]], series.trusted[cut[-1]]
-            made.append(Field(piece[0], (0, 0), years, trusted, piece[1:]))
+            made.append(Field(piece[0], (0, 0), tile, years, trusted, piece[1:]))
     return tuple(made)
 
 
@@ -244,8 +246,8 @@ def _run_fields(fields: NDArray[np.floating], job: Job, summary: Summary | None)
     for i in range(values.shape[1]):
         for start, stop in _shares(values.shape[2] - 2 * rows.halo, rows.unit, job.threads):
             cut = values[:, i, start : stop + 2 * rows.halo]
-            halo = (rows.halo, columns.halo)
-            blocks.append(Field(cut[0], halo, summary.years, summary.trusted, cut[1:]))
+            halo, tile = (rows.halo, columns.halo), (rows.unit, columns.unit)
+            blocks.append(Field(cut[0], halo, tile, summary.years, summary.trusted, cut[1:]))
     with one_blas_thread(), ThreadPoolExecutor(job.threads) as pool:
         made = list(pool.map(lambda block: model.predict(block, summary.states[name]), blocks))
     parts = [np.stack(estimate)[: job.n_estimates] for estimate in made]

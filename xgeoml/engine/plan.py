@@ -265,6 +265,12 @@ def tile_lengths(sizes: Sequence[int], n: int) -> list[int]:
     return lengths
 
 
+def _closing_tile(size: int, tile: int) -> int:
+    """Return tiles that divide a periodic axis, unless that made them tiny."""
+    common = math.gcd(size, tile)
+    return common if 2 * common >= tile else tile
+
+
 def _closing_stride(size: int, spec: AxisSpec) -> int:
     """Return the largest stride that divides a periodic axis, so that its lattice closes."""
     assert spec.window is not None

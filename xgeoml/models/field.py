@@ -20,8 +20,9 @@ class Field:
         NaN where missing, and beyond the edge of the domain; in the user's units.
     halo : tuple of int
         How many of the cells at either end of y and of x are surroundings: no estimate is wanted
-        of them. Those inside begin at a multiple of the model's tile, counted from the first cell
-        of the domain.
+        of them.
+    tile : tuple of int
+        Cells of a tile along y and x. The first cell inside begins one.
     years : ndarray, (time,)
         Decimal year of each step, strictly increasing, not always evenly spaced.
     trusted : ndarray of bool, (time,)
@@ -32,6 +33,7 @@ class Field:
 
     values: Floats
     halo: tuple[int, int]
+    tile: tuple[int, int]
     years: Floats
     trusted: Bools
     covariates: Floats
@@ -61,7 +63,7 @@ class FieldSample:
     series : Series
         Cells thinned out over the whole domain.
     patches : tuple of Field
-        Pieces of the grid with all their neighbours, without surroundings (``halo`` is 0), spread
+        Pieces of the grid with all their neighbours, without surroundings (`halo` is 0), spread
         over the domain, and for long records over time. All of it in one piece, if it is small.
         There is none if no piece has a value in it.
     """
