@@ -16,7 +16,7 @@ def run(*arguments):
 
 def test_the_version_and_the_help():
     assert xgeoml.__version__ in run("--version").output
-    assert {"demo", "models", "weights"} <= set(run("--help").output.split())
+    assert {"demo", "fill-gaps", "fit", "models", "weights"} <= set(run("--help").output.split())
     assert "xgeoml demo --data tws.nc" in run("demo", "--help").output
 
 

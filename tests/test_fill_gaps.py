@@ -307,9 +307,14 @@ def test_other_threads_give_the_same(record):
 # ---------------------------------------------------------------------------- models and plans
 
 
-@pytest.mark.parametrize(("n", "model"), [(20, "linear"), (40, "kalman")])
-def test_auto_follows_the_rule(record, n, model):
+@pytest.mark.parametrize(
+    ("n", "model", "grid"),
+    [(20, "linear", False), (40, "kalman", False), (20, "oi", True), (40, "oi", True)],
+)
+def test_auto_follows_the_rule(record, n, model, grid):
     data = record.isel(time=slice(0, n))
+    if not grid:
+        data = data.isel(lat=0)
     plan = data.geoml.plan()
     assert plan.model.startswith(f"{model}@")
     auto, named = data.geoml.fill_gaps(), data.geoml.fill_gaps(model)
@@ -319,15 +324,19 @@ def test_auto_follows_the_rule(record, n, model):
 def test_auto_with_covariates_heeds_them(record, drivers):
     from xgeoml.tasks.choose import automatic
 
-    assert automatic(200, 2)[0] == automatic(24, 0)[0] == automatic(24, 1)[0] == "kalman"
-    assert automatic(23, 2)[0] == "regression"
-    assert automatic(23, 0)[0] == "linear"
-    for n, model in ((15, "regression"), (1, "regression"), (40, "kalman")):
+    for n_covariates in (0, 1, 2):
+        assert automatic(24, n_covariates, grid=False)[0] == "kalman"
+        assert automatic(24, n_covariates, grid=True)[0] == "oi"
+    assert automatic(23, 2, grid=False)[0] == automatic(23, 2, grid=True)[0] == "regression"
+    assert automatic(23, 0, grid=False)[0] == "linear"
+    assert automatic(3, 0, grid=True)[0] == "oi"
+    for n, model in ((15, "regression"), (1, "regression"), (40, "oi")):
         some = record.isel(time=slice(0, n))
         given = {"covariates": [drivers["tp"], drivers["t2m"]]}
         plan = some.geoml.plan(**given)
         assert plan.model == f"{model}@1.0"
-        assert f"{n + plan.n_added} steps" in plan.reason
+        told = "a grid" if model == "oi" else f"{n + plan.n_added} steps"
+        assert told in plan.reason
         auto = some.geoml.fill_gaps(**given)
         np.testing.assert_array_equal(auto[NAME], some.geoml.fill_gaps(model, **given)[NAME])
         land = record[NAME].notnull().any("time") & some[NAME].notnull().any("time")

@@ -12,6 +12,7 @@ import xarray as xr
 from xgeoml import formatting
 from xgeoml.axes import Axes
 from xgeoml.model import Model
+from xgeoml.months import Freq
 from xgeoml.spec import Scaling, Task
 from xgeoml.tasks.choose import ModelLike, WeightsLike
 from xgeoml.tasks.covariates import Covariates
@@ -52,6 +53,7 @@ class GeoMLAccessor(Generic[GeoObject]):
         covariates: Covariates = None,
         mask: str | xr.DataArray | None = None,
         max_gap: MaxGap | None = None,
+        freq: Freq | None = None,
         spread: bool = False,
         dims: Mapping[str, str] | None = None,
         model_options: Mapping[str, Any] | None = None,
@@ -69,6 +71,7 @@ class GeoMLAccessor(Generic[GeoObject]):
             covariates=covariates,
             mask=mask,
             max_gap=max_gap,
+            freq=freq,
             spread=spread,
             dims=dims,
             model_options=model_options,
@@ -149,6 +152,7 @@ class GeoMLAccessor(Generic[GeoObject]):
         weights: WeightsLike | None = None,
         variable: Hashable | None = None,
         covariates: Covariates = None,
+        freq: Freq | None = None,
         spread: bool = False,
         dims: Mapping[str, str] | None = None,
         model_options: Mapping[str, Any] | None = None,
@@ -162,6 +166,7 @@ class GeoMLAccessor(Generic[GeoObject]):
             weights=weights,
             variable=variable,
             covariates=covariates,
+            freq=freq,
             spread=spread,
             dims=dims,
             model_options=model_options,

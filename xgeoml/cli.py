@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any, get_args
 import click
 
 from xgeoml.exceptions import GeoMLError
+from xgeoml.insert import bounds_name
+from xgeoml.months import Freq
 from xgeoml.options import Precision
 from xgeoml.spec import Scaling, Task
 from xgeoml.train.settings import Schedule
@@ -162,6 +164,59 @@ def fit(
     click.echo(f"written to {out}" + (f", losses to {plot}" if plot else ""))
 
 
+@main.command("fill-gaps", cls=_ManyValues)
+@click.argument("data", type=click.Path(exists=True, path_type=Path))
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    required=True,
+    help="The filled record, *.nc or *.zarr.",
+)
+@click.option("--model", default="auto", show_default=True, help="A name, or a weights file.")
+@click.option("--weights", help="Other weights than the model's own.")
+@click.option("--variable", multiple=True, help="What to fill; by default all but --covariates.")
+@click.option("--covariates", multiple=True, help="Drivers in the file.")
+@click.option("--mask", help="A variable that says where gaps may be filled.")
+@click.option("--max-gap", help="Longest gap to fill: steps, or such as 92D.")
+@click.option("--freq", type=click.Choice(get_args(Freq)), help="One field a month.")
+@click.option("--spread", is_flag=True, help="Add one standard deviation of each filled value.")
+@click.option("--batch-size", type=int, help="Series or windows in a pass.")
+@click.option("--precision", type=click.Choice(get_args(Precision)), help="Of the network.")
+@click.option("--device", help="cpu, cuda, cuda:N or mps.")
+@click.option("--seed", type=int, help="Of models that draw random numbers.")
+def fill_gaps(
+    data: Path, out: Path, variable: tuple[str, ...], covariates: tuple[str, ...], **options: Any
+) -> None:
+    """Fill gaps in the file DATA (netCDF, or a zarr folder).
+
+    \b
+    Examples:
+      xgeoml fill-gaps tws.nc --model kalman --spread --out full.nc
+      xgeoml fill-gaps tws.nc --variable lwe_thickness --covariates tp t2m --out full.nc
+      xgeoml fill-gaps daily_sst.nc --freq MS --out monthly.nc
+    """
+    from xgeoml.tasks.fill_gaps import fill_gaps as fill
+
+    if out.suffix not in (".nc", ".zarr"):
+        raise click.UsageError(f"--out {out}: expected a name that ends in .nc or .zarr")
+    if out.resolve() == data.resolve():
+        raise click.UsageError(f"--out {out} is the record itself; expected another name")
+    if not os.access(out.parent, os.W_OK):
+        raise click.UsageError(f"{out}: its folder is not there, or may not be written to")
+    given = {k: v for k, v in options.items() if v is not None}
+    if str(given.get("max_gap", "")).isdecimal():
+        given["max_gap"] = int(given["max_gap"])
+    with _told(), _opened(data) as dataset:
+        full = fill(
+            dataset, variables=list(variable) or None, covariates=list(covariates) or None, **given
+        )
+        if out.suffix == ".nc":
+            full.to_netcdf(out)
+        else:
+            full.to_zarr(out, mode="w")
+    click.echo(f"written to {out}: {', '.join(map(str, full.data_vars))}")
+
+
 @main.command()
 @click.argument("task", required=False, type=click.Choice(get_args(Task)))
 def models(task: str | None) -> None:
@@ -293,6 +348,9 @@ def _opened(path: Path) -> Iterator[xr.Dataset]:
     except (OSError, ValueError) as error:
         raise click.ClickException(f"{path} cannot be opened: {error}") from error
     with dataset:
+        # Bounds tell which day or month a stamp means; that cannot wait.
+        for name in {bounds_name(v) for v in dataset.variables.values()} & set(dataset.variables):
+            dataset[name].load()
         yield dataset
 
 

@@ -71,6 +71,14 @@ def spread_attrs(name: str, attrs: Mapping[Hashable, Any]) -> dict[str, Any]:
     return made
 
 
+def number_attrs(name: str, attrs: Mapping[Hashable, Any]) -> dict[str, Any]:
+    """Return CF attributes of the variable that counts the observed steps of a month."""
+    made = {"long_name": f"number of steps of the month at which {name} was observed", "units": "1"}
+    if "standard_name" in attrs:
+        made["standard_name"] = f"{attrs['standard_name']} number_of_observations"
+    return made
+
+
 def with_ancillary(attrs: Mapping[Hashable, Any], names: list[str]) -> dict[Hashable, Any]:
     """Return `attrs` with `names` added to ``ancillary_variables``."""
     before = str(attrs.get("ancillary_variables", "")).split()

@@ -145,8 +145,8 @@ def test_pattern_hides_what_it_asks_for(data_path, compared):
     assert list(kinds) == ["run of 11 months", "single months"]
     for kind, steps in (("run of 11 months", case.run), ("single months", case.singles)):
         pattern, wanted = kinds[kind], steps & ~case.bad
-        assert pattern.network_input.shape[1] == 9
-        assert pattern.baselines.shape[1] == len(BASELINES)
+        assert pattern.x.shape[1] == 9
+        assert set(pattern.compared) == set(BASELINES)
         assert not pattern.x[:, :2][..., case.run | case.singles].any()
         observed = np.isfinite(case.series.values)
         assert np.array_equal(np.isfinite(pattern.truth), wanted & observed)

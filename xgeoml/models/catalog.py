@@ -55,6 +55,20 @@ _FILL_GAPS = (
         summary="kalman, blind to covariates: a second opinion for networks",
     ),
     ModelSpec(
+        name="oi",
+        task="fill_gaps",
+        factory="xgeoml.models.oi:OptimalInterpolation",
+        backend="numpy",
+        axes=(
+            AxisSpec("Y", "tile", window=8, halo=8),
+            AxisSpec("X", "tile", window=8, halo=8),
+            AxisSpec("T"),
+        ),
+        covariates=True,
+        summary="optimal interpolation from what is seen nearby in space and time, over kalman",
+        citation="Bretherton, Davis and Fandry (1976), Deep-Sea Res. 23, 559-582",
+    ),
+    ModelSpec(
         name="grace_tf",
         task="fill_gaps",
         factory="xgeoml.models.grace_tf:GraceTF",

@@ -31,19 +31,28 @@ WeightsLike = str | os.PathLike[str]
 FEWEST_STEPS = 24
 
 
-def automatic(n_steps: int, n_covariates: int) -> tuple[str, str]:
+def automatic(n_steps: int, n_covariates: int, grid: bool) -> tuple[str, str]:
     """Return the model that ``model="auto"`` stands for in `fill_gaps`, and why.
 
     The rule looks at the shape of the data only, never at values, so that it is the same for lazy
-    and loaded data: `kalman`, which bridges whole missing steps by the memory of the large
-    patterns and by what drivers say, and steps with some cells missing by the cells that are
-    there; under 24 steps `linear`, or with covariates `regression`.
+    and loaded data. On a grid it is `oi`, which takes from the cells around what they know, be it
+    below a cloud or between scattered pixels, and bridges steps of which nothing is seen as
+    `kalman` does. Elsewhere it is `kalman`. Under 24 steps it is `linear` where there is no grid,
+    and `regression` with covariates.
+
+    Parameters
+    ----------
+    n_steps, n_covariates : int
+    grid : bool
+        Whether there are at least two cells along both Y and X.
     """
+    few = f"{n_steps} steps are too few to learn patterns from (under {FEWEST_STEPS})"
+    if n_covariates and n_steps < FEWEST_STEPS:
+        return "regression", f"{few}, and covariates are given"
+    if grid:
+        return "oi", "a grid: what is missing is taken from the cells around it as well"
     if n_steps >= FEWEST_STEPS:
         return "kalman", f"{n_steps} steps are enough to learn patterns from"
-    few = f"{n_steps} steps are too few to learn patterns from (under {FEWEST_STEPS})"
-    if n_covariates:
-        return "regression", f"{few}, and covariates are given"
     return "linear", few
 
 

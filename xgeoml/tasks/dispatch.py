@@ -30,12 +30,29 @@ DatasetTask = Callable[
 ]
 
 
-def on_object(obj: GeoObject, variables: list[Hashable] | None, task: DatasetTask) -> GeoObject:
+# How a group of a DataTree that was not treated follows one that was, along a dim which they share:
+# given itself, the dim, and the other group before and after.
+Follow = Callable[[xr.Dataset, str, xr.Dataset, xr.Dataset], xr.Dataset]
+
+
+def with_own_steps(
+    dataset: xr.Dataset, dim: str, before: xr.Dataset, _after: xr.Dataset
+) -> xr.Dataset:
+    """Return a group with the steps added that a group beside it lacked."""
+    return add_steps(dataset, dim, infer_steps(before[dim]))
+
+
+def on_object(
+    obj: GeoObject,
+    variables: list[Hashable] | None,
+    task: DatasetTask,
+    follow: Follow = with_own_steps,
+) -> GeoObject:
     """Apply `task` to a DataArray, Dataset or DataTree; the result is of the same kind.
 
     What a task adds beside a DataArray (flag, spread) becomes coordinates of it. In a DataTree
-    every node with variables that fit is treated; others only follow in steps that are added to
-    a coordinate which they share.
+    every node with variables that fit is treated; others only `follow` along a coordinate which
+    they share.
 
     Raises
     ------
@@ -49,7 +66,7 @@ def on_object(obj: GeoObject, variables: list[Hashable] | None, task: DatasetTas
     if isinstance(obj, xr.DataArray):
         return _on_array(obj, variables, task)
     if isinstance(obj, xr.DataTree):
-        return _on_tree(obj, variables, task)
+        return _on_tree(obj, variables, task, follow)
     raise InputError(
         f"found a {type(obj).__name__}; expected an xarray DataArray, Dataset or DataTree: "
         "xr.DataArray(values, dims=..., coords=...) makes one"
@@ -76,10 +93,17 @@ def _on_array(
         dataset.attrs["history"] = array.attrs["history"]
     result, added = task(dataset, [name], ())
     made = result[name].assign_coords({extra: result[extra] for extra in added[name]})
+    for coord in made.coords.values():
+        # Bounds have a dim more than a DataArray: it cannot hold them.
+        if coord.attrs.get("bounds") in result.data_vars and coord.name in array.coords:
+            given = array.coords[coord.name].attrs.get("bounds")
+            coord.attrs = {k: v for k, v in coord.attrs.items() if k != "bounds" or v == given}
     return made.rename(array.name).assign_attrs(result.attrs)
 
 
-def _on_tree(tree: xr.DataTree, variables: list[Hashable] | None, task: DatasetTask) -> xr.DataTree:
+def _on_tree(
+    tree: xr.DataTree, variables: list[Hashable] | None, task: DatasetTask, follow: Follow
+) -> xr.DataTree:
     nodes = dict(tree.subtree_with_keys)
     before = {path: node.to_dataset() for path, node in nodes.items()}
     done: dict[str, xr.Dataset] = {}
@@ -105,7 +129,7 @@ def _on_tree(tree: xr.DataTree, variables: list[Hashable] | None, task: DatasetT
     whole = dict(done)
     for path, node in nodes.items():
         if path not in done:
-            grown = _follow(path, before, done)
+            grown = _follow(path, before, done, follow)
             whole[path] = node.to_dataset(inherit=False) if grown is None else grown
     _tell_of_floats(before, whole, treated)
     return xr.DataTree.from_dict(whole, name=tree.name)
@@ -147,12 +171,12 @@ def check_found(groups: Mapping[str, xr.Dataset], variables: list[Hashable] | No
 
 
 def _follow(
-    path: str, before: Mapping[str, xr.Dataset], done: Mapping[str, xr.Dataset]
+    path: str, before: Mapping[str, xr.Dataset], done: Mapping[str, xr.Dataset], follow: Follow
 ) -> xr.Dataset | None:
-    """Return a group that was not treated, with the steps added to those above or below it.
+    """Return a group that was not treated, with the steps of those above or below it.
 
     A group inherits the coordinates of those above it, so they cannot be of different lengths.
-    None if no steps were added.
+    None if the steps are the same as before.
     """
     grown = None
     for other, treated in done.items():
@@ -162,7 +186,7 @@ def _follow(
             if not same_length or here.sizes[dim] == treated.sizes[dim]:
                 continue
             if _share(dim, path, other, before):
-                grown = add_steps(here, str(dim), infer_steps(before[other][dim]))
+                grown = follow(here, str(dim), before[other], treated)
     return grown
 
 

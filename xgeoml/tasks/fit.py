@@ -29,7 +29,8 @@ from xgeoml.spec import ModelSpec, Scaling
 from xgeoml.tasks.choose import ModelLike, make_handle
 from xgeoml.tasks.covariates import Covariates, names_of
 from xgeoml.tasks.dispatch import GeoObject
-from xgeoml.tasks.fill_gaps import Request, describe_call, listed
+from xgeoml.tasks.fill_gaps import describe_call, listed
+from xgeoml.tasks.filling import Request, gives_months
 from xgeoml.train.settings import Schedule, Settings
 from xgeoml.weights.address import kind_of
 from xgeoml.weights.files import write_weights
@@ -40,6 +41,8 @@ if TYPE_CHECKING:
 
 TASK: Literal["fill_gaps"] = "fill_gaps"
 FINE_TUNING_RATE = 1e-4
+# Windows in a step of a network that makes months, where nothing else is asked for.
+MONTHLY_BATCH = 8
 
 
 def fit(
@@ -139,7 +142,8 @@ def fit(
     model_options : mapping, optional
         Options of the network, such as ``{"layers": 2}``. Not with weights to begin with.
     device, batch_size, precision, progress, seed : optional
-        For this call, in place of `xgeoml.set_options`. `batch_size` is 96 by default.
+        For this call, in place of `xgeoml.set_options`. `batch_size` is 96 by default, 8 for
+        networks that make months: their windows are hundreds of days.
 
     Returns
     -------
@@ -187,7 +191,7 @@ def fit(
         learning_rate = FINE_TUNING_RATE
     given = {
         "max_epochs": max_epochs,
-        "batch_size": options.batch_size,
+        "batch_size": options.batch_size or (MONTHLY_BATCH if gives_months(handle.spec) else None),
         "learning_rate": learning_rate,
         "warm_up": warm_up,
         "max_time": _seconds(max_time),

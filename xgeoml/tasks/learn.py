@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import xarray as xr
@@ -19,15 +19,14 @@ from xgeoml.tasks.dispatch import (
     check_found,
     groups_above,
 )
-from xgeoml.tasks.fill_gaps import (
-    Request,
-    check_covariates,
-    in_order,
-    variables_to_fill,
-    with_named,
-)
+from xgeoml.tasks.fill_gaps import variables_to_fill, with_named
+from xgeoml.tasks.filling import Request, check_covariates, gives_months, in_order
+from xgeoml.tasks.monthly import in_slots, prepare_months
 from xgeoml.tasks.prepare import Prepared, prepare
+from xgeoml.tasks.slots import SLOTS
 from xgeoml.train.fields import SeriesField
+from xgeoml.train.month_patterns import COMPLETE
+from xgeoml.train.months import MonthField
 from xgeoml.train.split import validation_blocks, validation_cells
 from xgeoml.train.windows import WindowField
 
@@ -42,7 +41,7 @@ class Lesson:
         Of the variable, with its group's path if there are several.
     prepared : Prepared
         The variable with what is known of its axes.
-    field : SeriesField or WindowField
+    field : SeriesField, WindowField or MonthField
         The same as arrays.
     attrs : dict
         Of the Dataset that it is in.
@@ -50,7 +49,7 @@ class Lesson:
 
     name: str
     prepared: Prepared
-    field: SeriesField | WindowField
+    field: SeriesField | WindowField | MonthField
     attrs: dict[Hashable, object]
 
 
@@ -89,11 +88,9 @@ def lessons(
         asked = with_named(request, dataset, above)
         try:
             for name in variables_to_fill(dataset, wanted, asked):
-                _, prepared = prepare(dataset, name, asked.covariates, asked.dims)
-                check_covariates(spec, len(prepared.covariates), request.covariates)
-                prepared = in_order(prepared, spec, asked.covariates)
                 label = f"{path}/{name}".lstrip("/")
-                field = _field(label, prepared, spec, share, seed)
+                make = _months if gives_months(spec) else _steps
+                prepared, field = make(label, dataset, name, asked, spec, share, seed)
                 made.append(Lesson(label, prepared, field, dict(dataset.attrs)))
         except NothingToDoError as error:
             idle = idle or error
@@ -133,6 +130,54 @@ def _datasets(
             f"found a {type(obj).__name__}; expected an xarray DataArray, Dataset or DataTree: "
             "xr.DataArray(values, dims=..., coords=...) makes one"
         )
+
+
+def _steps(
+    label: str,
+    dataset: xr.Dataset,
+    name: Hashable,
+    request: Request,
+    spec: ModelSpec,
+    share: float,
+    seed: int,
+) -> tuple[Prepared, SeriesField | WindowField]:
+    """Return a variable at its own steps, also as arrays."""
+    _, prepared = prepare(dataset, name, request.covariates, request.dims)
+    check_covariates(spec, len(prepared.covariates), request.covariates)
+    prepared = in_order(prepared, spec, request.covariates)
+    return prepared, _field(label, prepared, spec, share, seed)
+
+
+def _months(
+    label: str,
+    dataset: xr.Dataset,
+    name: Hashable,
+    request: Request,
+    spec: ModelSpec,
+    share: float,
+    seed: int,
+) -> tuple[Prepared, MonthField]:
+    """Return a variable whose months are learnt, also as arrays of days."""
+    asked = replace(request, model=spec.replace(weights=None), freq="MS")
+    monthly, _ = prepare_months(dataset, name, asked)
+    arranged, slots = in_slots(monthly)
+    dims, plan = arranged.canonical_dims(spec), arranged.plan(spec)
+    value, part = (a.transpose(*dims).variable.data for a in (slots.value, slots.share))
+    complete = (slots.share.coarsen({monthly.time: SLOTS}).sum()).transpose(monthly.time, ...)
+    complete = complete >= COMPLETE * xr.Variable(monthly.time, slots.months.days)
+    target = np.asarray(complete.any([d for d in dims if d != monthly.time]).values)
+    if not target.any():
+        raise InputError(
+            f"no cell of variable {label!r} has a month with {COMPLETE:.0%} of its days observed; "
+            "expected some: means of months are learnt from months that are all but complete. Give "
+            "a record with fewer gaps, such as an analysis or a model's output"
+        )
+    rng = np.random.default_rng([seed, plan.n_samples])
+    blocks = validation_blocks(target, share, rng)
+    area = arranged.area(dims[: plan.n_pointwise])
+    axis = dims.index(monthly.time)
+    field = MonthField(label, [value, part], slots.clock, plan, axis, area, target, blocks)
+    return monthly.prepared, field
 
 
 def _field(

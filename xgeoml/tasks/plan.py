@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Hashable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
 import xarray as xr
 
 from xgeoml.engine.execute import BLOCK_ELEMENTS, is_lazy, output_chunks
+from xgeoml.engine.handle import ModelHandle
 from xgeoml.engine.plan import Plan
 from xgeoml.exceptions import InputError
+from xgeoml.months import Freq, check_freq
 from xgeoml.options import get_options
 from xgeoml.tasks.choose import ModelLike, WeightsLike, automatic
 from xgeoml.tasks.covariates import Covariates
@@ -23,18 +25,18 @@ from xgeoml.tasks.dispatch import (
     check_found,
     groups_above,
 )
-from xgeoml.tasks.fill_gaps import (
+from xgeoml.tasks.fill_gaps import listed, variables_to_fill, with_named
+from xgeoml.tasks.filling import (
     TASK,
     Request,
+    gives_months,
     in_order,
     is_automatic,
-    listed,
     make_job,
     resolve,
-    variables_to_fill,
-    with_named,
 )
 from xgeoml.tasks.inspect import datasets_in
+from xgeoml.tasks.monthly import Monthly, in_chunks, in_slots, prepare_months
 from xgeoml.tasks.prepare import Prepared, prepare
 
 # Work arrays of one tile in float64, over the tile itself: measured with the classical models.
@@ -73,6 +75,8 @@ class TaskPlan:
         Series or windows in one pass, if set.
     memory : int
         Estimate of the bytes needed beyond the input: the result, and the work on one block.
+    months : int or None
+        Number of months of the result, with ``freq=``.
     """
 
     task: str
@@ -90,19 +94,26 @@ class TaskPlan:
     device: str
     batch_size: int | None
     memory: int
+    months: int | None = None
 
     def __repr__(self) -> str:
         """Return the plan as a table."""
         sizes = ", ".join(f"{d}: {n}" for d, n in zip(self.dims, self.engine.shape, strict=True))
         n_chunks = math.prod(len(c) for c in self.chunks)
-        tiles = " x ".join(str(a.unit) for a in self.engine.pointwise) or "-"
+        tiles = " x ".join(str(a.unit) for a in self.engine.across) or "-"
         windows = [
             f"{d}: window {a.window}, stride {a.stride}, halo {a.halo}"
             + (", periodic" if a.periodic else "")
             for d, a in zip(self.dims, self.engine.axes, strict=True)
             if a.mode == "window"
         ]
+        windows += [
+            f"{d}: tiles of {a.unit}, which see {a.halo} cells around"
+            for d, a in zip(self.dims, self.engine.axes, strict=True)
+            if a.mode == "tile"
+        ]
         missing = "unknown (lazy)" if self.missing is None else f"{self.missing:.1%} of the cells"
+        made = "" if self.months is None else f", {self.months} months"
         rows = [
             ("model", f"{self.model} ({self.reason})"),
             ("runs first", ", ".join(self.bases) or "-"),
@@ -112,7 +123,7 @@ class TaskPlan:
             ("missing", missing),
             *(("windows", line) for line in windows),
             ("samples", f"{self.engine.n_samples}, in tiles of {tiles}"),
-            ("output", f"{n_chunks} chunk{'s' * (n_chunks != 1)}"),
+            ("output", f"{n_chunks} chunk{'s' * (n_chunks != 1)}{made}"),
             ("device", f"{self.device}, batch of {self.batch_size or 'its own choice'}"),
             ("memory", f"about {self.memory / 1e6:.0f} MB beyond the input"),
         ]
@@ -129,6 +140,7 @@ def plan(
     weights: WeightsLike | None = None,
     variable: Hashable | None = None,
     covariates: Covariates = None,
+    freq: Freq | None = None,
     spread: bool = False,
     dims: Mapping[str, str] | None = None,
     model_options: Mapping[str, Any] | None = None,
@@ -143,7 +155,7 @@ def plan(
         The data; of a DataTree, the first group that the task would treat is planned for.
     task : {"fill_gaps"}
         The job.
-    model, weights, covariates, spread, dims, model_options, device, batch_size : optional
+    model, weights, covariates, freq, spread, dims, model_options, device, batch_size : optional
         As in `fill_gaps`.
     variable : str, optional
         Which variable of a Dataset; by default the first that the task would treat.
@@ -168,12 +180,28 @@ def plan(
         raise InputError(f"task={task!r}: expected 'fill_gaps'")
     options = get_options(device=device, batch_size=batch_size)
     request = Request(
-        model, weights, model_options, covariates, None, None, spread, dims, options, call=""
+        model=model,
+        weights=weights,
+        model_options=model_options,
+        covariates=covariates,
+        mask=None,
+        max_gap=None,
+        spread=spread,
+        dims=dims,
+        options=options,
+        call="",
+        freq=check_freq(freq),
     )
     dataset, above, name = _to_plan_for(obj, variable, request)
     request = with_named(request, dataset, above)
+    if request.freq is not None:
+        monthly, handle = prepare_months(dataset, name, request)
+        n_before = dataset[name].sizes[monthly.time]
+        return _plan_of(monthly.prepared, handle, n_before, request, monthly)
     _, prepared = prepare(dataset, name, request.covariates, dims)
-    return _plan_of(prepared, dataset[name].sizes[prepared.time], request)
+    handle = resolve(prepared, request)
+    prepared = in_order(prepared, handle.spec, request.covariates)
+    return _plan_of(prepared, handle, dataset[name].sizes[prepared.time], request)
 
 
 def _to_plan_for(
@@ -203,18 +231,30 @@ def _to_plan_for(
     raise idle or InputError("the DataTree holds no data variables; expected some in a group of it")
 
 
-def _plan_of(prepared: Prepared, n_before: int, request: Request) -> TaskPlan:
-    handle = resolve(prepared, request)
-    prepared = in_order(prepared, handle.spec, request.covariates)
-    job = make_job(prepared, handle, request)
-    dims = prepared.canonical_dims(handle.spec)
-    value = prepared.data.transpose(*dims).variable.data
+def _plan_of(
+    prepared: Prepared,
+    handle: ModelHandle,
+    n_before: int,
+    request: Request,
+    monthly: Monthly | None = None,
+) -> TaskPlan:
     n_steps = prepared.data.sizes[prepared.time]
+    lazy = is_lazy(prepared.data.variable.data)
+    missing = None if lazy else float(prepared.data.isnull().mean()) - _share_kept(prepared)
+    made = prepared
+    if monthly is not None and gives_months(handle.spec):
+        # Lazy, so that nothing is arranged by months here.
+        some = made.data if lazy else made.data.chunk()
+        ready = in_slots(replace(monthly, prepared=replace(made, data=some)))
+        made, _ = in_chunks(*ready, handle.spec)
+    job = make_job(made, handle, request)
+    dims = made.canonical_dims(handle.spec)
+    value = made.data.transpose(*dims).variable.data
     reason = "as asked"
     if is_automatic(request):
-        reason = automatic(n_steps, len(prepared.covariates))[1]
-    lazy = is_lazy(value)
-    chunks = output_chunks(value, job.plan)
+        reason = automatic(n_steps, len(prepared.covariates), prepared.on_grid)[1]
+    cut = output_chunks(value, job.plan) if lazy else tuple((n,) for n in value.shape)
+    chunks = _chunks_of(cut, job.plan, dims.index(made.time), monthly)
     block = min(job.plan.n_samples * job.plan.sample_elements, BLOCK_ELEMENTS)
     elements = math.prod(max(c) for c in chunks) * (job.n_outputs + len(prepared.covariates))
     device = "cpu"
@@ -235,13 +275,27 @@ def _plan_of(prepared: Prepared, n_before: int, request: Request) -> TaskPlan:
         engine=job.plan,
         time_step=prepared.steps.freq,
         n_added=n_steps - n_before,
-        missing=None if lazy else float(np.isnan(value).mean()) - _share_kept(prepared),
+        missing=missing,
         chunks=chunks,
         bases=tuple(h.spec.key for h in handle.bases),
         device=device,
         batch_size=request.options.batch_size,
         memory=elements * value.dtype.itemsize + block * 8 * _WORK_ARRAYS,
+        months=None if monthly is None else int(np.count_nonzero(monthly.months.n_steps)),
     )
+
+
+def _chunks_of(
+    chunks: tuple[tuple[int, ...], ...], engine: Plan, time: int, monthly: Monthly | None
+) -> tuple[tuple[int, ...], ...]:
+    """Return the chunks of the result: in months, if it has them."""
+    made = [
+        tuple(n // axis.coarsen for n in lengths)
+        for lengths, axis in zip(chunks, engine.axes, strict=True)
+    ]
+    if monthly is not None and engine.axes[time].coarsen == 1:
+        made[time] = (monthly.months.number.size,)  # of whole series
+    return tuple(made)
 
 
 def _share_kept(prepared: Prepared) -> float:

@@ -66,6 +66,11 @@ class Prepared:
         return self.axes.names["T"]
 
     @property
+    def on_grid(self) -> bool:
+        """Whether there are at least two cells along both Y and X."""
+        return all(self.data.sizes.get(self.axes.names.get(a, ""), 0) > 1 for a in ("Y", "X"))
+
+    @property
     def years(self) -> Floats:
         """Decimal year of every step."""
         return decimal_years(self.data[self.time])

@@ -12,6 +12,7 @@ from numpy.random import Generator
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from xgeoml.models.series import Bools
 from xgeoml.spec import ModelSpec
 from xgeoml.train.job import Job
 from xgeoml.train.patterns import Pattern, Single
@@ -36,7 +37,7 @@ class Layout:
     ----------
     value, estimates, spreads : tuple of int
         Channels of the value; of the estimates of base models; of their spreads, as logarithms.
-    validity, years : int or None
+    validity, years, exists : int or None
     first_driver : int
         Covariates lie from here on, if the network takes them.
     takes_drivers : bool
@@ -50,6 +51,7 @@ class Layout:
     spreads: tuple[int, ...]
     validity: int | None
     years: int | None
+    exists: int | None
     first_driver: int
     takes_drivers: bool
     rescaled: bool
@@ -72,10 +74,16 @@ class Layout:
             where("spread"),
             one("validity"),
             one("years"),
+            one("exists"),
             len(roles) - takes,
             takes,
             spec.scaling == "sample" and "validity" in roles,
         )
+
+
+def time_axis(spec: ModelSpec) -> int:
+    """Return which of the axes that a network sees is time."""
+    return [a.axis for a in spec.axes if a.mode != "pointwise"].index("T")
 
 
 class Batches(Dataset[Batch]):
@@ -105,7 +113,8 @@ class Batches(Dataset[Batch]):
         self.shares = np.asarray(job.shares, np.float64) / np.sum(job.shares)
         self.layout, self.channels = Layout.of(job.spec), job.channels
         self.series = len(job.spec.axes) == 1 and job.spec.axis("T").mode == "whole"
-        self.minimum = job.spec.axis("T").minimum
+        self.minimum, self.month = job.spec.axis("T").minimum, job.spec.axis("T").coarsen
+        self.time = time_axis(job.spec) if self.month > 1 else 0
         self.epoch, self.rank = epoch, rank
 
     def __len__(self) -> int:
@@ -127,12 +136,15 @@ class Batches(Dataset[Batch]):
         number = self.epoch * s.steps + i // s.accumulate
         rng = np.random.default_rng([s.seed, number])
         chosen = [self._draw(rng) for _ in range(_GROUPS)]
-        core = chosen[0].x.shape[2:]
+        core, made_core = list(chosen[0].x.shape[2:]), list(chosen[0].truth.shape[1:])
         if self.series:
-            core = (self._length(min(p.x.shape[2] for p in chosen), rng),)
+            core = made_core = [self._length(min(p.x.shape[2] for p in chosen), rng)]
+        elif self.month > 1:
+            made_core[self.time] = _months(made_core[self.time], rng)
+            core[self.time] = self.month * made_core[self.time]
         size = s.batch_size // parts
         x = np.zeros((size, self.channels, *core), np.float32)
-        truth = np.full((size, *core), np.nan, np.float32)
+        truth = np.full((size, *made_core), np.nan, np.float32)
         weight = np.zeros(size, np.float32)
         for g, pattern in enumerate(chosen):
             first, last = (k * s.batch_size // _GROUPS for k in (g, g + 1))
@@ -143,6 +155,8 @@ class Batches(Dataset[Batch]):
             draw = np.random.default_rng([s.seed, number, g + 1])
             if self.series:
                 made = self._pieces(pattern, core[0], last - first, draw)
+            elif self.month > 1:
+                made = self._spells(pattern, made_core[self.time], last - first, draw)
             else:
                 made = _windows(pattern, last - first, draw)
             piece, wanted, weights = (a[start - first : stop - first] for a in made)
@@ -180,6 +194,49 @@ class Batches(Dataset[Batch]):
             # Absolute time is no clue to what happened.
             x[:, layout.years] += rng.integers(-8, 9) if rng.random() < 0.5 else rng.uniform(-8, 8)
         return x, truth, weight
+
+    def _spells(
+        self, pattern: Pattern, months: int, count: int, rng: Generator
+    ) -> tuple[Single, Single, Single]:
+        """Return some months of random windows under clouds, turned round and moved in time."""
+        layout, axis = self.layout, self.time
+        rows = rng.integers(len(pattern), size=count)
+        signal = pattern.area * pattern.deviation
+        made = []
+        for row in rows:
+            wanted = pattern.truth[row]
+            others = tuple(i for i in range(wanted.ndim) if i != axis)
+            start = _start_of(np.isfinite(wanted).any(others), months, rng)
+            flips = tuple(i for i in others if rng.random() < 0.5)
+            days = slice(self.month * start, self.month * (start + months))
+            where = tuple(days if i == axis else slice(None) for i in range(wanted.ndim))
+            spell = np.flip(
+                pattern.x[(row, slice(None), *where)], tuple(1 + i for i in flips)
+            ).copy()
+            cut = tuple(slice(start, start + months) if w is days else w for w in where)
+            truth = np.flip(wanted[cut], flips).copy()
+            clouds = np.flip(self._clouds(pattern, row, rng)[where], flips)
+            for channel in (*layout.value, layout.validity):
+                if channel is not None:
+                    spell[channel][clouds] = 0.0
+            if layout.years is not None:
+                moved = rng.integers(-8, 9) if rng.random() < 0.5 else rng.uniform(-8, 8)
+                there = spell[layout.exists] if layout.exists is not None else 1.0
+                spell[layout.years] += np.float32(moved) * there
+            if layout.rescaled:
+                _rescale_window(spell, truth, layout)
+            made.append((spell, truth))
+        x, truths = (np.stack(each) for each in zip(*made, strict=True))
+        return x, truths, signal[rows] / signal.mean()
+
+    def _clouds(self, pattern: Pattern, row: int, rng: Generator) -> Bools:
+        """Return what to hide of a window: its own clouds, or those of any other."""
+        assert pattern.clouds is not None
+        if rng.random() < 0.5:
+            other = self._draw(rng)
+            if other.clouds is not None:
+                return np.asarray(other.clouds[int(rng.integers(len(other)))])
+        return np.asarray(pattern.clouds[row])
 
 
 def mix(
@@ -254,14 +311,34 @@ def _windows(pattern: Pattern, count: int, rng: Generator) -> tuple[Single, Sing
 
 def _start(pattern: Pattern, length: int, rng: Generator) -> int:
     """Return where a piece begins, such that it has something to learn if it can."""
-    last = pattern.truth.shape[-1] - length
-    wanted = np.any(np.isfinite(pattern.truth), axis=0)
+    return _start_of(np.any(np.isfinite(pattern.truth), axis=0), length, rng)
+
+
+def _start_of(wanted: Bools, length: int, rng: Generator) -> int:
+    """Return where a piece of so many steps begins, with one that is `wanted` if it can."""
     start = 0
     for _ in range(10):
-        start = int(rng.integers(last + 1))
+        start = int(rng.integers(len(wanted) - length + 1))
         if wanted[start : start + length].any():
             break
     return start
+
+
+def _months(longest: int, rng: Generator) -> int:
+    """Return the length of a batch's pieces: any, short ones more often."""
+    return min(1 + int(longest * rng.random() ** 1.5), longest)
+
+
+def _rescale_window(x: Single, truth: Single, layout: Layout) -> None:
+    """Scale a window in place by what was observed in it, as the engine does."""
+    assert layout.validity is not None
+    known = x[layout.validity] > 0
+    values = x[layout.value[0]][known]
+    if len(values) < _FEWEST_VALUES:
+        return
+    mean, scale = values.mean(), max(float(values.std()), _SMALLEST_SCALE)
+    x[layout.value[0]] = np.where(known, (x[layout.value[0]] - mean) / scale, 0.0)
+    truth[:] = (truth - mean) / scale
 
 
 def load_pool(folder: Path) -> list[list[Pattern]]:

@@ -192,7 +192,8 @@ class SeriesField:
         if k % 2:
             hidden = hide_singles(hidden, rng, len(hidden))
         wanted = np.broadcast_to(hidden, series.values.shape) & np.isfinite(series.values)
-        return series_pattern(series, wanted, rows, ingredients)
+        made = series_pattern(series, wanted, rows, ingredients)
+        return replace(made, hidden="single steps" if k % 2 else "runs")
 
     def _draw_learnt(self, most: int, rng: Generator) -> tuple[Series, NDArray[np.intp]]:
         """Return series for the base models, and which of them a training pattern keeps.
@@ -266,7 +267,7 @@ def scale_of(fields: Sequence[Any]) -> Scale:
 
     Parameters
     ----------
-    fields : sequence of SeriesField or WindowField
+    fields : sequence of SeriesField, WindowField or MonthField
         All with the same covariates.
     """
     parts = [field.training_values() for field in fields]

@@ -6,7 +6,7 @@ import hashlib
 import json
 import shutil
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -26,7 +26,7 @@ from xgeoml.train.history import HISTORY_FILE
 from xgeoml.train.job import BEST, LAST, START_FILE, Job, check_fresh, check_same
 from xgeoml.train.loop import PATTERNS, VALIDATION, launch, make_network, rank
 from xgeoml.train.patterns import Pattern
-from xgeoml.train.pool import BASELINES, Field, make_pool
+from xgeoml.train.pool import Field, make_pool
 from xgeoml.train.settings import Settings
 from xgeoml.train.skill import Skill, skill, validation_loss
 
@@ -91,7 +91,7 @@ def fit_network(
 
     Parameters
     ----------
-    fields : sequence of SeriesField or WindowField
+    fields : sequence of SeriesField, WindowField or MonthField
         What to learn from.
     spec : ModelSpec
         The network.
@@ -238,8 +238,8 @@ def _finish(job: Job, folder: Path, device: str) -> None:
     kept = {}
     for i, name in enumerate(job.names):
         paths = sorted((folder / VALIDATION / f"{i:03d}").glob("*"))
-        kept[name] = {path.name: Pattern.load(path) for path in paths}
-    patterns = [p for k in kept.values() for p in k.values()]
+        kept[name] = [Pattern.load(path) for path in paths]
+    patterns = [p for each in kept.values() for p in each]
     network, start_loss, improved = _chosen(job, folder, device, patterns)
     state = _own(network.state_dict())
     lost = [k for k, v in state.items() if v.is_floating_point() and not torch.isfinite(v).all()]
@@ -252,7 +252,7 @@ def _finish(job: Job, folder: Path, device: str) -> None:
         {"field": name, "hidden": hidden, "skill": asdict(found)}
         for name, each in kept.items()
         for hidden, group in _kinds(each).items()
-        if (found := skill(network, job.spec, group, BASELINES if group[0].n_baselines else ()))
+        if (found := skill(network, job.spec, group))
     ]
     save_file(state, folder / "state.safetensors")
     held = folder / (RESULT + ".new")
@@ -281,12 +281,11 @@ def _chosen(
     return make_network(job, folder).to(device), begin, False
 
 
-def _kinds(patterns: Mapping[str, Pattern]) -> dict[str, list[Pattern]]:
+def _kinds(patterns: Iterable[Pattern]) -> dict[str, list[Pattern]]:
     """Return the validation patterns of one variable by what is hidden in them."""
     kinds: dict[str, list[Pattern]] = {}
-    for number, pattern in patterns.items():
-        hidden = ("runs", "single steps")[int(number) % 2]
-        kinds.setdefault(hidden if pattern.n_baselines else "parts of fields", []).append(pattern)
+    for pattern in patterns:
+        kinds.setdefault(pattern.hidden, []).append(pattern)
     return kinds
 
 

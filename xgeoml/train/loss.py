@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 
@@ -11,6 +13,8 @@ from xgeoml.train.batches import Layout
 # What the likelihood counts beside the misfit, and what a spread other than the base has costs:
 # learnt from months that the estimate knows by heart, spreads come out too narrow.
 LIKELIHOOD, SPREAD_PRICE = 0.2, 2.0
+# Of means of months, small errors matter in proportion: what they count beside the likelihood.
+_ABSOLUTE = 10.0
 # Errors beyond so many spreads count by their size, not by its square.
 _HUBER = 2.0
 
@@ -23,7 +27,8 @@ class HiddenLoss:
     spec : ModelSpec
         The network. One that corrects a base model is scored in units of the base's spread, and
         pays a price for every departure from its estimate and its spread; others are scored in
-        units of the data's deviation.
+        units of the data's deviation: those that make months by the size of the error and the
+        likelihood of a Laplace distribution, since errors of months with few days have long tails.
     price : float
         What a departure costs, as a share of what it may gain.
     """
@@ -36,6 +41,7 @@ class HiddenLoss:
         spreads = [i for i in layout.spreads if spec.inputs[i].name == base_name]
         self.spread = spreads[0] if spreads else None
         self.gives_spread = spec.gives_spread
+        self.months = spec.axis("T").coarsen > 1
         self.price = price
 
     def estimate(self, output: Tensor, x: Tensor) -> Tensor:
@@ -59,13 +65,15 @@ class HiddenLoss:
         error = torch.where(wanted, self.estimate(output, x) - truth, 0.0)
         base = x[:, self.spread] if self.spread is not None else torch.zeros_like(error)
         unit = base.exp()
-        loss = huber(error / unit)
+        loss = _ABSOLUTE * error.abs() if self.months else huber(error / unit)
         if self.residual:
             loss = loss + 0.5 * self.price * (output[:, 0] / unit) ** 2
         if self.gives_spread:
-            # Of a normal distribution about an estimate that it cannot move.
+            # About an estimate that it cannot move; normally distributed, or else Laplace's.
             log_spread = output[:, 1]
-            likelihood = log_spread - base + 0.5 * (error.detach() / log_spread.exp()) ** 2
+            ratio = error.detach() / log_spread.exp()
+            surprise = math.sqrt(2.0) * ratio.abs() if self.months else 0.5 * ratio**2
+            likelihood = log_spread - base + surprise
             if self.spread is not None:
                 likelihood = likelihood + 0.5 * SPREAD_PRICE * (log_spread - base) ** 2
             loss = loss + LIKELIHOOD * likelihood

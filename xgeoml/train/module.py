@@ -153,7 +153,7 @@ class Data(pl.LightningDataModule):
     pool : sequence of sequence of Pattern
         Patterns of each variable.
     kept : sequence of Pattern
-        For validation, with channels after those of the network.
+        For validation.
     job : Job
         What is trained.
     settings : Settings
@@ -195,7 +195,7 @@ def validation_batches(patterns: Sequence[Pattern]) -> Iterator[Batch]:
     for pattern in patterns:
         signal = pattern.area * pattern.deviation
         weight = torch.from_numpy(signal / max(float(signal.mean()), 1e-12))
-        x, truth = torch.tensor(pattern.network_input), torch.tensor(pattern.truth)
+        x, truth = torch.tensor(pattern.x), torch.tensor(pattern.truth)
         parts = (torch.split(t, _VALIDATION_BATCH) for t in (x, truth, weight))
         yield from zip(*parts, strict=True)
 

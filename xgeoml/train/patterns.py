@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from safetensors.numpy import load_file, save_file
 
 from xgeoml.engine.features import series_channels
 from xgeoml.engine.kernel import of_each
@@ -29,33 +30,29 @@ class Pattern:
     x : ndarray of float32, (sample, channel, *axes)
         The network's input.
     truth : ndarray of float32, (sample, *axes)
-        Scaled as the input is; NaN wherever nothing is to be learnt.
+        Scaled as the input is; NaN wherever nothing is to be learnt. Of a network that coarsens an
+        axis, that axis is one of its output.
     area, deviation : ndarray of float32, (sample,)
         Relative area, and what scaled values are to be multiplied with.
-    n_baselines : int
-        The last channels of `x` are so many estimates to compare with, which the network does not
-        get.
+    compared : mapping of ndarray of float32, (sample, *axes)
+        Estimates to compare with by name, as the truth is.
+    hidden : str
+        What was hidden, in words.
+    clouds : ndarray of bool, (sample, *axes of the input), optional
+        What is not hidden yet: each batch hides what it likes of them.
     """
 
     x: Single
     truth: Single
     area: Single
     deviation: Single
-    n_baselines: int = 0
+    compared: Mapping[str, Single] = field(default_factory=dict)
+    hidden: str = ""
+    clouds: Bools | None = None
 
     def __len__(self) -> int:
         """Return the number of samples."""
         return len(self.x)
-
-    @property
-    def network_input(self) -> Single:
-        """What the network gets, (sample, channel, *axes)."""
-        return self.x[:, : self.x.shape[1] - self.n_baselines]
-
-    @property
-    def baselines(self) -> Single:
-        """What the network is compared with, (sample, baseline, *axes), scaled as the truth is."""
-        return self.x[:, self.x.shape[1] - self.n_baselines :]
 
     @property
     def n_wanted(self) -> int:
@@ -69,16 +66,26 @@ class Pattern:
         np.save(made / "x.npy", self.x)
         np.save(made / "truth.npy", self.truth)
         np.save(made / "rows.npy", np.stack([self.area, self.deviation]))
-        (made / "baselines.txt").write_text(str(self.n_baselines))
+        save_file(
+            {k: np.ascontiguousarray(v) for k, v in self.compared.items()},
+            made / "compared.safetensors",
+        )
+        (made / "hidden.txt").write_text(self.hidden)
+        if self.clouds is not None:
+            np.save(made / "clouds.npy", self.clouds)
         made.rename(folder)
 
     @classmethod
     def load(cls, folder: Path) -> Pattern:
-        """Return what `save` wrote; the input stays on disk until it is asked for."""
+        """Return what `save` wrote; input and truth stay on disk until they are asked for."""
         area, deviation = np.load(folder / "rows.npy")
         x = np.load(folder / "x.npy", mmap_mode="r")
         truth = np.load(folder / "truth.npy", mmap_mode="r")
-        return cls(x, truth, area, deviation, int((folder / "baselines.txt").read_text()))
+        compared = load_file(folder / "compared.safetensors")
+        hidden = (folder / "hidden.txt").read_text()
+        there = folder / "clouds.npy"
+        clouds = np.load(there, mmap_mode="r") if there.exists() else None
+        return cls(x, truth, area, deviation, compared, hidden, clouds)
 
 
 @dataclass(frozen=True)
@@ -170,7 +177,8 @@ def window_pattern(
     truth = np.where(hidden, block.values, np.nan)
     flat = _pattern(left, truth, {}, ingredients)
     x = flat.x.reshape(*flat.x.shape[:2], *shape)
-    return replace(flat, x=x, truth=flat.truth.reshape(len(flat), *shape))
+    truth = flat.truth.reshape(len(flat), *shape)
+    return replace(flat, x=x, truth=truth, hidden="parts of fields")
 
 
 def _pattern(
@@ -179,7 +187,9 @@ def _pattern(
     baselines = tuple(Channel("estimate", name) for name in ingredients.baselines)
     channels = (*ingredients.channels, *baselines)
     x, mean, deviation = series_channels(block, estimates, channels, ingredients.scale)
+    kept = x.shape[1] - len(baselines)
+    compared = {name: x[:, kept + i] for i, name in enumerate(ingredients.baselines)}
     scale = np.where(deviation > 0, deviation, np.nan)[:, None]
     scaled = ((truth - mean[:, None]) / scale).astype(np.float32)
     area, unit = block.area.astype(np.float32), deviation.astype(np.float32)
-    return Pattern(x, scaled, area, unit, len(baselines))
+    return Pattern(x[:, :kept], scaled, area, unit, compared)

@@ -21,11 +21,13 @@ from xgeoml.train.batches import SHORT
 from xgeoml.train.fields import SeriesField
 from xgeoml.train.job import Job
 from xgeoml.train.loop import PATTERNS, VALIDATION, make_network
+from xgeoml.train.month_patterns import COMPLETE
+from xgeoml.train.months import MonthField
 from xgeoml.train.patterns import Ingredients, Pattern
 from xgeoml.train.probe import check_network
 from xgeoml.train.windows import WindowField
 
-Field = SeriesField | WindowField
+Field = SeriesField | WindowField | MonthField
 
 # What every network on series is compared with.
 BASELINES = ("linear", "climatology")
@@ -43,7 +45,7 @@ def make_pool(
 
     Parameters
     ----------
-    fields : sequence of SeriesField or WindowField
+    fields : sequence of SeriesField, WindowField or MonthField
         What to learn from.
     bases : mapping
         The classical models that the network is fed with, by name.
@@ -128,9 +130,12 @@ def _make(path: Path, draw: Callable[[], Pattern]) -> None:
 def _check_made(fields: Sequence[Field], validation: float, folder: Path) -> None:
     for i, field in enumerate(fields):
         if not any((folder / PATTERNS / f"{i:03d}").glob("*")):
+            least = "at least a few dozen observed steps"
+            if isinstance(field, MonthField):
+                least = f"months with {COMPLETE:.0%} of their days in several parts of the domain"
             raise InputError(
-                f"{field.name} holds nothing to learn from: expected at least a few dozen observed "
-                "steps besides the validation part; give a longer record, or validation=0"
+                f"{field.name} holds nothing to learn from: expected {least} besides the "
+                "validation part; give a longer record, or validation=0"
             )
     if validation > 0 and not any((folder / VALIDATION).glob("*/*")):
         raise InputError(

@@ -10,6 +10,7 @@ from torch import nn
 
 from xgeoml.exceptions import ExecutionError
 from xgeoml.spec import ModelSpec
+from xgeoml.train.batches import time_axis
 from xgeoml.train.patterns import Pattern
 
 # Samples of the pattern that are tried.
@@ -36,18 +37,22 @@ def check_network(network: nn.Module, spec: ModelSpec, pattern: Pattern, shortes
     if not any(p.requires_grad for p in network.parameters()):
         raise ExecutionError(f"model {spec.key} has no parameters; expected some to train")
     device = next(network.parameters()).device
-    x = torch.tensor(np.asarray(pattern.network_input[:_SAMPLES])).to(device)
-    lengths = [x.shape[2]]
-    if len(spec.axes) == 1 and spec.axis("T").mode == "whole":
-        lengths = sorted({x.shape[2], min(x.shape[2], shortest)}, reverse=True)
+    x = torch.tensor(np.asarray(pattern.x[:_SAMPLES])).to(device)
     network.eval()
-    for length in lengths:
-        _check(network, spec, x[:, :, :length])
+    _check(network, spec, x)
+    month = spec.axis("T").coarsen
+    if len(spec.axes) == 1 and spec.axis("T").mode == "whole" and shortest < x.shape[2]:
+        _check(network, spec, x[:, :, :shortest])
+    elif month > 1:
+        # Trained on pieces of any number of months.
+        _check(network, spec, x.narrow(2 + time_axis(spec), 0, month))
 
 
 def _check(network: nn.Module, spec: ModelSpec, x: torch.Tensor) -> None:
     given = f"input of shape {tuple(x.shape)}: (sample, {_names(spec, x.shape[1])}, *axes)"
-    expected = (len(x), len(spec.outputs), *x.shape[2:])
+    axes = [a for a in spec.axes if a.mode != "pointwise"]
+    coarse = (n // a.coarsen for n, a in zip(x.shape[2:], axes, strict=True))
+    expected = (len(x), len(spec.outputs), *coarse)
     try:
         with torch.no_grad():
             output = network(x)

@@ -68,9 +68,7 @@ def validation_loss(
     return float(seen[0] / max(seen[1], 1e-12))
 
 
-def skill(
-    network: nn.Module, spec: ModelSpec, patterns: Sequence[Pattern], baselines: Sequence[str]
-) -> Skill | None:
+def skill(network: nn.Module, spec: ModelSpec, patterns: Sequence[Pattern]) -> Skill | None:
     """Return the scores over the hidden values of some patterns; None if there are none.
 
     Parameters
@@ -78,9 +76,7 @@ def skill(
     network : Module
     spec : ModelSpec
     patterns : sequence of Pattern
-        Of one variable, with the estimates of `baselines` after the network's channels.
-    baselines : sequence of str
-        The classical models that the network is compared with.
+        Of one variable, each with the same estimates to compare with.
     """
     layout = Layout.of(spec)
     loss = HiddenLoss(spec, 0.0)
@@ -89,7 +85,7 @@ def skill(
     scores: dict[str, float] = {}
     inside, area = 0.0, 0.0
     for pattern in patterns:
-        x = np.asarray(pattern.network_input)
+        x = np.asarray(pattern.x)
         output = predict(network, x)
         made = loss.estimate(torch.tensor(output), torch.tensor(x)).numpy()
         estimates = {spec.name: made}
@@ -99,8 +95,8 @@ def skill(
         estimates |= {name: x[:, i] for name, i in bases.items()}
         for i in layout.spreads:
             spreads[spec.inputs[i].name] = np.exp(x[:, i])
-        estimates |= dict(zip(baselines, pattern.baselines.swapaxes(0, 1), strict=True))
-        if not bases and not baselines:
+        estimates |= pattern.compared
+        if not bases and not pattern.compared:
             estimates["mean"] = np.zeros_like(made)
         wanted = np.isfinite(pattern.truth)
         each = pattern.area.reshape(-1, *(1,) * (wanted.ndim - 1))

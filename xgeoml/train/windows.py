@@ -111,8 +111,8 @@ class WindowField:
                 inside &= steps[index[self.time]][along]
             for _ in range(_WINDOWS):
                 cut = self._window(region.shape[1:], rng)
-                window = _padded(region[(slice(None), *cut)], shape, np.nan)
-                may = _padded(inside[cut][None], shape, False)[0]
+                window = padded(region[(slice(None), *cut)], shape, np.nan)
+                may = padded(inside[cut][None], shape, False)[0]
                 hides = _hidden(window[0], may, axis, rng)
                 if hides.any():
                     windows.append(window)
@@ -144,23 +144,22 @@ class WindowField:
                 index.append(slice(at, at + 1))
             else:
                 length = axis.size if axis.mode == "whole" else _READ * axis.window
-                index.append(_anywhere(axis.size, length, rng))
+                index.append(anywhere(axis.size, length, rng))
         place = tuple(s.start for s in index[: self.plan.n_pointwise])
         return tuple(index), float(self.area[place])
 
     def _window(self, sizes: Sequence[int], rng: Generator) -> tuple[slice, ...]:
         """Return where a window lies in what was read, all of it where that is shorter."""
-        return tuple(
-            _anywhere(n, a.window, rng) for n, a in zip(sizes, self.plan.core, strict=True)
-        )
+        return tuple(anywhere(n, a.window, rng) for n, a in zip(sizes, self.plan.core, strict=True))
 
 
-def _anywhere(size: int, length: int, rng: Generator) -> slice:
+def anywhere(size: int, length: int, rng: Generator) -> slice:
+    """Return a random piece of an axis, all of it where it is shorter."""
     start = int(rng.integers(max(0, size - length) + 1))
     return slice(start, min(size, start + length))
 
 
-def _padded(part: Any, shape: Sequence[int], fill: float | bool) -> Any:
+def padded(part: Any, shape: Sequence[int], fill: float | bool) -> Any:
     """Return the first axis and a window, filled up where the domain is shorter than it."""
     missing = [(0, n - m) for n, m in zip(shape, part.shape[1:], strict=True)]
     if not any(after for _, after in missing):

@@ -174,7 +174,7 @@ def benchmark_skill(trained: Trained, spec: ModelSpec, data_path: Path) -> tuple
                 found.setdefault((name, hidden), []).append(pattern)
     rows = []
     for (name, hidden), patterns in found.items():
-        scores = skill(network, spec, patterns, BASELINES)
+        scores = skill(network, spec, patterns)
         assert scores is not None
         rows.append(SkillRow(name, hidden, "cm", "RMSE", scores.rmse, scores.coverage, scores.crps))
     return tuple(rows)

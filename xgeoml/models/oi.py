@@ -1,0 +1,337 @@
+"""Optimal interpolation in space and time: gaps filled from what is seen around them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from xgeoml.models._covariance import fit, pairs
+from xgeoml.models._neighbours import (
+    HALO,
+    TILE,
+    Neighbourhood,
+    Places,
+    Record,
+    Window,
+    guess,
+    inner,
+    level,
+    neighbourhood,
+    positions,
+    surround,
+    window,
+)
+from xgeoml.models._robust import robust_scale
+from xgeoml.models.background import background
+from xgeoml.models.field import Field, FieldSample
+from xgeoml.models.kalman import Kalman
+from xgeoml.models.series import Bools, Estimate, Floats, Series, State, without_drivers
+
+# An anomaly beyond so many robust standard deviations is an error, unless the step before or after
+# has one of this share of it: what is real lasts.
+_ABSURD, _LONE = 8.0, 0.3
+# What the smoother says of a cell counts by this power of the neighbours' error variance. Of what
+# is seen at the same step nearby it knows little; with the other steps it does more than they do.
+_BESIDE, _ALONE = 3.0, 0.5
+# Share of what is explained from which on neighbours at the same step count as such in full.
+_ENOUGH_AT_ONCE = 0.2
+# Series that are in memory with all their parts at a time, and tiles side by side that have them.
+_AT_ONCE, _STRIP = 256, 16
+# Of each patch, the steps of a run, and the runs, that the covariance is read from.
+_RUN, _RUNS = 512, 6
+# Steps with held-out values and tiles of steps that are tried, at most; values after which the
+# error that was found counts as much as the expected one; and its bounds.
+_HELD_STEPS, _HELD_TILES, _HELD_VALUES = 40, 1500, 50.0
+_LEAST_INFLATION, _MOST_INFLATION = 0.8, 2.0
+_NORMAL_90 = 1.6449
+
+_Kind = TypeVar("_Kind", bound=np.generic)
+
+
+class OptimalInterpolation:
+    """Each gap from the values around it in space and time, weighted by how alike they are.
+
+    The anomalies from trend and cycles have a covariance that depends on the steps and the cells
+    between two values, and is fitted to the record's own pairs of values. Where little is seen
+    nearby the smoother of the leading patterns, `xgeoml.models.kalman`, has its say.
+
+    Parameters
+    ----------
+    drivers : bool
+        Whether drivers, where they are given, explain part of each series beforehand.
+
+    Attributes
+    ----------
+    tile : int
+        Cells along y and x that share their neighbours; a multiple is as good for the engine.
+    halo : int
+        No cell further away from a tile has a say.
+
+    Notes
+    -----
+    Simple kriging (Gandin 1963; Bretherton, Davis and Fandry 1976, Deep-Sea Res. 23, 559-582) of
+    the cells of each tile from one set of neighbours. The spread is calibrated on values of the
+    sample that are held out in the shape of other steps' gaps.
+    """
+
+    tile = TILE
+    halo = HALO
+
+    def __init__(self, drivers: bool = True) -> None:
+        self.drivers = drivers
+        self._smoother = Kalman(drivers)
+
+    def summarise(self, sample: FieldSample) -> State:
+        """Return the covariance of the field, and what the smoother knows.
+
+        Parameters
+        ----------
+        sample : FieldSample
+
+        Returns
+        -------
+        dict
+            `shares`, (process,): of the variance, see `xgeoml.models._covariance.fit`; `variance`,
+            (): of the anomalies; `inflation`, (): error of held-out values over the expected one;
+            and what `Kalman.summarise` returns.
+        """
+        state = dict(self._smoother.summarise(_without_absurd(sample.series)))
+        pieces = [piece for patch in sample.patches for piece in _pieces(patch)]
+        found = [_level(piece, None) for piece in pieces]
+        number = sum(int(one.known.sum()) for one in found)
+        variance = sum(float((one.value**2).sum()) for one in found) / max(number, 1)
+        scaled = ((piece, _level(piece, variance)) for piece in pieces)
+        shares = fit(pairs(run for piece, one in scaled for run in _runs(piece, one)))
+        return state | {
+            "shares": shares,
+            "variance": np.array(variance),
+            "inflation": np.array(_inflation(pieces, neighbourhood(shares), variance)),
+        }
+
+    def predict(self, block: Field, state: State) -> Estimate:
+        """Return the estimate of the cells inside `block`.
+
+        Parameters
+        ----------
+        block : Field
+            Its halo is `halo` cells or more, or ends at the domain's edge.
+        state : dict
+            What `summarise` returned.
+
+        Returns
+        -------
+        Estimate
+            (y, x, time) each. A usable value is its own estimate.
+        """
+        block = _cropped(block)
+        near = neighbourhood(np.asarray(state["shares"], dtype=np.float64))
+        record = surround(*_cleaned(block), block.years, block.halo)
+        interior = _part(block, block.inside)
+        result = Estimate(*(np.full_like(interior.values, np.nan) for _ in Estimate._fields))
+        lefts = _spans(interior.values.shape[1], block.tile[1], TILE)
+        for rows in _spans(interior.values.shape[0], block.tile[0], TILE):
+            for first in range(0, len(lefts), _STRIP):
+                strip = lefts[first : first + _STRIP]
+                across = slice(strip[0].start, strip[-1].stop)
+                prior = self._smoothed(_part(interior, (rows, across)), state)
+                for columns in strip:
+                    here = window(record, (rows.start, columns.start), float(state["variance"]))
+                    place = slice(columns.start - across.start, columns.stop - across.start)
+                    smooth = Estimate(*(part[:, place] for part in prior))
+                    values = interior.values[rows, columns]
+                    made = _tile(values, here, record, smooth, near, float(state["inflation"]))
+                    result.mean[rows, columns], result.spread[rows, columns] = made
+        return result
+
+    def _smoothed(self, part: Field, state: State) -> Estimate:
+        """Return what the smoother says of each cell, NaN where it says nothing."""
+        some = np.isfinite(part.values).any(axis=-1)
+        found = Estimate(*(np.full_like(part.values, np.nan) for _ in Estimate._fields))
+        if some.any():
+            series = _without_absurd(_series(part, np.flatnonzero(some)))
+            found.mean[some], found.spread[some] = self._smoother.predict(series, state)
+        return found
+
+
+def _tile(
+    values: Floats,
+    here: Window,
+    record: Record,
+    smooth: Estimate,
+    near: Neighbourhood,
+    inflation: float,
+) -> Estimate:
+    """Return the estimate of the cells of a tile, (y, x, time)."""
+    rows, columns = values.shape[:2]
+
+    def own(cells: NDArray[_Kind]) -> NDArray[_Kind]:
+        """Return the tile's part of a window, its first axis last."""
+        return np.moveaxis(inner(cells)[:, :rows, :columns], 0, -1)
+
+    known = own(here.known[:-1])
+    deviation = own(here.deviation[None])
+    mean, spread = values.copy(), np.where(known, np.sqrt(near.noise) * deviation, np.nan)
+    some = np.isfinite(smooth.mean).any(axis=-1, keepdims=True)
+    at = np.flatnonzero((some & ~known).any(axis=(0, 1)))
+    said = guess(here, record.around[at], near)
+    normal, variance, at_once = (
+        np.moveaxis(part.reshape(-1, TILE, TILE)[:, :rows, :columns], 0, -1) for part in said
+    )
+    share = variance ** (_ALONE + (_BESIDE - _ALONE) * np.minimum(at_once / _ENOUGH_AT_ONCE, 1.0))
+    guessed = own(here.centre[None]) + here.level[at] + normal * deviation
+    doubt = variance * (inflation * deviation) ** 2
+    other, other_doubt = smooth.mean[..., at], smooth.spread[..., at] ** 2
+    # A cell of one value has no smoother, one of untrusted values alone nothing else.
+    share = np.where(np.isfinite(other_doubt), share, 0.0)
+    share = np.where(np.isfinite(guessed), share, 1.0)
+    guessed = np.where(share < 1.0, guessed, 0.0)
+    mixed = guessed + np.where(share > 0.0, share * (other - guessed), 0.0)
+    doubt += np.where(share > 0.0, share * (other_doubt - doubt), 0.0)
+    wanted = some & ~known[..., at]
+    mean[..., at] = np.where(wanted, mixed, mean[..., at])
+    spread[..., at] = np.where(wanted, np.sqrt(doubt), spread[..., at])
+    return Estimate(mean, spread)
+
+
+def _series(field: Field, cells: Places) -> Series:
+    """Return some cells, counted row by row, as series."""
+    y, x = np.divmod(cells, field.values.shape[1])
+    values, drivers = field.values[y, x], field.covariates[:, y, x]
+    return Series(values, field.years, field.trusted, drivers, np.ones(len(cells)))
+
+
+def _without_absurd(series: Series) -> Series:
+    """Return the series without values that can only be errors."""
+    usable = series.usable()
+    usual = background(without_drivers(series))
+    size = np.abs(np.where(usable, series.values - usual, 0.0))
+    lone = size > _ABSURD * robust_scale(size, usable)[:, None]
+    lone[:, 1:] &= size[:, :-1] <= _LONE * size[:, 1:]
+    lone[:, :-1] &= size[:, 1:] <= _LONE * size[:, :-1]
+    return replace(series, values=np.where(lone, np.nan, series.values)) if lone.any() else series
+
+
+def _cleaned(field: Field) -> tuple[Floats, Bools]:
+    """Return the usable values without absurd ones, and where they are, (step + 1, y, x)."""
+    rows, columns, steps = field.values.shape
+    value = np.zeros((steps + 1, rows * columns))
+    known = np.zeros(value.shape, dtype=bool)
+    some = np.flatnonzero(np.isfinite(field.values).any(axis=-1))
+    for start in range(0, len(some), _AT_ONCE):
+        cells = some[start : start + _AT_ONCE]
+        series = _without_absurd(without_drivers(_series(field, cells)))
+        usable = series.usable()
+        value[:-1, cells], known[:-1, cells] = np.where(usable, series.values, 0.0).T, usable.T
+    shape = steps + 1, rows, columns
+    return value.reshape(shape), known.reshape(shape)
+
+
+def _spans(cells: int, tile: int, most: int) -> list[slice]:
+    """Return spans of at most so many cells, which do not cross the ends of tiles."""
+    return [
+        slice(start, min(start + most, first + tile, cells))
+        for first in range(0, cells, tile)
+        for start in range(first, min(first + tile, cells), most)
+    ]
+
+
+def _part(field: Field, where: tuple[slice, slice]) -> Field:
+    """Return some cells of a block, without surroundings."""
+    return replace(
+        field,
+        values=field.values[where],
+        covariates=field.covariates[(slice(None), *where)],
+        halo=(0, 0),
+    )
+
+
+def _cropped(block: Field) -> Field:
+    """Return the block with no more surroundings than are looked at."""
+    more = [max(had - HALO, 0) for had in block.halo]
+    rows, columns = block.values.shape[:2]
+    where = slice(more[0], rows - more[0]), slice(more[1], columns - more[1])
+    halo = block.halo[0] - more[0], block.halo[1] - more[1]
+    return replace(_part(block, where), halo=halo)
+
+
+def _pieces(patch: Field) -> Iterator[Record]:
+    """Yield pieces of a patch that are about as large as a tile with its surroundings."""
+    value, known = _cleaned(patch)
+    for y in _spans(value.shape[1], value.shape[1], TILE + 2 * HALO):
+        for x in _spans(value.shape[2], value.shape[2], TILE + 2 * HALO):
+            yield surround(value[:, y, x], known[:, y, x], patch.years, (HALO, HALO))
+
+
+def _level(piece: Record, variance: float | None) -> Window:
+    """Return all of a piece as one window."""
+    flat = len(piece.value), -1
+    return level(piece.value.reshape(flat), piece.known.reshape(flat), piece.years, variance)
+
+
+def _runs(piece: Record, found: Window) -> Iterator[tuple[Floats, Bools]]:
+    """Yield runs of evenly spaced steps, with those that are absent, spread over the record."""
+    position = positions(piece.years)
+    length = int(position[-1]) + 1
+    for start in np.linspace(0, max(length - _RUN, 0), min(-(-length // _RUN), _RUNS)).astype(int):
+        first, last = np.searchsorted(position, (start, start + _RUN))
+        value = np.zeros((min(_RUN, length), *piece.value.shape[1:]))
+        known = np.zeros(value.shape, dtype=bool)
+        at = position[first:last] - start
+        value[at] = found.value[first:last].reshape(-1, *value.shape[1:])
+        known[at] = piece.known[first:last]
+        yield value, known
+
+
+def _inflation(pieces: list[Record], near: Neighbourhood, variance: float) -> float:
+    """Return the error of held-out values over the expected one."""
+    random = np.random.default_rng(0)
+    found = [np.zeros(0)]
+    tiles = [
+        (piece, y, x)
+        for piece in pieces
+        for y in range(0, piece.value.shape[1] - TILE, TILE)
+        for x in range(0, piece.value.shape[2] - TILE, TILE)
+    ]
+    for piece, y, x in tiles[:: -(-len(tiles) * _HELD_STEPS // _HELD_TILES) or 1]:
+        sides = (0, 0), (HALO, HALO), (HALO, HALO)
+        value, known = np.pad(piece.value, sides), np.pad(piece.known, sides)
+        held = np.pad(_hold_out(piece.known, random), sides)
+        left = piece._replace(value=np.where(held, 0.0, value), known=known & ~held)
+        here = window(left, (y, x), variance)
+        tile = slice(None), slice(y + HALO, y + HALO + TILE), slice(x + HALO, x + HALO + TILE)
+        out = held[tile][:-1] & np.isfinite(inner(here.centre))
+        at = np.flatnonzero(out.any(axis=(1, 2)))
+        mean, expected, _ = (
+            part.reshape(-1, TILE, TILE) for part in guess(here, piece.around[at], near)
+        )
+        deviation = inner(here.deviation)
+        truth = value[tile][at] - inner(here.centre) - here.level[at, None, None]
+        with np.errstate(divide="ignore", invalid="ignore"):
+            ratio = np.abs(truth / deviation - mean) / np.sqrt(expected)
+        found.append(ratio[out[at] & np.isfinite(ratio)])
+    ratio = np.concatenate(found)
+    if not len(ratio):
+        return 1.0
+    # What nine in ten errors stay below.
+    wide = float(np.quantile(ratio, 0.9)) / _NORMAL_90
+    drawn = (len(ratio) * wide + _HELD_VALUES) / (len(ratio) + _HELD_VALUES)
+    return float(np.clip(drawn, _LEAST_INFLATION, _MOST_INFLATION))
+
+
+def _hold_out(known: Bools, random: np.random.Generator) -> Bools:
+    """Choose values of some steps in the shape of another step's gaps, or of a box."""
+    held = np.zeros_like(known)
+    steps = np.flatnonzero(known.any(axis=(1, 2)))
+    # The last step is no step of the record.
+    gappy = np.flatnonzero((known.any(axis=0) & ~known[:-1]).any(axis=(1, 2)))
+    for step in steps[:: -(-len(steps) // _HELD_STEPS) or 1]:
+        if len(gappy):
+            held[step] = known[step] & ~known[random.choice(gappy)]
+        else:
+            y, x = (int(random.integers(n)) for n in known.shape[1:])
+            held[step, y : y + TILE, x : x + TILE] = known[step, y : y + TILE, x : x + TILE]
+    return held
