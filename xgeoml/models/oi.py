@@ -48,6 +48,8 @@ _RUN, _RUNS = 512, 6
 _HELD_STEPS, _HELD_TILES, _HELD_VALUES = 40, 1500, 50.0
 _LEAST_INFLATION, _MOST_INFLATION = 0.8, 2.0
 _NORMAL_90 = 1.6449
+# A cell is taken for constant if its smoother is this much surer than its neighbours vary.
+_CONSTANT = 1e-4
 
 _Kind = TypeVar("_Kind", bound=np.generic)
 
@@ -55,14 +57,16 @@ _Kind = TypeVar("_Kind", bound=np.generic)
 class OptimalInterpolation:
     """Each gap from the values around it in space and time, weighted by how alike they are.
 
-    The anomalies from trend and cycles have a covariance that depends on the steps and the cells
-    between two values, and is fitted to the record's own pairs of values. Where little is seen
+    The anomalies from each cell's mean and from the trend and cycles of all cells around have a
+    covariance that depends on the steps and the cells between two values, and is fitted to the
+    record's own pairs of values. Where little is seen
     nearby the smoother of the leading patterns, `xgeoml.models.kalman`, has its say.
 
     Parameters
     ----------
     drivers : bool
-        Whether drivers, where they are given, explain part of each series beforehand.
+        Whether the smoother makes use of drivers, where they are given. The weights of neighbours
+        do not.
 
     Attributes
     ----------
@@ -188,6 +192,8 @@ def _tile(
     # A cell of one value has no smoother, one of untrusted values alone nothing else.
     share = np.where(np.isfinite(other_doubt), share, 0.0)
     share = np.where(np.isfinite(guessed), share, 1.0)
+    # Of a cell that never changes the smoother is sure, whatever its neighbours do.
+    share = np.where(other_doubt < (_CONSTANT * deviation) ** 2, 1.0, share)
     guessed = np.where(share < 1.0, guessed, 0.0)
     mixed = guessed + np.where(share > 0.0, share * (other - guessed), 0.0)
     doubt += np.where(share > 0.0, share * (other_doubt - doubt), 0.0)
@@ -328,7 +334,7 @@ def _hold_out(known: Bools, random: np.random.Generator) -> Bools:
     steps = np.flatnonzero(known.any(axis=(1, 2)))
     # The last step is no step of the record.
     gappy = np.flatnonzero((known.any(axis=0) & ~known[:-1]).any(axis=(1, 2)))
-    for step in steps[:: -(-len(steps) // _HELD_STEPS) or 1]:
+    for step in steps[:: max(-(-len(steps) // _HELD_STEPS), 2)]:
         if len(gappy):
             held[step] = known[step] & ~known[random.choice(gappy)]
         else:

@@ -187,9 +187,12 @@ def fill_prepared(
     job = make_job(prepared, handle, request, masked=allowed is not None)
     dtype = original.dtype.newbyteorder("=")
     job = replace(job, finish=partial(fill_block, largest=float(np.finfo(dtype).max)))
-    area = prepared.area(dims[: len(job.plan.across)])
+    turn = prepared.turned(dims, handle.spec)
+    n_across = len(job.plan.across)
+    area = prepared.area(dims[:n_across])[turn[:n_across]]
     arrays = prepared.arrays(dims, () if allowed is None else (allowed,))
-    fields = execute(arrays, job, area, prepared.years)
+    fields = execute([a[turn] for a in arrays], job, area, prepared.years)
+    fields = fields[(slice(None), *turn)]
 
     def variable(values: Any, dtype: np.typing.DTypeLike) -> xr.Variable:
         made = xr.Variable(dims, values.astype(dtype, copy=False))

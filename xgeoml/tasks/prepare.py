@@ -129,6 +129,18 @@ class Prepared:
         made = [self.data, *(c.astype(dtype) for c in (*self.covariates, *further))]
         return [a.transpose(*dims).variable.data for a in made]
 
+    def turned(self, dims: Sequence[Hashable], spec: ModelSpec) -> tuple[slice, ...]:
+        """Return how to cut arrays over `dims` so that coordinates of a model of tiles ascend.
+
+        Tiles are counted from the first cell: the same grid from north to south has the same.
+        """
+        cut = []
+        for dim in dims:
+            ends = self.data[dim].values[[0, -1]] if dim in self.data.coords else np.zeros(2)
+            down = spec.tiled and ends.dtype.kind in "fiu" and ends[0] > ends[-1]
+            cut.append(slice(None, None, -1 if down else None))
+        return tuple(cut)
+
     def area(self, dims: Sequence[Hashable]) -> Floats:
         """Return the relative area of each cell, over the dims `dims`."""
         space = self.data.isel({self.time: 0}, drop=True)

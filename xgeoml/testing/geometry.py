@@ -22,11 +22,13 @@ from xgeoml.testing.compare import (
 
 # A model may sum over cells in the order in which it finds them.
 ROUNDING = 1e-4
+# What a model learns from pieces of a domain depends on how it is cut.
+PIECES = 0.1
 
 
 def latitude_order(subject: Subject) -> None:
     """Turn north and south: the same values."""
-    if subject.needs("Y", "X"):
+    if subject.needs("Y", "X") and not subject.spec.tiled:
         raise CheckSkippedError("a network of fields need not be symmetric")
     data = records.record()
     turned = subject.fill(data.isel(lat=slice(None, None, -1)))
@@ -55,7 +57,8 @@ def global_roll(subject: Subject) -> None:
     turn = subject.spec.axis("X").window or 5
     rolled = subject.fill(data.roll(lon=turn))
     expected = subject.fill(data).roll(lon=turn)
-    close(rolled, expected.drop_vars("lon"), f"a global field rolled by {turn} cells", ROUNDING)
+    far = PIECES if subject.spec.tiled else ROUNDING
+    close(rolled, expected.drop_vars("lon"), f"a global field rolled by {turn} cells", far)
 
 
 def curvilinear(subject: Subject) -> None:
