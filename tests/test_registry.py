@@ -80,8 +80,8 @@ def test_bases_must_be_known():
     [
         ("kallman", "Did you mean 'kalman'"),
         ("KALMAN", "Did you mean 'kalman'"),
-        ("climatolgy", "Did you mean 'climatology'?"),
-        ("xyzzy", "Expected one of: climatology, dineof"),
+        ("climatolgy", "Did you mean 'climatology'"),
+        ("xyzzy", "Expected one of: climanet, climatology, dineof"),
         ("kalman@7.7", "kalman@1.0"),
         ("", "Expected one of"),
     ],

@@ -11,7 +11,7 @@ from xgeoml import cli, get_model, weights
 from xgeoml.exceptions import WeightsError
 from xgeoml.weights.files import write_weights
 
-OURS = get_model("grace_tf")
+OURS = [get_model(name) for name in ("climanet", "grace_tf")]
 
 
 def command(*arguments):
@@ -29,7 +29,7 @@ def test_fetch_all(cache, released):
     made = released("1.0", "1.1")
     found = weights.fetch()
     assert found == {f"toy@{v}": cache / made[v].cached_name for v in ("1.0", "1.1")} | {
-        OURS.key: found[OURS.key]
+        spec.key: found[spec.key] for spec in OURS
     }
 
 
@@ -77,10 +77,10 @@ def test_list(fetched, released, tmp_path, monkeypatch):
         ("toy", "1.1", "folder", ""),
         ("toy", "1.2", "not here", "bad release"),
         ("toy", "1.0", "cache", ""),
-        (OURS.name, OURS.version, "wheel", ""),
+        *((spec.name, spec.version, "wheel", "") for spec in OURS),
     }
     text = repr(table)
-    for told in ("model", "where", "not here", "bad release", OURS.weights.file):
+    for told in ("model", "where", "not here", "bad release", OURS[0].weights.file):
         assert told in text
         assert told in table._repr_html_()
     assert len({line.index("  ") > 0 for line in text.splitlines()}) == 1

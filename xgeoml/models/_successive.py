@@ -86,6 +86,7 @@ class Successive(nn.Module):
         hidden: int = 24,
     ) -> None:
         super().__init__()
+        self.start: Tensor
         start = torch.tensor(scales, dtype=torch.float32).log()
         self.register_buffer("start", start, persistent=False)
         self.memory, self.cycles = memory, cycles
@@ -97,8 +98,9 @@ class Successive(nn.Module):
             nn.Tanh(),
             nn.Linear(hidden, sum(self.sizes)),
         )
-        nn.init.zeros_(self.adapt[-1].weight)
-        nn.init.zeros_(self.adapt[-1].bias)
+        # So that it starts with the scales that are given.
+        for parameter in self.adapt[-1].parameters():
+            nn.init.zeros_(parameter)
 
     def forward(self, daily: Daily) -> Estimated:
         """Return the estimate of every day."""

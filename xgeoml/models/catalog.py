@@ -106,6 +106,33 @@ _FILL_GAPS = (
         citation="after Wang and Zhang (2024), Remote Sensing of Environment 315, 114465",
         license="Apache-2.0",
     ),
+    ModelSpec(
+        name="climanet",
+        task="fill_gaps",
+        factory="xgeoml.models.climanet:ClimaNet",
+        axes=(
+            # Six months: with twelve errors were no smaller.
+            AxisSpec("T", "window", 31 * 6, 31 * 3, coarsen=31),
+            AxisSpec("Y", "window", 32, 16),
+            AxisSpec("X", "window", 32, 16),
+        ),
+        inputs=(Channel("value"), Channel("validity"), Channel("years"), Channel("exists")),
+        outputs=("value", "log_spread"),
+        options={
+            "width": 48,
+            "patch": 4,
+            "heads": 4,
+            "layers": 2,
+            "hidden": 32,
+            "overlap": 2,
+            "cycles": 2,
+            "dropout": 0.0,
+        },
+        weights=release("climanet@1.0").ref,
+        summary="months of days: attention over what clouds left, on top of successive correction",
+        citation="after ClimaNet, ESMValGroup; Cressman (1959), Mon. Wea. Rev. 87, 367-374",
+        license="Apache-2.0",
+    ),
 )
 
 BUILT_IN = {spec.name: spec for spec in _FILL_GAPS}

@@ -104,7 +104,11 @@ class OptimalInterpolation:
             and what `Kalman.summarise` returns.
         """
         state = dict(self._smoother.summarise(_without_absurd(sample.series)))
-        pieces = [piece for patch in sample.patches for piece in _pieces(patch)]
+        pieces = [
+            piece
+            for patch in sample.patches
+            for piece in _pieces(self._without_drivers(patch, sample.series.years, state))
+        ]
         found = [_level(piece, None) for piece in pieces]
         number = sum(int(one.known.sum()) for one in found)
         variance = sum(float((one.value**2).sum()) for one in found) / max(number, 1)
@@ -133,8 +137,10 @@ class OptimalInterpolation:
         """
         block = _cropped(block)
         near = neighbourhood(np.asarray(state["shares"], dtype=np.float64))
-        record = surround(*_cleaned(block), block.years, block.halo)
-        interior = _part(block, block.inside)
+        response = self._response(block, state)
+        rest = replace(block, values=block.values - response)
+        record = surround(*_cleaned(rest), block.years, block.halo)
+        interior, response = _part(block, block.inside), response[block.inside]
         result = Estimate(*(np.full_like(interior.values, np.nan) for _ in Estimate._fields))
         lefts = _spans(interior.values.shape[1], block.tile[1], TILE)
         for rows in _spans(interior.values.shape[0], block.tile[0], TILE):
@@ -145,11 +151,32 @@ class OptimalInterpolation:
                 for columns in strip:
                     here = window(record, (rows.start, columns.start), float(state["variance"]))
                     place = slice(columns.start - across.start, columns.stop - across.start)
-                    smooth = Estimate(*(part[:, place] for part in prior))
-                    values = interior.values[rows, columns]
+                    driven = response[rows, columns]
+                    smooth = Estimate(prior.mean[:, place] - driven, prior.spread[:, place])
+                    values = interior.values[rows, columns] - driven
                     made = _tile(values, here, record, smooth, near, float(state["inflation"]))
-                    result.mean[rows, columns], result.spread[rows, columns] = made
+                    result.mean[rows, columns] = made.mean + driven
+                    result.spread[rows, columns] = made.spread
         return result
+
+    def _response(self, field: Field, state: State) -> Floats:
+        """Return the part of all values that the drivers explain, 0 where there is none."""
+        response: Floats = np.broadcast_to(0.0, field.values.shape)
+        some = np.flatnonzero(np.isfinite(field.values).any(axis=-1))
+        if self.drivers and len(field.covariates) and len(some):
+            response = np.zeros(field.values.shape)
+            flat = response.reshape(-1, len(field.years))
+            for start in range(0, len(some), _AT_ONCE):
+                cells = some[start : start + _AT_ONCE]
+                series = _series(field, cells)
+                flat[cells] = background(series, state) - background(without_drivers(series))
+        return response
+
+    def _without_drivers(self, patch: Field, years: Floats, state: State) -> Field:
+        """Return a piece without the response to drivers, which is that of the whole record."""
+        if not np.array_equal(patch.years, years):
+            return patch
+        return replace(patch, values=patch.values - self._response(patch, state))
 
     def _smoothed(self, part: Field, state: State) -> Estimate:
         """Return what the smoother says of each cell, NaN where it says nothing."""
