@@ -392,3 +392,12 @@ def test_a_plan_of_each_kind_of_object(record):
         assert record[NAME].rename(name).geoml.plan(model="linear").dims == expected.dims
     two = record.assign(double=record[NAME] * 2)
     assert two.geoml.plan(model="linear", variable="double").variable == "double"
+
+
+def test_tiles_are_the_same_from_north_to_south_and_across_greenwich():
+    record = records.record()
+    turned = record.isel(lat=slice(None, None, -1)).geoml.fill_gaps("oi")
+    full = record.geoml.fill_gaps("oi")
+    np.testing.assert_array_equal(turned.isel(lat=slice(None, None, -1)), full)
+    across = record.assign_coords(lon=("lon", [358.0, 359, 0, 1, 2, 3, 4], record.lon.attrs))
+    np.testing.assert_array_equal(across.geoml.fill_gaps("oi"), full)

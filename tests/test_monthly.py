@@ -122,7 +122,7 @@ def test_covariates_in_any_order(sea):
     plain = sea.geoml.fill_gaps("regression", freq="MS")
     assert not plain["sst"].equals(expected["sst"])
     dataset = sea.assign(wind=wind.sel(time=sea["time"]))
-    with pytest.warns(UserWarning, match="'wind' are left out"):
+    with pytest.warns(UserWarning, match="left out: 'wind'"):
         dataset.geoml.fill_gaps("regression", freq="MS", covariates="wind")
     with pytest.raises(SpecError, match="no use of covariates"):
         sea.geoml.fill_gaps(MONTHS, freq="MS", covariates=wind)

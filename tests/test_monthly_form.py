@@ -191,7 +191,7 @@ def test_what_lies_along_time_and_was_not_filled_is_left_out(daily):
     dataset = dataset.assign_coords(season=("time", np.arange(101)), member=3)
     dataset["sst"].attrs["ancillary_variables"] = "quality depth"
     dataset["sst"].encoding["coordinates"] = "season member"
-    with pytest.warns(UserWarning, match=r"'quality', 'season' are left out.*variables="):
+    with pytest.warns(UserWarning, match=r"left out: 'quality', 'season'.*variables="):
         full = dataset.geoml.fill_gaps("linear", freq="MS")
     assert {FLAG, "other_fill_flag", "depth", "name", "member"} <= set(full.variables)
     np.testing.assert_allclose(full["other"], 2 * full["sst"], rtol=1e-6)
@@ -200,10 +200,10 @@ def test_what_lies_along_time_and_was_not_filled_is_left_out(daily):
     assert full["sst"].attrs["ancillary_variables"] == f"depth {FLAG} {NUMBER}"
     assert full["sst"].encoding["coordinates"] == "member"
     assert full["lat"].to_index().equals(dataset["lat"].to_index())
-    with pytest.warns(UserWarning, match="'other', 'quality', 'season' are left out"):
+    with pytest.warns(UserWarning, match="left out: 'other', 'quality', 'season'"):
         one = dataset.geoml.fill_gaps("linear", freq="MS", variables="sst")
     assert "other" not in one
-    with pytest.warns(UserWarning, match="'season' are left out"):
+    with pytest.warns(UserWarning, match="left out: 'season'"):
         array = dataset["sst"].geoml.fill_gaps("linear", freq="MS")
     np.testing.assert_array_equal(array, full["sst"])
 
@@ -241,7 +241,7 @@ def test_groups_that_share_the_time_axis_are_in_months_together(daily):
     alone = daily.to_dataset().geoml.fill_gaps("linear", freq="MS")
     for paths in (("/", "/a"), ("/a/b", "/a")):
         tree = xr.DataTree.from_dict(dict(zip(paths, (count, daily.to_dataset()), strict=True)))
-        with pytest.warns(UserWarning, match="'count' are left out"):
+        with pytest.warns(UserWarning, match="left out: 'count'"):
             full = tree.geoml.fill_gaps("linear", freq="MS")
         np.testing.assert_array_equal(full["/a/sst"], alone["sst"])
         there = full[paths[0]].to_dataset()

@@ -101,7 +101,7 @@ def error_by_count(
     """
     truth, estimate, count, area = xr.broadcast(truth, estimate, count, area)
     error = np.abs(estimate.values.astype(np.float64) - truth.values)
-    known = np.isfinite(error) & np.isfinite(count.values)
+    known = np.isfinite(error) & np.isfinite(count.values) & (area.values > 0.0)
     counts, which = np.unique(count.values[known].astype(np.int64), return_inverse=True)
     weights = area.values[known]
     mean = np.bincount(which, weights * error[known]) / np.bincount(which, weights)

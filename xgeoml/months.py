@@ -35,7 +35,7 @@ def check_freq(freq: Freq | None) -> Freq | None:
     ------
     InputError
     """
-    if freq is None or freq in get_args(Freq):
+    if freq is None or (isinstance(freq, str) and freq in get_args(Freq)):
         return freq
     raise InputError(
         f"freq={freq!r}: expected 'MS', months stamped on their first day, 'ME', on their last, or "

@@ -106,6 +106,13 @@ def test_a_periodic_grid_of_tiles_may_be_rolled_by_tiles():
     )
 
 
+@pytest.mark.parametrize(("size", "tile"), [(32, 8), (36, 4), (37, 8), (360, 8)])
+def test_tiles_close_around_the_earth_unless_they_got_tiny(size, tile):
+    plan = plan_axes((1, 16, size, 3), (LEVEL, *TILES), [False, False, True, False])
+    assert plan.core[1].unit == tile
+    assert plan_axes((1, 16, size, 3), (LEVEL, *TILES)).core[1].unit == 8
+
+
 @pytest.mark.parametrize("shape", [(1, 1, 1, 5), (1, 3, 40, 2), (3, 9, 2, 7)])
 def test_grids_smaller_than_a_tile(shape):
     values = np.random.default_rng(1).standard_normal(shape)

@@ -15,8 +15,8 @@ from xgeoml.models.background import background
 from xgeoml.models.field import Field, FieldSample
 from xgeoml.models.kalman import Kalman
 from xgeoml.models.linear import Linear
-from xgeoml.models.oi import OptimalInterpolation
-from xgeoml.models.series import Estimate
+from xgeoml.models.oi import OptimalInterpolation, _cleaned
+from xgeoml.models.series import Estimate, Series
 
 
 def make(values, years=None, trusted=None):
@@ -50,8 +50,15 @@ def clouds(shape, seed=1, share=0.4):
     return sky > np.quantile(sky, 1.0 - share, axis=(0, 1))
 
 
+def series_of(field):
+    """The cells that have a value, as series, and where they are, (y, x)."""
+    some = np.isfinite(field.values).any(axis=-1)
+    values, drivers = field.values[some], field.covariates[:, some]
+    return Series(values, field.years, field.trusted, drivers, np.ones(len(values))), some
+
+
 def state_of(field):
-    return OptimalInterpolation().summarise(FieldSample(field.series()[0], (field,)))
+    return OptimalInterpolation().summarise(FieldSample(series_of(field)[0], (field,)))
 
 
 def estimate(field) -> Estimate:
@@ -62,7 +69,7 @@ def estimate(field) -> Estimate:
 
 def by_series(field, model) -> Estimate:
     """What a model of single series says of the same field."""
-    series, some = field.series()
+    series, some = series_of(field)
     found = model.predict(series, model.summarise(series))
     grids = np.full((2, *field.values.shape), np.nan)
     grids[:, some] = found
@@ -82,7 +89,7 @@ def test_beats_linear_and_climatology_under_clouds():
         )
     )
     hidden = np.isnan(seen.values) & np.isfinite(seen.values).any(axis=-1)[..., None]
-    series, some = seen.series()
+    series, some = series_of(seen)
     climatology = np.full(seen.values.shape, np.nan)
     climatology[some] = background(series)
     error = {
@@ -252,3 +259,43 @@ def test_covariance_is_found_and_positive():
     place = rng.integers(0, [4, 7, 7], size=(80, 3))
     matrix = found[tuple((place[:, None] - place + [3, 6, 6]).transpose(2, 0, 1))]
     assert np.linalg.eigvalsh(matrix).min() > -1e-9
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_a_smooth_field_with_a_little_noise(seed):
+    rng = np.random.default_rng(seed)
+    shape = (16, 16, 60)
+    truth = 12.0 * gaussian_filter(rng.standard_normal(shape), (3.0, 3.0, 2.0))
+    noisy = truth + 0.1 * truth.std() * rng.standard_normal(shape)
+    hidden = clouds(shape, seed)
+    field = make(np.where(hidden, np.nan, noisy))
+    found = estimate(field)
+    error = (found.mean - truth)[hidden]
+    assert rms(error) < 0.75 * rms((by_series(field, Linear()).mean - truth)[hidden])
+    around = np.hypot(found.spread[hidden], 0.1 * truth.std())
+    assert 0.8 < np.mean(np.abs(error) < 1.645 * around) < 0.99
+
+
+def test_a_burst_that_its_neighbours_see_is_no_error():
+    rng = np.random.default_rng(3)
+    values = 0.1 * rng.standard_normal((12, 12, 60))
+    values[3:7, 3:7, 30] += 20.0
+    values[9, 9, 40] += 20.0
+    kept = np.isfinite(_cleaned(make(values)).values)
+    assert kept[3:7, 3:7, 30].all()
+    assert not kept[9, 9, 40]
+    assert kept.sum() == kept.size - 1
+
+
+def test_drivers_are_heeded_where_nothing_is_seen_at_a_step():
+    rng = np.random.default_rng(4)
+    shape = (8, 8, 120)
+    driver = rng.standard_normal(120) + 0.2 * rng.standard_normal(shape)
+    values = 3.0 * driver + 0.3 * rng.standard_normal(shape)
+    truth = values.copy()
+    values[..., 60] = values[..., 75] = np.nan
+    field = make(values, years=2000.0 + np.arange(120) / 12.0)
+    blind, told = estimate(field), estimate(replace(field, covariates=driver[None]))
+    for step in (60, 75):
+        errors = [rms(found.mean[..., step] - truth[..., step]) for found in (blind, told)]
+        assert errors[1] < 0.5 * errors[0]

@@ -236,8 +236,8 @@ def plan_axes(
         elif spec.mode == "tile":
             assert spec.window is not None
             assert spec.halo is not None
-            tile_cells, around = spec.window, spec.halo
-            made.append(AxisPlan(size, "tile", tile_cells, tile_cells, tile_cells, closed, around))
+            cells = _closing_tile(size, spec.window) if closed else spec.window
+            made.append(AxisPlan(size, "tile", cells, cells, cells, closed, spec.halo))
         else:
             assert spec.window is not None
             assert spec.stride is not None

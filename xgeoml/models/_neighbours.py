@@ -21,8 +21,6 @@ TILE, HALO, STEPS = 4, 8, 12
 _LOOKED_AT, _TAKEN = 1000, 100
 # Steps that are solved for together, which bounds the memory.
 _AT_ONCE = 48
-# Share of the variance that no neighbour explains: keeps the equations solvable.
-_LEAST_NOISE = 1e-6
 # Exchanges between the effects of steps and of cells.
 _ROUNDS = 6
 # A cell's own variance counts as much as the field's after so many values.
@@ -73,13 +71,15 @@ class Guess(NamedTuple):
     at_once: Floats
 
 
-def neighbourhood(shares: Floats) -> Neighbourhood:
+def neighbourhood(shares: Floats, noise: float) -> Neighbourhood:
     """Return the neighbours of a tile, the most alike first.
 
     Parameters
     ----------
     shares : ndarray, (process + 1,)
         The covariance, as `fit` returned it.
+    noise : float
+        Least share of the variance that no neighbour explains, above 0.
     """
     far_steps, far_cells = 2 * STEPS, _WIDTH - 1
     covariance = table(shares, far_steps, far_cells)
@@ -97,7 +97,7 @@ def neighbourhood(shares: Floats) -> Neighbourhood:
     own = flat[index[:, None] - (target_y * side + target_x) + middle]
     first = np.argsort(-own.max(axis=1), kind="stable")[:_LOOKED_AT]
     place = (y * _WIDTH + x)[first]
-    noise = max(float(shares[-1]), _LEAST_NOISE)
+    noise = max(float(shares[-1]), noise)
     return Neighbourhood(steps[first], place, index[first], flat, middle, own[first], noise)
 
 

@@ -60,8 +60,8 @@ _FILL_GAPS = (
         factory="xgeoml.models.oi:OptimalInterpolation",
         backend="numpy",
         axes=(
-            AxisSpec("Y", "tile", window=8, halo=8),
-            AxisSpec("X", "tile", window=8, halo=8),
+            AxisSpec("Y", "tile", window=8, halo=9),
+            AxisSpec("X", "tile", window=8, halo=9),
             AxisSpec("T"),
         ),
         covariates=True,

@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
-import numpy as np
-
 from xgeoml.models.series import Bools, Estimate, Floats, Series, State
 
 
@@ -44,14 +42,6 @@ class Field:
         y, x = self.halo
         rows, columns = self.values.shape[:2]
         return slice(y, rows - y), slice(x, columns - x)
-
-    def series(self) -> tuple[Series, Bools]:
-        """Return the cells that have a value, as series, and where they are, (y, x)."""
-        some: Bools = np.asarray(np.isfinite(self.values).any(-1))
-        values = self.values[some]
-        drivers = self.covariates[:, some]
-        area = np.ones(len(values))
-        return Series(values, self.years, self.trusted, drivers, area), some
 
 
 @dataclass(frozen=True)

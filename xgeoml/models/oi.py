@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -46,6 +46,9 @@ _RUN, _RUNS = 512, 6
 # Steps with held-out values and tiles of steps that are tried, at most; values after which the
 # error that was found counts as much as the expected one; and its bounds.
 _HELD_STEPS, _HELD_TILES, _HELD_VALUES = 40, 1500, 50.0
+# Shares of noise that are tried, the first if none is better, and the share of the held-out values
+# that choose.
+_NOISES, _MOST_HELD = (1e-3, 1e-6, 1e-4, 3e-3, 1e-2, 3e-2), 0.98
 _LEAST_INFLATION, _MOST_INFLATION = 0.8, 2.0
 _NORMAL_90 = 1.6449
 # A cell is taken for constant if its smoother is this much surer than its neighbours vary.
@@ -83,7 +86,7 @@ class OptimalInterpolation:
     """
 
     tile = TILE
-    halo = HALO
+    halo = HALO + 1
 
     def __init__(self, drivers: bool = True) -> None:
         self.drivers = drivers
@@ -100,7 +103,8 @@ class OptimalInterpolation:
         -------
         dict
             `shares`, (process,): of the variance, see `xgeoml.models._covariance.fit`; `variance`,
-            (): of the anomalies; `inflation`, (): error of held-out values over the expected one;
+            (): of the anomalies; `noise`, (): least share of noise, that with which held-out values
+            were met best; `inflation`, (): error of these values over the expected one;
             and what `Kalman.summarise` returns.
         """
         state = dict(self._smoother.summarise(_without_absurd(sample.series)))
@@ -114,10 +118,16 @@ class OptimalInterpolation:
         variance = sum(float((one.value**2).sum()) for one in found) / max(number, 1)
         scaled = ((piece, _level(piece, variance)) for piece in pieces)
         shares = fit(pairs(run for piece, one in scaled for run in _runs(piece, one)))
+        # A fit to correlations cannot tell a smooth field with a little noise from a rough one.
+        held_out = {
+            noise: _held_out(pieces, neighbourhood(shares, noise), variance) for noise in _NOISES
+        }
+        noise, held = min(held_out.items(), key=lambda one: one[1].misfit)
         return state | {
             "shares": shares,
             "variance": np.array(variance),
-            "inflation": np.array(_inflation(pieces, neighbourhood(shares), variance)),
+            "noise": np.array(noise),
+            "inflation": np.array(_inflation(held)),
         }
 
     def predict(self, block: Field, state: State) -> Estimate:
@@ -126,7 +136,7 @@ class OptimalInterpolation:
         Parameters
         ----------
         block : Field
-            Its halo is `halo` cells or more, or ends at the domain's edge.
+            Its halo is `halo` cells or more.
         state : dict
             What `summarise` returned.
 
@@ -135,19 +145,24 @@ class OptimalInterpolation:
         Estimate
             (y, x, time) each. A usable value is its own estimate.
         """
-        block = _cropped(block)
-        near = neighbourhood(np.asarray(state["shares"], dtype=np.float64))
+        # One cell more tells whether those at the edge stand alone.
+        block = _cropped(block, HALO + 1)
+        shares = np.asarray(state["shares"], dtype=np.float64)
+        near = neighbourhood(shares, float(state["noise"]))
         response = self._response(block, state)
-        rest = replace(block, values=block.values - response)
-        record = surround(*_cleaned(rest), block.years, block.halo)
+        rest = _cleaned(replace(block, values=block.values - response))
+        near_by = _cropped(rest, HALO)
+        record = surround(*_stacked(near_by), block.years, near_by.halo)
         interior, response = _part(block, block.inside), response[block.inside]
+        usual = np.isfinite(rest.values[block.inside])
+        sound = replace(interior, values=np.where(usual, interior.values, np.nan))
         result = Estimate(*(np.full_like(interior.values, np.nan) for _ in Estimate._fields))
         lefts = _spans(interior.values.shape[1], block.tile[1], TILE)
         for rows in _spans(interior.values.shape[0], block.tile[0], TILE):
             for first in range(0, len(lefts), _STRIP):
                 strip = lefts[first : first + _STRIP]
                 across = slice(strip[0].start, strip[-1].stop)
-                prior = self._smoothed(_part(interior, (rows, across)), state)
+                prior = self._smoothed(_part(sound, (rows, across)), state)
                 for columns in strip:
                     here = window(record, (rows.start, columns.start), float(state["variance"]))
                     place = slice(columns.start - across.start, columns.stop - across.start)
@@ -183,7 +198,7 @@ class OptimalInterpolation:
         some = np.isfinite(part.values).any(axis=-1)
         found = Estimate(*(np.full_like(part.values, np.nan) for _ in Estimate._fields))
         if some.any():
-            series = _without_absurd(_series(part, np.flatnonzero(some)))
+            series = _series(part, np.flatnonzero(some))
             found.mean[some], found.spread[some] = self._smoother.predict(series, state)
         return found
 
@@ -237,30 +252,50 @@ def _series(field: Field, cells: Places) -> Series:
     return Series(values, field.years, field.trusted, drivers, np.ones(len(cells)))
 
 
-def _without_absurd(series: Series) -> Series:
-    """Return the series without values that can only be errors."""
+def _departures(series: Series) -> tuple[Floats, Bools]:
+    """Return how far values lie from trend and cycles, and which stand alone in time."""
     usable = series.usable()
     usual = background(without_drivers(series))
     size = np.abs(np.where(usable, series.values - usual, 0.0))
     lone = size > _ABSURD * robust_scale(size, usable)[:, None]
     lone[:, 1:] &= size[:, :-1] <= _LONE * size[:, 1:]
     lone[:, :-1] &= size[:, 1:] <= _LONE * size[:, :-1]
+    return size, lone
+
+
+def _without_absurd(series: Series) -> Series:
+    """Return the series without values that can only be errors."""
+    _, lone = _departures(series)
     return replace(series, values=np.where(lone, np.nan, series.values)) if lone.any() else series
 
 
-def _cleaned(field: Field) -> tuple[Floats, Bools]:
-    """Return the usable values without absurd ones, and where they are, (step + 1, y, x)."""
-    rows, columns, steps = field.values.shape
-    value = np.zeros((steps + 1, rows * columns))
-    known = np.zeros(value.shape, dtype=bool)
+def _cleaned(field: Field) -> Field:
+    """Return the field without values that can only be errors: nothing beside them is like them.
+
+    A burst of rain lasts a step, but falls on more than one cell.
+    """
+    size, lone = np.zeros(field.values.shape), np.zeros(field.values.shape, dtype=bool)
+    flat = len(field.years)
     some = np.flatnonzero(np.isfinite(field.values).any(axis=-1))
     for start in range(0, len(some), _AT_ONCE):
         cells = some[start : start + _AT_ONCE]
-        series = _without_absurd(without_drivers(_series(field, cells)))
-        usable = series.usable()
-        value[:-1, cells], known[:-1, cells] = np.where(usable, series.values, 0.0).T, usable.T
-    shape = steps + 1, rows, columns
-    return value.reshape(shape), known.reshape(shape)
+        found = _departures(_series(field, cells))
+        size.reshape(-1, flat)[cells], lone.reshape(-1, flat)[cells] = found
+    if not lone.any():
+        return field
+    y, x, step = np.nonzero(lone)
+    around = np.pad(size, ((1, 1), (1, 1), (0, 0)))
+    beside = [around[y + i, x + j, step] for i in range(3) for j in range(3) if (i, j) != (1, 1)]
+    lone[y, x, step] = np.max(beside, axis=0) <= _LONE * size[y, x, step]
+    return replace(field, values=np.where(lone, np.nan, field.values))
+
+
+def _stacked(field: Field) -> tuple[Floats, Bools]:
+    """Return the usable values, 0 elsewhere, and where they are, (step + 1, y, x)."""
+    usable = np.isfinite(field.values) & field.trusted
+    more = (0, 1), (0, 0), (0, 0)
+    value = np.moveaxis(np.where(usable, field.values, 0.0), -1, 0)
+    return np.pad(value, more), np.pad(np.moveaxis(usable, -1, 0), more)
 
 
 def _spans(cells: int, tile: int, most: int) -> list[slice]:
@@ -282,9 +317,9 @@ def _part(field: Field, where: tuple[slice, slice]) -> Field:
     )
 
 
-def _cropped(block: Field) -> Field:
-    """Return the block with no more surroundings than are looked at."""
-    more = [max(had - HALO, 0) for had in block.halo]
+def _cropped(block: Field, most: int) -> Field:
+    """Return the block with so many cells of surroundings at most."""
+    more = [max(had - most, 0) for had in block.halo]
     rows, columns = block.values.shape[:2]
     where = slice(more[0], rows - more[0]), slice(more[1], columns - more[1])
     halo = block.halo[0] - more[0], block.halo[1] - more[1]
@@ -293,7 +328,7 @@ def _cropped(block: Field) -> Field:
 
 def _pieces(patch: Field) -> Iterator[Record]:
     """Yield pieces of a patch that are about as large as a tile with its surroundings."""
-    value, known = _cleaned(patch)
+    value, known = _stacked(_cleaned(patch))
     for y in _spans(value.shape[1], value.shape[1], TILE + 2 * HALO):
         for x in _spans(value.shape[2], value.shape[2], TILE + 2 * HALO):
             yield surround(value[:, y, x], known[:, y, x], patch.years, (HALO, HALO))
@@ -319,10 +354,23 @@ def _runs(piece: Record, found: Window) -> Iterator[tuple[Floats, Bools]]:
         yield value, known
 
 
-def _inflation(pieces: list[Record], near: Neighbourhood, variance: float) -> float:
-    """Return the error of held-out values over the expected one."""
+class _HeldOut(NamedTuple):
+    """Values that were withheld: errors and expected errors, in standard deviations, (value,)."""
+
+    error: Floats
+    expected: Floats
+
+    @property
+    def misfit(self) -> float:
+        """The mean square of the errors, the largest left out; 0 without any."""
+        square = np.sort(self.error**2)[: round(_MOST_HELD * len(self.error))]
+        return float(square.mean()) if len(square) else 0.0
+
+
+def _held_out(pieces: list[Record], near: Neighbourhood, variance: float) -> _HeldOut:
+    """Return what is made of values that are withheld in the shape of gaps."""
     random = np.random.default_rng(0)
-    found = [np.zeros(0)]
+    errors, expected = [np.zeros(0)], [np.zeros(0)]
     tiles = [
         (piece, y, x)
         for piece in pieces
@@ -338,20 +386,27 @@ def _inflation(pieces: list[Record], near: Neighbourhood, variance: float) -> fl
         tile = slice(None), slice(y + HALO, y + HALO + TILE), slice(x + HALO, x + HALO + TILE)
         out = held[tile][:-1] & np.isfinite(inner(here.centre))
         at = np.flatnonzero(out.any(axis=(1, 2)))
-        mean, expected, _ = (
+        mean, square, _ = (
             part.reshape(-1, TILE, TILE) for part in guess(here, piece.around[at], near)
         )
         deviation = inner(here.deviation)
         truth = value[tile][at] - inner(here.centre) - here.level[at, None, None]
         with np.errstate(divide="ignore", invalid="ignore"):
-            ratio = np.abs(truth / deviation - mean) / np.sqrt(expected)
-        found.append(ratio[out[at] & np.isfinite(ratio)])
-    ratio = np.concatenate(found)
-    if not len(ratio):
+            error = np.abs(truth / deviation - mean)
+        told = out[at] & np.isfinite(error)
+        errors.append(error[told])
+        expected.append(np.sqrt(square)[told])
+    return _HeldOut(np.concatenate(errors), np.concatenate(expected))
+
+
+def _inflation(held: _HeldOut) -> float:
+    """Return the error of held-out values over the expected one."""
+    count = len(held.error)
+    if not count:
         return 1.0
     # What nine in ten errors stay below.
-    wide = float(np.quantile(ratio, 0.9)) / _NORMAL_90
-    drawn = (len(ratio) * wide + _HELD_VALUES) / (len(ratio) + _HELD_VALUES)
+    wide = float(np.quantile(held.error / held.expected, 0.9)) / _NORMAL_90
+    drawn = (count * wide + _HELD_VALUES) / (count + _HELD_VALUES)
     return float(np.clip(drawn, _LEAST_INFLATION, _MOST_INFLATION))
 
 

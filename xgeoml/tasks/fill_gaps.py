@@ -60,8 +60,9 @@ def fill_gaps(
         ``_FillValue`` or ``missing_value`` names are missing, as NaN is.
     model : str, path or ModelSpec
         A name from ``xgeoml.list_models("fill_gaps")``, the path of a ``.safetensors`` file, or
-        a spec. ``"auto"``: `oi` on a grid, else `kalman`; of under 24 steps `regression` with
-        covariates, and `linear` where there is no grid.
+        a spec. ``"auto"``: `oi` on a grid (two cells or more along Y and X), else `kalman`; of
+        under 24 steps `regression` with covariates, and `linear` where there is no grid. `oi` takes
+        about ten times as long as `kalman`.
     weights : str or path, optional
         Other weights than the model's own: a version (``"grace_tf@1.0"``), the path of a
         ``.safetensors`` file, or an address (``https://...#sha256=...``, ``doi:...#sha256=...``,

@@ -90,8 +90,8 @@ def _warn_of(lost: Sequence[Hashable]) -> None:
     """Warn of variables that have no place in the result."""
     if lost:
         warnings.warn(
-            f"{', '.join(map(repr, lost))} are left out: they lie along the time axis, which is "
-            "one of months now, and were not filled. To have months of floating-point variables, "
+            f"left out: {', '.join(map(repr, lost))}. What lies along the time axis, which is one "
+            "of months now, has to be filled to stay. To have months of floating-point variables, "
             "name them in variables=",
             stacklevel=7,
         )

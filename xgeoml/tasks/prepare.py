@@ -112,7 +112,8 @@ class Prepared:
             if self.data.sizes[d] < a.minimum
         ]
         problems += [
-            f"it needs axis {a.axis}, which {self.data.name!r} does not have"
+            f"it needs axis {a.axis}, which {self.data.name!r} does not have: name those that have it "
+            "with variables=[...], or type model='auto', which treats each by its shape"
             for a in spec.axes
             if a.axis not in self.axes.names
         ]
@@ -136,8 +137,10 @@ class Prepared:
         """
         cut = []
         for dim in dims:
-            ends = self.data[dim].values[[0, -1]] if dim in self.data.coords else np.zeros(2)
-            down = spec.tiled and ends.dtype.kind in "fiu" and ends[0] > ends[-1]
+            values = self.data[dim].values if dim in self.data.coords else np.zeros(0)
+            # By most of the steps: longitudes from 350 to 10 degrees ascend.
+            numbers = spec.tiled and values.dtype.kind in "fiu" and len(values) > 1
+            down = numbers and np.median(np.diff(values.astype(np.float64))) < 0
             cut.append(slice(None, None, -1 if down else None))
         return tuple(cut)
 
