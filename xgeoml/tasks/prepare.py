@@ -112,8 +112,8 @@ class Prepared:
             if self.data.sizes[d] < a.minimum
         ]
         problems += [
-            f"it needs axis {a.axis}, which {self.data.name!r} does not have: name those that have it "
-            "with variables=[...], or type model='auto', which treats each by its shape"
+            f"it needs axis {a.axis}, which {self.data.name!r} does not have: name others with "
+            "variables=[...], or type model='auto', which treats each by its shape"
             for a in spec.axes
             if a.axis not in self.axes.names
         ]
