@@ -9,6 +9,7 @@ from collections.abc import Hashable, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
+import pandas as pd
 import xarray as xr
 from numpy.typing import NDArray
 from xarray.indexes import PandasIndex
@@ -275,6 +276,20 @@ def bounds_name(variable: xr.Variable) -> str | None:
     """Return the name of the bounds that a coordinate's attributes speak of."""
     name = variable.attrs.get("bounds", variable.encoding.get("bounds"))
     return name if isinstance(name, str) else None
+
+
+def dated_bounds(
+    bounds: xr.Variable, time: str, size: int
+) -> tuple[NDArray[Any], NDArray[np.bool_]] | None:
+    """Return the dates at both ends of each step, (step, 2), and which steps have them.
+
+    None if these are no bounds of `size` steps in dates, or all are missing.
+    """
+    edges = bounds.transpose(time, ...).values if time in bounds.dims else np.empty(0)
+    if edges.shape != (size, 2) or not (edges.dtype.kind == "M" or is_cftime(edges)):
+        return None
+    there = ~pd.isnull(edges).any(axis=1)
+    return (edges, there) if there.any() else None
 
 
 def _bounds_of(obj: xr.Dataset, dim: str) -> set[Hashable]:

@@ -7,14 +7,12 @@ from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 import numpy as np
-import pandas as pd
 import xarray as xr
 from numpy.typing import NDArray
 
-from xgeoml.axes import is_cftime
 from xgeoml.calendars import Clock, Ints, read_clock
 from xgeoml.exceptions import InputError, TimeAxisError
-from xgeoml.insert import bounds_name
+from xgeoml.insert import bounds_name, dated_bounds
 from xgeoml.steps import IRREGULAR, Steps
 
 __all__ = ["Freq", "Months", "add_mean", "check_freq", "lateness", "months_of", "whole_months"]
@@ -109,12 +107,10 @@ def lateness(dataset: xr.Dataset, time: str) -> int:
             "day that begins or the one that ends is meant, are lazy; expected them in memory: "
             f"obj[{name!r}].load()"
         )
-    edges = bounds.transpose(time, ...).values if time in bounds.dims else np.empty(0)
-    if edges.shape != (clock.ticks.size, 2) or not (edges.dtype.kind == "M" or is_cftime(edges)):
+    dated = dated_bounds(bounds, time, clock.ticks.size)
+    if dated is None:
         return 0
-    there = ~pd.isnull(edges).any(axis=1)
-    if not there.any():
-        return 0
+    edges, there = dated
     first, last = (clock.read(edges[there, k]) for k in (0, 1))
     return int(np.median(clock.ticks[there] - (first + (last - first) // 2)))
 

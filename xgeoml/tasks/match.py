@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
-import pandas as pd
 import xarray as xr
 from numpy.typing import NDArray
 
-from xgeoml.axes import is_cftime
 from xgeoml.calendars import read_clock
 from xgeoml.exceptions import InputError
-from xgeoml.insert import bounds_name
+from xgeoml.insert import bounds_name, dated_bounds
 from xgeoml.steps import IRREGULAR, Steps, infer_steps
 from xgeoml.times import decimal_years
 
@@ -80,12 +78,10 @@ def months_late(dataset: xr.Dataset, time: str) -> int:
             "the month that begins or the one that ends is meant, are lazy; expected them in "
             f"memory: obj[{name!r}].load()"
         )
-    edges = bounds.transpose(time, ...).values if time in bounds.dims else np.empty(0)
-    if edges.shape != (clock.ticks.size, 2) or not (edges.dtype.kind == "M" or is_cftime(edges)):
+    dated = dated_bounds(bounds, time, clock.ticks.size)
+    if dated is None:
         return 0
-    there = ~pd.isnull(edges).any(axis=1)
-    if not there.any():
-        return 0
+    edges, there = dated
     first, last = read_clock(edges[there, 0]), edges[there, 1]
     middle = first.values(first.ticks + (first.read(last) - first.ticks) // 2)
     return int(np.median(clock.month[there] - read_clock(middle).month))
