@@ -288,7 +288,7 @@ def dated_bounds(
     edges = bounds.transpose(time, ...).values if time in bounds.dims else np.empty(0)
     if edges.shape != (size, 2) or not (edges.dtype.kind == "M" or is_cftime(edges)):
         return None
-    there = ~pd.isnull(edges).any(axis=1)
+    there: NDArray[np.bool_] = np.asarray(~pd.isnull(edges).any(axis=1))
     return (edges, there) if there.any() else None
 
 
