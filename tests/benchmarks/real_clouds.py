@@ -2,19 +2,22 @@
 
 The masks of a week of AVHRR passes over the Alboran Sea are laid on daily OISST fields. ::
 
-    python tests/benchmarks/real_clouds.py --data ../shared/data --model oi kalman
-    python tests/benchmarks/real_clouds.py --data ../shared/data --monthly --model climanet oi
+    python tests/benchmarks/real_clouds.py --model oi kalman
+    python tests/benchmarks/real_clouds.py --monthly --model climanet oi
 
-One row of JSON for each model, as the benchmark of the public protocols prints them: area-weighted
-errors at the hidden cells, or with ``--monthly`` of the means of months over all sea cells, beside
-the baselines of the same run. ``--order week`` (the default) keeps the seven days of a piece of
-the masks together, as they followed each other; ``shuffled`` draws each day's mask by itself.
+The records are read from `--data`, by default the folder that XGEOML_DATA_PATH names, or else
+``../shared/data``. One row of JSON for each model, as the benchmark of the public protocols prints
+them: area-weighted errors at the hidden cells, or with ``--monthly`` of the means of months over
+all sea cells, beside the baselines of the same run. ``--order week`` (the default) keeps the seven
+days of a piece of the masks together, as they followed each other; ``shuffled`` draws each day's
+mask by itself.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
 import time
 from pathlib import Path
 
@@ -143,7 +146,8 @@ def score(
 def main() -> None:
     """Score the models named on the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--data", type=Path, required=True)
+    usual = os.environ.get("XGEOML_DATA_PATH", "../shared/data")
+    parser.add_argument("--data", type=Path, default=Path(usual))
     parser.add_argument("--model", nargs="*", default=["oi"])
     parser.add_argument("--years", nargs=2, default=["2012", "2013"])
     parser.add_argument("--order", choices=("week", "shuffled"), default="week")
@@ -151,6 +155,9 @@ def main() -> None:
     parser.add_argument("--monthly", action="store_true")
     parser.add_argument("--no-spread", action="store_true")
     asked = parser.parse_args()
+    if not (asked.data / SEA).exists():
+        print(f"skipped: {asked.data / SEA} is not here; name the folder with --data")
+        return
     with xr.open_dataset(asked.data / SEA) as source:
         truth = source["sst"].sel(time=slice(*asked.years)).load().astype("float32")
     hidden = paste(truth, asked.data / CLOUDS, asked.order, asked.seed)

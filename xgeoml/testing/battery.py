@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 
 from xgeoml.exceptions import InputError, did_you_mean
 from xgeoml.tasks.choose import ModelLike, make_handle
-from xgeoml.testing import form, geometry, values
+from xgeoml.testing import form, geometry, months, values
 from xgeoml.testing.compare import CheckSkippedError, Subject
 
 Check = Callable[[Subject], None]
@@ -55,6 +55,29 @@ CHECKS: dict[str, Check] = {
 }
 """Name -> check, in the order in which they run; each takes the model under test."""
 
+OF_MONTHS: dict[str, Check] = {
+    check.__name__: check
+    for check in (
+        months.no_leak,
+        months.observed,
+        months.gaps_filled,
+        months.units,
+        months.spread,
+        values.repeatable,
+        values.spec_json,
+        values.weights_file,
+        values.card,
+        values.parameters,
+        months.order_of_days,
+        months.chunks,
+        months.batches,
+        months.dim_orders,
+        months.metadata,
+        months.calendars,
+    )
+}
+"""The same for models that make months of days."""
+
 
 class ModelCheckError(AssertionError):
     """A model does not pass.
@@ -74,15 +97,20 @@ class ModelCheckError(AssertionError):
         super().__init__(f"model {model} fails {len(self.failures)} checks:{lines}")
 
 
-def list_checks() -> list[str]:
+def list_checks(*, months: bool = False) -> list[str]:
     """Return the names of the checks, in the order in which they run.
+
+    Parameters
+    ----------
+    months : bool
+        Those of models that make months of days, such as `climanet`.
 
     Examples
     --------
     >>> "no_leak" in list_checks()
     True
     """
-    return list(CHECKS)
+    return list(OF_MONTHS if months else CHECKS)
 
 
 def check_model(
@@ -117,15 +145,16 @@ def check_model(
     >>> check_model("linear", checks=["observed", "units"])
     {'observed': 'passed', 'units': 'passed'}
     """
-    chosen = _chosen(checks, processes)
     subject = Subject(model, make_handle(model, "fill_gaps", None, 0).spec)
+    known = OF_MONTHS if subject.gives_months else CHECKS
+    chosen = _chosen(checks, processes, known)
     report: dict[str, str] = {}
     failures: dict[str, str] = {}
     for name in chosen:
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("error", RuntimeWarning)
-                CHECKS[name](subject)
+                known[name](subject)
         except CheckSkippedError as reason:
             report[name] = f"skipped: {reason}"
         except AssertionError as error:
@@ -139,13 +168,13 @@ def check_model(
     return report
 
 
-def _chosen(checks: Iterable[str] | None, processes: bool) -> list[str]:
+def _chosen(checks: Iterable[str] | None, processes: bool, known: Mapping[str, Check]) -> list[str]:
     if checks is None:
-        return [name for name in CHECKS if processes or name != "processes"]
+        return [name for name in known if processes or name != "processes"]
     chosen = [checks] if isinstance(checks, str) else list(checks)
     for name in chosen:
-        if name not in CHECKS:
-            near = did_you_mean(name, CHECKS)
-            hint = f"did you mean {near}?" if near else f"expected some of {list(CHECKS)}"
+        if name not in known:
+            near = did_you_mean(name, known)
+            hint = f"did you mean {near}?" if near else f"expected some of {list(known)}"
             raise InputError(f"there is no check {name!r}: {hint}")
     return chosen

@@ -48,10 +48,21 @@ class Subject:
     def fill(self, obj: GeoObject, **options: Any) -> GeoObject:
         """Fill the gaps of `obj` with the model, on the processor, without a progress bar."""
         model = options.pop("model", self.model)
+        if self.gives_months:
+            options.setdefault("freq", "MS")
         if self.n_covariates and "covariates" not in options:
             options["covariates"] = self._drivers(obj)
         made: GeoObject = fill_gaps(obj, model, **{**_QUIET, **options})
         return made
+
+    def record(self) -> xr.DataArray:
+        """Return a record that the model can fill."""
+        return records.days() if self.gives_months else records.record()
+
+    @property
+    def gives_months(self) -> bool:
+        """Whether the model makes months of days."""
+        return self.spec.axis("T").coarsen > 1
 
     @property
     def n_covariates(self) -> int:

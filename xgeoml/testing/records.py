@@ -116,6 +116,34 @@ def daily(n_chunks: int) -> xr.DataArray:
     return xr.DataArray(values, {"time": days}, ("time", "lat", "lon"), "storage")
 
 
+def days(seed: int = 0) -> xr.DataArray:
+    """Return a daily field of 9 x 10 cells over December and January, below clouds.
+
+    A cell of no value, one that is never hidden, and a day that is not on the time axis.
+
+    Returns
+    -------
+    DataArray
+        `storage` (time, lat, lon), float32, cm.
+    """
+    random = np.random.default_rng([seed, 3])
+    steps, rows, columns = 62, 9, 10
+    slow = np.cumsum(random.standard_normal(steps))[:, None, None] / 3.0
+    wave = np.sin(np.arange(rows)[:, None] / 3.0 + np.arange(columns)[None, :] / 4.0)
+    noise = 0.3 * random.standard_normal((steps, rows, columns))
+    values = (20.0 + 3.0 * wave + slow + noise).astype(np.float32)
+    hidden = random.random((steps, rows // 3, 1 + columns // 3)) < 0.5
+    hidden = hidden.repeat(3, axis=1).repeat(3, axis=2)[..., :columns]
+    hidden[:, 4, 4] = False
+    hidden[:, EMPTY_CELL["lat"], EMPTY_CELL["lon"]] = True
+    time = pd.date_range("2001-12-01", periods=steps)
+    lat = xr.Variable("lat", -20.0 + np.arange(rows), {"units": "degrees_north"})
+    lon = xr.Variable("lon", 300.0 + np.arange(columns), {"units": "degrees_east"})
+    coords = xr.Coordinates({"time": time, "lat": lat, "lon": lon})
+    made = xr.DataArray(values, coords, ("time", "lat", "lon"), "storage", {"units": "cm"})
+    return made.where(~hidden).drop_isel(time=40)
+
+
 def _coords() -> xr.Coordinates:
     middle = pd.date_range("2001-01-01", periods=N_TIME, freq="MS") + pd.Timedelta(days=14)
     lat = xr.Variable("lat", np.arange(-20.0, -20.0 + N_LAT), {"units": "degrees_north"})

@@ -98,7 +98,7 @@ def units(subject: Subject) -> None:
 
 def repeatable(subject: Subject) -> None:
     """Call twice: the same bits."""
-    data = records.record()
+    data = subject.record()
     same_bits(subject.fill(data, seed=3), subject.fill(data, seed=3), "the second of two calls")
 
 
@@ -173,7 +173,7 @@ def spec_json(subject: Subject) -> None:
     expect(hash(again) == hash(subject.spec), "the hash is another after a trip through JSON")
     if _from_file(subject):
         return  # its parameters are in the file, not in the spec
-    data = records.record()
+    data = subject.record()
     same_bits(subject.fill(data, model=again), subject.fill(data), "the spec from JSON")
 
 
@@ -188,7 +188,7 @@ def weights_file(subject: Subject) -> None:
     if not state:
         raise CheckSkippedError("it has no weights")
     spec = subject.spec.replace(weights=None)
-    data = records.record()
+    data = subject.record()
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "model.safetensors")
         save_file(state, path, metadata={"spec": spec.to_json()})
