@@ -88,7 +88,7 @@ def test_masks_and_drivers_of_a_group_above(record, lazy):
     np.testing.assert_array_equal(below["b"][FLAG], plain[FLAG])
 
     tree = xr.DataTree.from_dict({"/": drivers.rename(time="t"), "/a": given})
-    assert tree.geoml.plan(covariates=["tp", "t2m"]).model == "kalman@1.0"
+    assert tree.geoml.plan(covariates=["tp", "t2m"]).model == "oi@1.0"
     full = tree.geoml.fill_gaps("regression", covariates=["tp", "t2m"])
     arrays = record.geoml.fill_gaps("regression", covariates=[drivers["tp"], drivers["t2m"]])
     np.testing.assert_array_equal(full["/a"][NAME], arrays[NAME])
