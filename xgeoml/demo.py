@@ -17,6 +17,7 @@ from xgeoml.metrics import skill
 from xgeoml.options import get_options
 from xgeoml.registry import get_model, list_models
 from xgeoml.tasks.fill_gaps import fill_gaps
+from xgeoml.tasks.filling import gives_months
 from xgeoml.tasks.plan import plan
 
 RUN, SINGLES = 11, 8
@@ -99,8 +100,8 @@ def _skill_table(
     say(f"  {'model':<14}{'covariates':<12}{'run':>8}{'singles':>9}{'NSE':>7}{'seconds':>9}")
     scores: dict[str, float] = {}
     for model in list_models("fill_gaps"):
-        if get_model(model).axis("T").coarsen > 1:
-            continue  # it makes months of days
+        if gives_months(get_model(model)):
+            continue
         used = _fit_for(model, covariates)
         start = clock.perf_counter()
         try:

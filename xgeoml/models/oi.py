@@ -62,14 +62,13 @@ class OptimalInterpolation:
 
     The anomalies from each cell's mean and from the trend and cycles of all cells around have a
     covariance that depends on the steps and the cells between two values, and is fitted to the
-    record's own pairs of values. Where little is seen
-    nearby the smoother of the leading patterns, `xgeoml.models.kalman`, has its say.
+    record's own pairs of values. Where little is seen nearby the smoother of the leading patterns,
+    `xgeoml.models.kalman`, has its say.
 
     Parameters
     ----------
     drivers : bool
-        Whether the smoother makes use of drivers, where they are given. The weights of neighbours
-        do not.
+        Whether drivers, where they are given, explain part of each value beforehand.
 
     Attributes
     ----------
@@ -81,8 +80,8 @@ class OptimalInterpolation:
     Notes
     -----
     Simple kriging (Gandin 1963; Bretherton, Davis and Fandry 1976, Deep-Sea Res. 23, 559-582) of
-    the cells of each tile from one set of neighbours. The spread is calibrated on values of the
-    sample that are held out in the shape of other steps' gaps.
+    the cells of each tile from one set of neighbours. The least share of noise is chosen, and the
+    spread calibrated, on values of the sample that are held out in the shape of other steps' gaps.
     """
 
     tile = TILE

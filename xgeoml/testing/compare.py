@@ -16,6 +16,7 @@ from xgeoml.spec import ModelSpec
 from xgeoml.tasks.choose import ModelLike
 from xgeoml.tasks.dispatch import GeoObject
 from xgeoml.tasks.fill_gaps import fill_gaps
+from xgeoml.tasks.filling import gives_months
 from xgeoml.testing import records
 
 _QUIET: dict[str, Any] = {"device": "cpu", "progress": False}
@@ -62,7 +63,7 @@ class Subject:
     @property
     def gives_months(self) -> bool:
         """Whether the model makes months of days."""
-        return self.spec.axis("T").coarsen > 1
+        return gives_months(self.spec)
 
     @property
     def n_covariates(self) -> int:
