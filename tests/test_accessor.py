@@ -13,6 +13,7 @@ from xgeoml.tasks.inspect import datasets_in
 
 # One name differs: `xgeoml.models` is the package of the models, which a function would hide.
 METHODS = {
+    "downscale": xgeoml.downscale,
     "fill_gaps": xgeoml.fill_gaps,
     "fit": xgeoml.fit,
     "plan": xgeoml.plan,
@@ -65,7 +66,7 @@ def test_only_the_first_argument_is_positional():
     for name, function in METHODS.items():
         kinds = [p.kind for p in inspect.signature(function).parameters.values()]
         positional = kinds.count(inspect.Parameter.POSITIONAL_OR_KEYWORD)
-        assert positional <= (3 if name == "plan" else 2)
+        assert positional <= (3 if name in ("plan", "downscale") else 2)
         assert inspect.Parameter.VAR_KEYWORD not in kinds
 
 

@@ -331,9 +331,9 @@ CASES = {
     ),
     "a spec for another task": (
         array,
-        {"model": NETWORK.replace(task="downscale")},
+        {"model": NETWORK.replace(task="interp_time")},
         SpecError,
-        ["for downscale", "cannot do fill_gaps"],
+        ["for interp_time", "cannot do fill_gaps"],
     ),
     "a model that is neither": (array, {"model": 3}, InputError, ["model=3", "expected a name"]),
     "weights that are not there": (
@@ -447,10 +447,10 @@ def test_a_model_of_another_task_by_name(monkeypatch):
     from xgeoml import registry
 
     monkeypatch.setattr(
-        registry, "_registered", {"finer": NETWORK.replace(name="finer", task="downscale")}
+        registry, "_registered", {"finer": NETWORK.replace(name="finer", task="interp_time")}
     )
     text = refused(array(), {"model": "finer"}, SpecError)
-    assert "downscale" in text
+    assert "interp_time" in text
     assert "fill_gaps" in text
 
 

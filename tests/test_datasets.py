@@ -15,6 +15,7 @@ GENERATORS = [
     datasets.cloudy_sst,
     datasets.cloudy_sst_truth,
     datasets.hourly_temperature,
+    datasets.mountain_temperature,
     datasets.wavefield,
 ]
 
@@ -64,6 +65,8 @@ def test_a_seed_that_is_none_is_refused(generator, seed):
         (datasets.grace_like, {"nlon": 300}),
         (datasets.cloudy_sst, {"days": 1}),
         (datasets.hourly_temperature, {"hours": 0}),
+        (datasets.mountain_temperature, {"steps": 1}),
+        (datasets.mountain_temperature, {"nlat": 7}),
         (datasets.wavefield, {"stations": 0}),
         (datasets.wavefield, {"source_samples": 4}),
     ],
@@ -205,6 +208,27 @@ def test_longitude_stays_within_its_range():
     longitude = datasets.hourly_temperature(nlon=100).longitude
     assert longitude.min() >= 0
     assert longitude.max() < 360
+
+
+def test_it_is_colder_on_the_heights_and_in_valleys_of_calm_nights():
+    ds = datasets.mountain_temperature(seed=4)
+    land = (ds.land == 1).values
+    height, t2m = ds.orography.values, ds.t2m.values
+    assert (height[~land] == 0).all()
+    assert 600 < height.max() < 4000
+    lapse = [np.polyfit(height[land], field[land], 1)[0] for field in t2m]
+    assert -0.009 < np.mean(lapse) < -0.003
+    night, day = (t2m[ds.time.dt.hour == h].mean(0) for h in (0, 12))
+    assert (day - night)[land].mean() > 2 + (day - night)[~land].mean()
+
+
+def test_the_fine_structure_of_mountains_is_more_than_a_mean_pattern():
+    ds = datasets.mountain_temperature(seed=4)
+    coarse = ds.t2m.coarsen(lat=4, lon=4).mean()
+    near = coarse.interp_like(ds.t2m, method="nearest", kwargs={"fill_value": "extrapolate"})
+    fine = (ds.t2m - near).values
+    stays = fine.mean(0)
+    assert 0.5 < (stays**2).mean() / (fine**2).mean() < 0.95
 
 
 def test_records_are_what_source_and_response_make():

@@ -25,6 +25,7 @@ from xgeoml.model import Model, load
 from xgeoml.options import get_options, set_options
 from xgeoml.registry import get_model, list_models, register_model
 from xgeoml.spec import AxisSpec, Channel, ModelSpec, Scale, WeightsRef
+from xgeoml.tasks.downscale import downscale
 from xgeoml.tasks.fill_gaps import fill_gaps
 from xgeoml.tasks.fit import fit
 from xgeoml.tasks.inspect import models_for
@@ -54,6 +55,7 @@ __all__ = [
     "WeightsRef",
     "__version__",
     "datasets",
+    "downscale",
     "fill_gaps",
     "fit",
     "get_model",

@@ -16,11 +16,13 @@ from xgeoml.months import Freq
 from xgeoml.spec import Scaling, Task
 from xgeoml.tasks.choose import ModelLike, WeightsLike
 from xgeoml.tasks.covariates import Covariates
+from xgeoml.tasks.downscale import downscale
 from xgeoml.tasks.fill_gaps import fill_gaps
 from xgeoml.tasks.fit import fit
 from xgeoml.tasks.gaps import MaxGap
 from xgeoml.tasks.inspect import axes_of, models_for
 from xgeoml.tasks.plan import TaskPlan, plan
+from xgeoml.tasks.refining import Conserve
 from xgeoml.train.settings import Schedule
 
 GeoObject = TypeVar("GeoObject", xr.DataArray, xr.Dataset, xr.DataTree)
@@ -82,10 +84,51 @@ class GeoMLAccessor(Generic[GeoObject]):
             seed=seed,
         )
 
+    def downscale(
+        self,
+        factor: int | None = None,
+        model: ModelLike = "auto",
+        *,
+        like: xr.DataArray | xr.Dataset | None = None,
+        weights: WeightsLike | None = None,
+        variables: str | Sequence[Hashable] | None = None,
+        covariates: Covariates = None,
+        mask: str | xr.DataArray | None = None,
+        conserve: Conserve = "auto",
+        members: int | None = None,
+        dims: Mapping[str, str] | None = None,
+        model_options: Mapping[str, Any] | None = None,
+        device: str | None = None,
+        batch_size: int | None = None,
+        precision: str | None = None,
+        progress: bool | None = None,
+        seed: int | None = None,
+    ) -> GeoObject:
+        return downscale(
+            self._obj,
+            factor,
+            model,
+            like=like,
+            weights=weights,
+            variables=variables,
+            covariates=covariates,
+            mask=mask,
+            conserve=conserve,
+            members=members,
+            dims=dims,
+            model_options=model_options,
+            device=device,
+            batch_size=batch_size,
+            precision=precision,
+            progress=progress,
+            seed=seed,
+        )
+
     def fit(
         self,
         model: ModelLike,
         *,
+        target: xr.DataArray | xr.Dataset | None = None,
         variables: str | Sequence[Hashable] | None = None,
         covariates: Covariates = None,
         start: ModelLike | None = None,
@@ -116,6 +159,7 @@ class GeoMLAccessor(Generic[GeoObject]):
         return fit(
             self._obj,
             model,
+            target=target,
             variables=variables,
             covariates=covariates,
             start=start,
@@ -177,6 +221,7 @@ class GeoMLAccessor(Generic[GeoObject]):
 
 for _name, _function in {
     "models": models_for,
+    "downscale": downscale,
     "fill_gaps": fill_gaps,
     "fit": fit,
     "plan": plan,

@@ -142,7 +142,7 @@ def refine_centres(centres: ArrayLike, factor: int) -> NDArray[np.floating]:
 
 def is_global(lon: ArrayLike) -> bool:
     """Whether longitudes (degrees) go once around: spacing * n is 360 within 0.001."""
-    unwrapped = _unwrap(lon)
+    unwrapped = unwrap(lon)
     step = spacing(unwrapped)
     if step is None:
         return False
@@ -292,7 +292,7 @@ def describe_grid(obj: xr.DataArray | xr.Dataset, axes: Axes) -> GridInfo:
             resolution[axis] = None
             continue
         on_circle = axis == "X" and angle is not None and angle.ndim == 1
-        resolution[axis] = spacing(_unwrap(one_d.values) if on_circle else one_d.values)
+        resolution[axis] = spacing(unwrap(one_d.values) if on_circle else one_d.values)
         units = "deg" if angle is not None and angle.ndim == 1 else one_d.attrs.get("units", "")
         if axis == "Y" and one_d.size > 1 and one_d.dtype.kind in "iuf":
             orientation = "descending" if one_d.values[-1] < one_d.values[0] else "ascending"
@@ -329,7 +329,7 @@ def _monotonic(centres: ArrayLike) -> Floats:
     return middle
 
 
-def _unwrap(lon: ArrayLike) -> NDArray[np.generic]:
+def unwrap(lon: ArrayLike) -> NDArray[np.generic]:
     """Return longitudes without the jump of 360 at the date line or at Greenwich."""
     degrees = np.asarray(lon)
     if degrees.ndim != 1 or degrees.size < 2 or degrees.dtype.kind not in "iuf":

@@ -141,8 +141,9 @@ def check_factory(spec: ModelSpec) -> None:
         wanted, right = "a torch.nn.Module", nn.Module
         fits = isinstance(factory, type) and issubclass(factory, right)
     else:
-        wanted = "a class with the methods summarise and predict"
-        methods = (getattr(factory, name, None) for name in ("summarise", "predict"))
+        needed = ("predict",) if spec.task == "downscale" else ("summarise", "predict")
+        wanted = f"a class with the methods {' and '.join(needed)}"
+        methods = (getattr(factory, name, None) for name in needed)
         fits = isinstance(factory, type) and all(map(callable, methods))
     if not fits:
         raise WeightsError(

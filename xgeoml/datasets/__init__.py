@@ -12,6 +12,7 @@ from xgeoml.datasets.grace import (
     grace_like_truth,
 )
 from xgeoml.datasets.sea import cloudy_sst, cloudy_sst_truth
+from xgeoml.datasets.terrain import mountain_temperature
 from xgeoml.datasets.waves import wavefield
 
 __all__ = [
@@ -22,5 +23,6 @@ __all__ = [
     "grace_like_drivers",
     "grace_like_truth",
     "hourly_temperature",
+    "mountain_temperature",
     "wavefield",
 ]

@@ -17,7 +17,7 @@ from xgeoml.engine.kernel import Job, Summary, run_block, summarise
 from xgeoml.engine.plan import AxisPlan, Plan
 from xgeoml.engine.runner import resolve_device
 from xgeoml.models.series import Floats
-from xgeoml.options import shows_progress
+from xgeoml.options import Options, shows_progress
 
 Array = Any  # numpy.ndarray or dask.array.Array
 
@@ -111,9 +111,9 @@ def _execute_numpy(
         summary = summarise(sample, area[index], years, job, patches)
         del patches, sample
     result = np.empty((job.n_outputs, *plan.output_shape), arrays[0].dtype)
-    corners = list(itertools.product(*map(_starts, _blocks(plan))))
+    corners = list(itertools.product(*map(edges, _blocks(plan))))
     for corner in _with_bar(corners, job):
-        estimate = run_block(np.stack([_cut(a, corner, plan) for a in arrays]), job, summary)
+        estimate = run_block(np.stack([cut_block(a, corner, plan) for a in arrays]), job, summary)
         cells = [
             (start // a.coarsen, stop // a.coarsen)
             for (start, stop), a in zip(corner, plan.axes, strict=True)
@@ -148,24 +148,25 @@ def _blocks(plan: Plan) -> list[tuple[int, ...]]:
     return [a.chunks(w) for a, w in zip(plan.axes, wanted, strict=True)]
 
 
-def _starts(lengths: Sequence[int]) -> list[tuple[int, int]]:
-    edges = np.cumsum([0, *lengths]).tolist()
-    return list(itertools.pairwise(edges))
+def edges(lengths: Sequence[int]) -> list[tuple[int, int]]:
+    """Return where pieces of such lengths start and stop."""
+    return list(itertools.pairwise(np.cumsum([0, *lengths]).tolist()))
 
 
-def _cut(array: NDArray[Any], corner: Sequence[tuple[int, int]], plan: Plan) -> NDArray[Any]:
+def cut_block(array: NDArray[Any], corner: Sequence[tuple[int, int]], plan: Plan) -> NDArray[Any]:
     """Return one block with its halo; NaN beyond an edge, the other side if periodic."""
     block = array
     for i, ((start, stop), axis) in enumerate(zip(corner, plan.axes, strict=True)):
         if axis.mode in ("window", "tile"):
             first = start - axis.halo
-            block = _take(block, first, first + axis.padded(stop - start), i, axis)
+            block = take(block, first, first + axis.padded(stop - start), i, axis)
         else:
             block = block[(slice(None),) * i + (slice(start, stop),)]
     return block
 
 
-def _take(block: NDArray[Any], start: int, stop: int, i: int, axis: AxisPlan) -> NDArray[Any]:
+def take(block: NDArray[Any], start: int, stop: int, i: int, axis: AxisPlan) -> NDArray[Any]:
+    """Return cells of axis `i`; NaN beyond an edge, the other side if periodic."""
     index = np.arange(start, stop)
     taken = np.take(block, index % axis.size, axis=i)
     if not axis.periodic:
@@ -181,46 +182,56 @@ def _execute_dask(arrays: Sequence[Array], job: Job, area: Floats, years: Floats
     from xgeoml.engine.reread import read_again
 
     plan = job.plan
-    if job.options.progress is True:
-        warnings.warn(
-            "progress=True says nothing of lazy data, which are computed later; use "
-            "dask.diagnostics.ProgressBar() or the dashboard of dask.distributed",
-            stacklevel=2,
-        )
-    if job.options.device not in ("auto", "cpu") and not _computed_elsewhere():
-        resolve_device(job.options.device)
+    warn_of_progress(job.options)
+    check_device(job.options)
     lazy = [a if is_lazy(a) else da.from_array(a, chunks=-1) for a in arrays]
     chunks = output_chunks(next(a for a in arrays if is_lazy(a)), plan)
     summary = None
     if _needs_summary(plan):
         index = _sample_index(plan)
         # A copy: a strided view would keep the whole chunk in memory until the summary is made.
-        sample = _stacked([a[index].map_blocks(np.copy) for a in lazy])
-        patches = [_stacked([a[cut].map_blocks(np.copy) for a in lazy]) for cut in _patches(plan)]
+        sample = stacked([a[index].map_blocks(np.copy) for a in lazy])
+        patches = [stacked([a[cut].map_blocks(np.copy) for a in lazy]) for cut in _patches(plan)]
         summary = delayed(summarise, pure=True)(sample, area[index], years, job, patches)
         lazy = [read_again(a, summary) for a in lazy]
-    stacked = _stacked(lazy)
-    stacked = stacked.rechunk({0: len(lazy), **{i + 1: c for i, c in enumerate(chunks)}})
+    whole = stacked(lazy)
+    whole = whole.rechunk({0: len(lazy), **{i + 1: c for i, c in enumerate(chunks)}})
     depth, boundary = {}, {}
     for i, axis in enumerate(plan.axes, start=1):
         if axis.halo and len(chunks[i - 1]) > 1:
             depth[i] = axis.halo
             boundary[i] = "periodic" if axis.periodic else np.nan
     if depth:
-        stacked = da.overlap.overlap(stacked, depth=depth, boundary=boundary, allow_rechunk=False)
+        whole = da.overlap.overlap(whole, depth=depth, boundary=boundary, allow_rechunk=False)
     coarse = [
         tuple(n // a.coarsen for n in lengths) for lengths, a in zip(chunks, plan.axes, strict=True)
     ]
     return da.map_blocks(
         _run_padded,
-        stacked,
+        whole,
         job=job,
         summary=summary,
         has_halo=tuple(i + 1 in depth for i in range(len(plan.axes))),
-        dtype=stacked.dtype,
+        dtype=whole.dtype,
         chunks=((job.n_outputs,), *coarse),
-        meta=np.empty((0,) * stacked.ndim, stacked.dtype),
+        meta=np.empty((0,) * whole.ndim, whole.dtype),
     )
+
+
+def warn_of_progress(options: Options) -> None:
+    """Say what shows the progress of lazy data."""
+    if options.progress is True:
+        warnings.warn(
+            "progress=True says nothing of lazy data, which are computed later; use "
+            "dask.diagnostics.ProgressBar() or the dashboard of dask.distributed",
+            stacklevel=3,
+        )
+
+
+def check_device(options: Options) -> None:
+    """Raise if the device is not here, unless a cluster computes."""
+    if options.device not in ("auto", "cpu") and not _computed_elsewhere():
+        resolve_device(options.device)
 
 
 def _computed_elsewhere() -> bool:
@@ -230,7 +241,8 @@ def _computed_elsewhere() -> bool:
     return hasattr(get_scheduler(), "__self__")
 
 
-def _stacked(arrays: Sequence[Array]) -> Array:
+def stacked(arrays: Sequence[Array]) -> Array:
+    """Return dask arrays as one, along a new first axis."""
     import dask.array as da
 
     # Stacking copies; one array alone only gets an axis more.
@@ -248,7 +260,7 @@ def _run_padded(
     for i, (axis, ready) in enumerate(zip(job.plan.axes, has_halo, strict=True)):
         length = block.shape[i + 1] - 2 * axis.halo * ready
         if axis.mode in ("window", "tile") and not ready:
-            block = _take(block, -axis.halo, axis.padded(length) - axis.halo, i + 1, axis)
+            block = take(block, -axis.halo, axis.padded(length) - axis.halo, i + 1, axis)
         elif axis.mode == "window":
             extra = axis.padded(length) - block.shape[i + 1]
             padding = [(0, extra if k == i + 1 else 0) for k in range(block.ndim)]

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 # Models in memory at a time: all that a run needs, but not every file that was ever tried.
 _MOST_LOADED = 32
+# How the names of arrays begin that are the state of a base model, not the network's parameters.
+BASE = "base:"
 _loaded: dict[Any, Any] = {}
 _lock = threading.RLock()
 
@@ -70,6 +72,36 @@ class ModelHandle:
         """Return the network on `device`, in evaluation mode, loaded once a process."""
         return self._made(lambda: self._make_network(device), device)  # type: ignore[no-any-return]
 
+    def downscaler(self, name: str = "") -> tuple[Any, dict[str, Any]]:
+        """Return a NumPy model of downscaling with the state that its file holds.
+
+        Parameters
+        ----------
+        name : str
+            A base model, whose state lies in this model's file; by default the model itself.
+        """
+        owner = next((b for b in self.bases if b.spec.name == name), self)
+        model = owner._series_model(drivers=True)
+        beginning = f"{BASE}{name}:" if name else ""
+        return model, {
+            key.removeprefix(beginning): array
+            for key, array in self.arrays().items()
+            if (key.startswith(beginning) if name else ":" not in key)
+        }
+
+    def arrays(self) -> dict[str, Any]:
+        """Return what the weights file holds, by name; empty without one."""
+        from safetensors.numpy import load_file
+
+        if self.weights is not None:
+            path = Path(self.weights)
+        elif self.spec.weights is not None:
+            path = find(self.spec.weights, self.spec.key)
+        else:
+            return {}
+        found: dict[str, Any] = self._made(lambda: load_file(path), "arrays")
+        return found
+
     def _made(self, make: Any, *extra: str) -> Any:
         return _once((self.spec, self.weights, self.sha256, *extra), make)
 
@@ -112,13 +144,15 @@ def load_weights(network: nn.Module, path: str | Path) -> None:
     Raises
     ------
     WeightsError
-        If the file is no safetensors file, or holds other parameters than the network has.
+        If the file is no safetensors file, or holds other parameters than the network has. Names
+        with a colon are no parameters: see `ModelHandle.downscaler`.
     """
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
     try:
-        network.load_state_dict(load_file(path))
+        found = load_file(path)
+        network.load_state_dict({k: v for k, v in found.items() if ":" not in k})
     except (SafetensorError, OSError) as error:
         raise WeightsError(
             f"weights file {path} cannot be read ({error}); expected a safetensors file"

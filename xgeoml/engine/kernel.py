@@ -145,7 +145,7 @@ def summarise(
     kept = np.flatnonzero(np.isfinite(raw[0]).any(-1))
     kept = kept[:: math.ceil(kept.size * len(sample) * len(years) / SUMMARY_ELEMENTS) or 1]
     flat = raw[:, kept].astype(np.float64)
-    _check_size(flat)
+    check_size(flat)
     flat[~np.isfinite(flat)] = np.nan
     series = Series(flat[0], years, np.ones(len(years), bool), flat[1:], area.reshape(-1)[kept])
     with one_blas_thread():
@@ -238,7 +238,7 @@ def _run_fields(fields: NDArray[np.floating], job: Job, summary: Summary | None)
     """
     assert summary is not None
     values = fields.astype(np.float64)
-    _check_size(values)
+    check_size(values)
     values[~np.isfinite(values)] = np.nan
     (name, model), *_ = job.handle.series_models(drivers=len(values) > 1).items()
     rows, columns = job.plan.core[:2]
@@ -295,7 +295,7 @@ def _run_samples(samples: NDArray[np.floating], job: Job, summary: Summary | Non
     """Run the model on ``(channel, sample, *axes)``; samples without any data stay NaN."""
     flat = np.asarray(samples, np.float64).reshape(*samples.shape[:2], -1)
     if samples.dtype.itemsize > 4:
-        _check_size(flat)
+        check_size(flat)
     shape = _coarse(samples.shape[2:], job)
     result = np.full((job.n_estimates, flat.shape[1], math.prod(shape)), np.nan)
     finite = np.isfinite(flat[0])
@@ -321,7 +321,7 @@ def _coarse(shape: tuple[int, ...], job: Job) -> tuple[int, ...]:
     return tuple(n // a.coarsen for n, a in zip(shape, job.plan.core, strict=True))
 
 
-def _check_size(values: Floats) -> None:
+def check_size(values: Floats) -> None:
     """Raise if a value is so large that its fourth power, a variance of variances, overflows."""
     largest = np.max(np.abs(values), initial=0.0, where=np.isfinite(values))
     if largest > LARGEST:

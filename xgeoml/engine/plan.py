@@ -13,7 +13,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from xgeoml.spec import AxisSpec, Mode
+from xgeoml.spec import AxisSpec
+from xgeoml.spec_parts import Mode
 
 # Elements that a tile of whole series may hold: 2 MB in float64, so that a few work arrays of
 # its size stay within a processor's cache levels and far below a chunk.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import threading
 import warnings
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 # batch of 16 series of 265 steps took half the time of one of 64), on a GPU enough to keep it
 # busy.
 BATCH_ELEMENTS = {"cpu": 2**16, "cuda": 2**23, "mps": 2**21}
+
+Call = Callable[[Any, Any, slice], Any]
 
 _forward_locks: dict[str, threading.Lock] = {}
 _locks_lock = threading.Lock()
@@ -55,6 +58,7 @@ def run_network(
     samples: NDArray[np.float32],
     options: Options,
     sizes: tuple[int, ...] | None = None,
+    call: Call | None = None,
 ) -> NDArray[np.float32]:
     """Return the network's output for every sample.
 
@@ -71,6 +75,9 @@ def run_network(
         Device, batch and precision.
     sizes : tuple of int, optional
         Of the axes of the output; by default those of the input.
+    call : callable, optional
+        Given the network, some of the samples and which they are, returns the output; by default
+        the network itself is called with the samples.
 
     Returns
     -------
@@ -96,7 +103,8 @@ def run_network(
         while start < len(samples):
             stop = min(start + batch, len(samples))
             try:
-                output = network(torch.from_numpy(samples[start:stop]).to(device))
+                given = torch.from_numpy(samples[start:stop]).to(device)
+                output = call(network, given, slice(start, stop)) if call else network(given)
             except (torch.OutOfMemoryError, RuntimeError) as error:
                 if not _out_of_memory(error):
                     raise

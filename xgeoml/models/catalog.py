@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from xgeoml.models.catalog_downscale import DOWNSCALE
 from xgeoml.spec import AxisSpec, Channel, ModelSpec
 from xgeoml.weights.releases import release
 
@@ -135,4 +136,4 @@ _FILL_GAPS = (
     ),
 )
 
-BUILT_IN = {spec.name: spec for spec in _FILL_GAPS}
+BUILT_IN = {spec.name: spec for spec in (*_FILL_GAPS, *DOWNSCALE)}

@@ -19,13 +19,14 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import pandas as pd
+import xarray as xr
 
 from xgeoml.engine.handle import ModelHandle
 from xgeoml.exceptions import InputError, MissingExtraError, SpecError
 from xgeoml.model import TEMPORARY, Model
 from xgeoml.options import Options, get_options, shows_progress
-from xgeoml.registry import get_model
-from xgeoml.spec import ModelSpec, Scaling
+from xgeoml.registry import get_model, list_models
+from xgeoml.spec import ModelSpec, Scaling, Task
 from xgeoml.tasks.choose import ModelLike, make_handle
 from xgeoml.tasks.covariates import Covariates, names_of
 from xgeoml.tasks.dispatch import GeoObject
@@ -39,7 +40,10 @@ from xgeoml.weights.store import find
 if TYPE_CHECKING:
     from xgeoml.tasks.learn import Lesson
 
-TASK: Literal["fill_gaps"] = "fill_gaps"
+# What is fitted on pairs where no model is named.
+DEFAULT_LEARNER = "ridge"
+# Fields in a step of a network that learns from pairs.
+PAIRS_BATCH = 16
 FINE_TUNING_RATE = 1e-4
 # Windows in a step of a network that makes months, where nothing else is asked for.
 MONTHLY_BATCH = 8
@@ -49,6 +53,7 @@ def fit(
     obj: GeoObject,
     model: ModelLike,
     *,
+    target: xr.DataArray | xr.Dataset | None = None,
     variables: str | Sequence[Hashable] | None = None,
     covariates: Covariates = None,
     start: ModelLike | None = None,
@@ -76,12 +81,16 @@ def fit(
     progress: bool | None = None,
     seed: int | None = None,
 ) -> Model:
-    """Train a network on these data, from scratch or from weights that exist.
+    """Fit a model to these data: train a network, or learn from pairs of coarse and fine fields.
 
-    Values are hidden in random patterns, like the gaps that the data have, and the network learns
-    to say what they were. A part of the record, in blocks of time (and of space, where there are
-    400 cells or more), is set aside: no training step sees it, and it decides which of the networks
-    along the way is kept, and whether any is better than what training began with.
+    Without `target`, for filling gaps: values are hidden in random patterns, like the gaps that the
+    data have, and the network learns to say what they were. A part of the record, in blocks of time
+    (and of space, where there are 400 cells or more), is set aside: no training step sees it, and
+    it decides which of the networks along the way is kept, and whether any is better than what training began with.
+
+    With `target`, for downscaling: what lies between the data and the finer fields of the same
+    times is learnt. Classical models are fitted in one go, to all pairs; networks are trained as
+    above, the last part of the record set aside.
 
     Parameters
     ----------
@@ -90,17 +99,24 @@ def fit(
         piece by piece: soon, if they are in chunks of space.
     model : str, path, ModelSpec or Model
         A network of ``xgeoml.list_models("fill_gaps")`` or a spec: trained from scratch, unless
-        `start` says otherwise. A weights file or a `Model`: trained on from its weights.
+        `start` says otherwise. A weights file or a `Model`: trained on from its weights. With
+        `target`, a model of ``xgeoml.list_models("downscale")`` that learns; ``"auto"`` is
+        DEFAULT_LEARNER.
+    target : DataArray or Dataset, optional
+        The fine fields, of one variable. Steps are matched by their stamps. Its grid may be of any
+        kind that has a place on that of `obj`; networks need one whose cells divide those of
+        `obj`. Cells that are always missing stay missing.
     variables : str or sequence of str, optional
         Which variables of a Dataset to learn from. By default all that `fill_gaps` would fill,
-        drivers among them that are not named as covariates.
+        drivers among them that are not named as covariates. With `target` it must be one.
     covariates : str, DataArray or sequence of these, optional
-        Drivers, as in `fill_gaps`.
+        Drivers, as in `fill_gaps`, or with `target` as in `downscale`.
     start : str, path or Model, optional
         Weights to begin with, such as ``"grace_tf"`` for those that are shipped: fine-tuning.
     validation : float
         Share of the observed steps that is set aside, at most half. 0: all is learnt from, and the
-        network after the last step is kept.
+        network after the last step is kept. With `target` the last steps; a classical model learns
+        from all in the end, and the skill on its card is that of one that has not seen these.
     max_epochs : int, optional
         20 by default; each has `steps` steps.
     max_time : float, str or timedelta, optional
@@ -182,16 +198,18 @@ def fit(
     options = get_options(
         device=device, batch_size=batch_size, precision=precision, progress=progress, seed=seed
     )
-    handle, begin = _resolve(model, start, model_options, scaling, options)
-    _require_lightning()
-    from xgeoml.tasks.learn import lessons
-    from xgeoml.train.loop import settled
-
+    task: Task = "fill_gaps" if target is None else "downscale"
+    if target is not None and isinstance(model, str) and model == "auto":
+        model = DEFAULT_LEARNER
+    handle, begin = _resolve(model, start, model_options, scaling, options, task)
+    classical = handle.spec.backend == "numpy"
+    if not classical:
+        _require_lightning()
     if learning_rate is None and begin:
         learning_rate = FINE_TUNING_RATE
     given = {
         "max_epochs": max_epochs,
-        "batch_size": options.batch_size or (MONTHLY_BATCH if gives_months(handle.spec) else None),
+        "batch_size": options.batch_size or _usual_batch(handle.spec),
         "learning_rate": learning_rate,
         "warm_up": warm_up,
         "max_time": _seconds(max_time),
@@ -209,10 +227,6 @@ def fit(
         progress=shows_progress(options.progress),
         nodes=nodes,
         **{k: v for k, v in given.items() if v is not None},  # type: ignore[arg-type]
-    )
-    settings = settled(settings, options.device, devices)
-    request = Request(
-        model, None, None, covariates, None, None, spread=False, dims=dims, options=options, call=""
     )
     wanted = None if variables is None else listed(variables)
     told = {
@@ -232,19 +246,69 @@ def fit(
         "model_options": model_options,
     }
     usual = {k: p.default for k, p in inspect.signature(fit).parameters.items()}
-    found = lessons(obj, wanted, request, handle.spec, validation, options.seed)
+    unusual = {k: v for k, v in told.items() if v != usual[k]}
     call = describe_call(
         "fit",
         options,
         model=model,
+        target=None if target is None else getattr(target, "name", None) or "Dataset",
         variables=variables,
         covariates=covariates,
         start=start,
-        **{k: v for k, v in told.items() if v != usual[k]},
+        **unusual,
     )
     going_on = resume is not None
-    folder = _folder(resume if going_on else logdir, settings, going_on)
+    if classical:
+        _check_in_one_go({**unusual, "resume": resume, "start": start, "devices": devices}, handle)
+    else:
+        from xgeoml.train.loop import settled
+
+        settings = settled(settings, options.device, devices)
+    folder = _folder(resume if going_on else logdir, settings, going_on, classical)
+    if target is not None:
+        from xgeoml.tasks.fit_pairs import fit_on_pairs
+
+        return fit_on_pairs(
+            obj,
+            target,
+            handle,
+            begin,
+            wanted,
+            covariates,
+            dims,
+            validation,
+            options,
+            settings,
+            folder,
+            going_on,
+            call,
+        )
+    from xgeoml.tasks.learn import lessons
+
+    request = Request(
+        model, None, None, covariates, None, None, spread=False, dims=dims, options=options, call=""
+    )
+    found = lessons(obj, wanted, request, handle.spec, validation, options.seed)
     return _train(found, handle, begin, settings, folder, going_on, call)
+
+
+def _usual_batch(spec: ModelSpec) -> int | None:
+    """Return the samples in a step where nothing else is asked for; None: as in `Settings`."""
+    if spec.task == "downscale":
+        return PAIRS_BATCH
+    return MONTHLY_BATCH if gives_months(spec) else None
+
+
+def _check_in_one_go(given: Mapping[str, Any], handle: ModelHandle) -> None:
+    """Raise if a model that is fitted in one go is given what is for networks."""
+    fits = ("validation", "dims", "model_options", "steps", "patterns")
+    wrong = [k for k, v in given.items() if k not in fits and v not in (None, "auto")]
+    wrong += [k for k in ("steps", "patterns") if k in given]
+    if wrong:
+        raise InputError(
+            f"{', '.join(f'{k}={given[k]!r}' for k in wrong)}: {handle.spec.key} is fitted in one "
+            "go, not step by step; leave it out"
+        )
 
 
 def _resolve(
@@ -253,18 +317,25 @@ def _resolve(
     model_options: Mapping[str, Any] | None,
     scaling: Scaling | None,
     options: Options,
+    task: Task,
 ) -> tuple[ModelHandle, bool]:
-    """Return the network, and whether training begins with weights of its own."""
-    handle = make_handle(_without_weights(model), TASK, None, options.seed)
-    if handle.spec.backend != "torch":
+    """Return what is fitted, and whether training begins with weights of its own."""
+    if task == "fill_gaps" and _of_pairs(model):
+        raise InputError(
+            f"model={getattr(model, 'name', model)!r} is for downscaling and learns from pairs; "
+            "give the fine fields, target=fine"
+        )
+    handle = make_handle(_without_weights(model), task, None, options.seed)
+    learns = hasattr(handle.spec.load_factory(), "fit")
+    if handle.spec.backend != "torch" and not learns:
         raise SpecError(
-            "it has no parameters to train: it fits itself to the data of each call; use it as it "
-            f"is, obj.geoml.fill_gaps(model={handle.spec.name!r})",
+            "it has no parameters to train; use it as it is, "
+            f"obj.geoml.{task}(model={handle.spec.name!r})",
             f"model {handle.spec.key} cannot be trained",
         )
     begin = handle.weights is not None or handle.spec.weights is not None
     if start is not None:
-        first = make_handle(start, TASK, None, options.seed)
+        first = make_handle(start, task, None, options.seed)
         same = ("factory", "inputs", "outputs", "axes")
         other = [n for n in same if getattr(first.spec, n) != getattr(handle.spec, n)]
         if not other and isinstance(model, ModelSpec) and first.spec.options != model.options:
@@ -282,7 +353,7 @@ def _resolve(
                 f"model_options={dict(model_options)!r}: weights fit the network that they were "
                 "trained in only; leave model_options= or the weights out"
             )
-        handle = make_handle(handle.spec.replace(weights=None), TASK, model_options, options.seed)
+        handle = make_handle(handle.spec.replace(weights=None), task, model_options, options.seed)
     if scaling is not None and scaling != handle.spec.scaling:
         if begin:
             raise InputError(
@@ -291,6 +362,13 @@ def _resolve(
             )
         handle = replace(handle, spec=handle.spec.replace(scaling=scaling, scale=None))
     return handle, begin
+
+
+def _of_pairs(model: ModelLike) -> bool:
+    """Whether a name, or what comes with one, is that of a model of downscaling."""
+    if isinstance(model, str) and kind_of(model) == "name" and model in list_models("downscale"):
+        return True
+    return getattr(getattr(model, "spec", model), "task", "") == "downscale"
 
 
 def _without_weights(model: ModelLike) -> ModelLike:
@@ -348,20 +426,23 @@ def _make_folder(path: Path) -> None:
         ) from error
 
 
-def _folder(given: str | os.PathLike[str] | None, settings: Settings, resume: bool) -> Path:
+def _folder(
+    given: str | os.PathLike[str] | None, settings: Settings, resume: bool, in_one_go: bool
+) -> Path:
     """Return the folder of the training; a temporary one lasts as long as this process."""
     if given is not None:
         path = Path(given)
         if not resume:
             _make_folder(path)
         return path
-    from xgeoml.train.loop import launched
+    if not in_one_go:
+        from xgeoml.train.loop import launched
 
-    if launched():
-        raise InputError(
-            f"training on {settings.world} processes of a launcher needs logdir=, a folder that "
-            "all of them see"
-        )
+        if launched():
+            raise InputError(
+                f"training on {settings.world} processes of a launcher needs logdir=, a folder "
+                "that all of them see"
+            )
     folder = Path(tempfile.mkdtemp(prefix=TEMPORARY))
     atexit.register(_remove_if_done, folder)
     return folder

@@ -6,7 +6,7 @@ import hashlib
 import json
 import shutil
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -116,9 +116,53 @@ def fit_network(
     KeyboardInterrupt
         As the user wished, saying how to go on.
     """
+    began = time.monotonic()
+    job = Job(
+        spec=spec,
+        settings=settings,
+        data=fingerprint(fields),
+        names=tuple(f.name for f in fields),
+        shares=tuple(shares or [1.0] * len(fields)),
+        channels=n_channels(fields, spec),
+        start=hash_of(start) if start else "",
+    )
+
+    def prepare() -> None:
+        make_pool(fields, bases, job, folder, began)
+
+    def finish() -> None:
+        _finish(job, folder, settings.device)
+
+    return run_job(job, folder, start, resume, began, prepare, finish)
+
+
+def run_job(
+    job: Job,
+    folder: Path,
+    start: Mapping[str, Tensor] | None,
+    resume: bool,
+    began: float,
+    prepare: Callable[[], None],
+    finish: Callable[[], None],
+) -> Trained:
+    """Train a job, see `fit_network`.
+
+    Parameters
+    ----------
+    job : Job
+    folder : Path
+    start, resume
+        See `fit_network`.
+    began : float
+        When the clock of `max_time` was started, by `time.monotonic`.
+    prepare : callable
+        Writes what is learnt from into the folder.
+    finish : callable
+        Writes what came of it, `write_result`.
+    """
     try:
-        with _nothing_else_changed(settings):
-            return _fit(fields, spec, bases, settings, folder, start, shares, resume)
+        with _nothing_else_changed(job.settings):
+            return _run(job, folder, start, resume, began, prepare, finish)
     except KeyboardInterrupt:
         raise KeyboardInterrupt(
             f"training was interrupted; the same call with resume={str(folder)!r} goes on from its "
@@ -135,27 +179,16 @@ def _nothing_else_changed(settings: Settings) -> Iterator[None]:
         yield
 
 
-def _fit(
-    fields: Sequence[Field],
-    spec: ModelSpec,
-    bases: Mapping[str, Any],
-    settings: Settings,
+def _run(
+    job: Job,
     folder: Path,
     start: Mapping[str, Tensor] | None,
-    shares: Sequence[float] | None,
     resume: bool,
+    began: float,
+    prepare: Callable[[], None],
+    finish: Callable[[], None],
 ) -> Trained:
-    """Train a network, see `fit_network`."""
-    began = time.monotonic()
-    job = Job(
-        spec=spec,
-        settings=settings,
-        data=fingerprint(fields),
-        names=tuple(f.name for f in fields),
-        shares=tuple(shares or [1.0] * len(fields)),
-        channels=n_channels(fields, spec),
-        start=_hash(start) if start else "",
-    )
+    settings = job.settings
     if resume and (folder / RESULT).exists():
         check_same(Job.read(folder), job, folder)
         done = _read(folder)
@@ -165,7 +198,7 @@ def _fit(
         _begin(job, folder, start, resume)
         (folder / RESULT).unlink(missing_ok=True)
         if not (folder / READY).exists():
-            make_pool(fields, bases, job, folder, began)
+            prepare()
             (folder / READY).write_text(job.data)
     else:
         _wait_for(folder / READY)
@@ -175,7 +208,7 @@ def _fit(
         settings = replace(settings, max_time=left)
     launch(folder, settings)
     if rank() == 0:
-        _finish(job, folder, settings.device)
+        finish()
     else:
         _wait_for(folder / RESULT)
     return _read(folder)
@@ -212,7 +245,8 @@ def fingerprint(fields: Sequence[Field]) -> str:
     return made.hexdigest()
 
 
-def _hash(state: Mapping[str, Tensor]) -> str:
+def hash_of(state: Mapping[str, Tensor]) -> str:
+    """Return a hash of parameters."""
     return hashlib.sha256(save(_own(state))).hexdigest()
 
 
@@ -240,43 +274,76 @@ def _finish(job: Job, folder: Path, device: str) -> None:
         paths = sorted((folder / VALIDATION / f"{i:03d}").glob("*"))
         kept[name] = [Pattern.load(path) for path in paths]
     patterns = [p for each in kept.values() for p in each]
-    network, start_loss, improved = _chosen(job, folder, device, patterns)
-    state = _own(network.state_dict())
-    lost = [k for k, v in state.items() if v.is_floating_point() and not torch.isfinite(v).all()]
+
+    def loss(network: nn.Module) -> float | None:
+        return validation_loss(network, job.spec, patterns, job.settings.price) if patterns else None
+
+    network, start_loss, improved = chosen(job, folder, device, loss)
+    scores = [
+        Score(name, hidden, found)
+        for name, each in kept.items()
+        for hidden, group in _kinds(each).items()
+        if (found := skill(network, job.spec, group))
+    ]
+    write_result(job, folder, network.state_dict(), scores, start_loss, improved)
+    for name in (PATTERNS, VALIDATION):
+        shutil.rmtree(folder / name, ignore_errors=True)
+
+
+def write_result(
+    job: Job,
+    folder: Path,
+    state: Mapping[str, Tensor],
+    scores: Sequence[Score],
+    start_loss: float | None,
+    improved: bool,
+) -> None:
+    """Write what came of a training.
+
+    Raises
+    ------
+    ExecutionError
+        If a parameter is no number.
+    """
+    own = _own(state)
+    lost = [k for k, v in own.items() if v.is_floating_point() and not torch.isfinite(v).all()]
     if lost:
         raise ExecutionError(
             f"training of {job.spec.key} ended with {lost} not finite; expected numbers: try a "
             "smaller learning_rate=, or validation= above 0, which keeps the best network"
         )
-    scores = [
-        {"field": name, "hidden": hidden, "skill": asdict(found)}
-        for name, each in kept.items()
-        for hidden, group in _kinds(each).items()
-        if (found := skill(network, job.spec, group))
-    ]
-    save_file(state, folder / "state.safetensors")
+    save_file(own, folder / "state.safetensors")
     held = folder / (RESULT + ".new")
-    result = {"scores": scores, "start_loss": start_loss, "improved": improved}
+    shown = [asdict(score) for score in scores]
+    result = {"scores": shown, "start_loss": start_loss, "improved": improved}
     held.write_text(json.dumps(result, indent=1))
     held.replace(folder / RESULT)
-    # In this order: patterns are complete as long as there is a word that they are.
+    # In this order: what is learnt from is complete as long as there is a word that it is.
     (folder / READY).unlink(missing_ok=True)
-    for name in (PATTERNS, VALIDATION):
-        shutil.rmtree(folder / name, ignore_errors=True)
 
 
-def _chosen(
-    job: Job, folder: Path, device: str, patterns: Sequence[Pattern]
+def chosen(
+    job: Job, folder: Path, device: str, loss: Callable[[nn.Module], float | None]
 ) -> tuple[nn.Module, float | None, bool]:
-    """Return the best network, the loss of what training began with, and whether it is lower."""
+    """Return the best network, the loss of what training began with, and whether it is lower.
+
+    Parameters
+    ----------
+    job : Job
+    folder : Path
+    device : str
+    loss : callable
+        The validation loss of a network; None without a validation part.
+    """
     network = make_network(job, folder).to(device)
-    if not patterns:
+    begin = loss(network)
+    if begin is None:
         network.load_state_dict(best_state(folder / LAST))
         return network, None, True
-    price = job.settings.price
-    begin = validation_loss(network, job.spec, patterns, price)
     network.load_state_dict(best_state(folder / BEST))
-    if validation_loss(network, job.spec, patterns, price) < begin:
+    best = loss(network)
+    assert best is not None
+    if best < begin:
         return network, begin, True
     return make_network(job, folder).to(device), begin, False
 

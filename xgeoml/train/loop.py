@@ -30,6 +30,8 @@ from xgeoml.train.checkpoint import SafeCheckpointIO
 from xgeoml.train.history import History
 from xgeoml.train.job import BEST, LAST, START_FILE, Job
 from xgeoml.train.module import Data, RunningMean, Training
+from xgeoml.train.pair_module import PairData, PairTraining, begin_pairs
+from xgeoml.train.pairs import PairField
 from xgeoml.train.settings import Settings
 
 PATTERNS, VALIDATION = "patterns", "validation"
@@ -70,6 +72,8 @@ def make_network(job: Job, folder: Path) -> nn.Module:
         raise SpecError(str(error), f"{job.spec.key} cannot be made as its spec says") from error
     if job.start:
         network.load_state_dict(load_file(folder / START_FILE))
+    elif job.spec.task == "downscale":
+        begin_pairs(network, job, folder)
     return network
 
 
@@ -185,11 +189,9 @@ def rank() -> int:
 def run(folder: Path, settings: Settings) -> None:
     """Train the job in `folder` to its end, from its last checkpoint if there is one."""
     job = Job.read(folder)
-    (pool, kept) = (load_pool(folder / name) for name in (PATTERNS, VALIDATION))
     with _quiet():
-        data = Data(pool, [p for each in kept for p in each], job, settings)
-        module = Training(make_network(job, folder), job.spec, settings)
-        trainer = _trainer(folder, settings, bool(kept))
+        data, module, validates = _parts(job, folder, settings)
+        trainer = _trainer(folder, settings, validates)
         last = folder / LAST
         try:
             trainer.fit(module, datamodule=data, ckpt_path=last if last.exists() else None)
@@ -198,6 +200,20 @@ def run(folder: Path, settings: Settings) -> None:
             if isinstance(error.__context__, KeyboardInterrupt):
                 raise KeyboardInterrupt from None
             raise
+
+
+def _parts(
+    job: Job, folder: Path, settings: Settings
+) -> tuple[pl.LightningDataModule, Training, bool]:
+    """Return data and network as Lightning wants them, and whether there is a validation part."""
+    network = make_network(job, folder)
+    if job.spec.task == "downscale":
+        pairs = PairField.load(folder)
+        data = PairData(pairs, job.spec, settings)
+        return data, PairTraining(network, job.spec, settings, pairs), len(pairs.kept) > 0
+    (pool, kept) = (load_pool(folder / name) for name in (PATTERNS, VALIDATION))
+    patterns = Data(pool, [p for each in kept for p in each], job, settings)
+    return patterns, Training(network, job.spec, settings), bool(kept)
 
 
 def _trainer(folder: Path, settings: Settings, validates: bool) -> pl.Trainer:

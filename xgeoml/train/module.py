@@ -42,16 +42,26 @@ class Training(pl.LightningModule):
         super().__init__()
         self.network, self.settings, self.key = network, settings, spec.key
         self.dropouts = share_dropout(network)
-        self.loss = HiddenLoss(spec, settings.price)
+        self.loss = self.make_loss(spec)
         self.seen = torch.zeros(2, dtype=torch.float64)
         self.learnt = torch.zeros(2, dtype=torch.float64)
+
+    def make_loss(self, spec: ModelSpec) -> Any:
+        """Return what `sums` scores the network by."""
+        return HiddenLoss(spec, self.settings.price)
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the network's output."""
         output: Tensor = self.network(x)
         return output.float()
 
-    def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
+    def sums(self, batch: Any) -> tuple[Tensor, Tensor]:
+        """Return the loss over a batch as a sum, and the weight that it is a mean over."""
+        x, truth, weight = batch
+        sums: tuple[Tensor, Tensor] = self.loss(self(x), x, truth, weight)
+        return sums
+
+    def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
         """Make all that is random depend on the number of the step alone."""
         s = self.settings
         step = self.current_epoch * s.steps + batch_idx // s.accumulate
@@ -63,21 +73,18 @@ class Training(pl.LightningModule):
             for group in self.trainer.optimizers[0].param_groups:
                 group["lr"] = s.learning_rate * s.share(step, 0.0)
 
-    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+    def training_step(self, batch: Any, batch_idx: int) -> Tensor:
         """Return the loss of this process's part of a step."""
-        x, truth, weight = batch
-        total, mass = self.loss(self(x), x, truth, weight)
+        total, mass = self.sums(batch)
         self.learnt += self._checked(torch.stack([total.detach(), mass]).cpu().double())
         # The mean over all processes, which then average their gradients.
         everywhere = self.trainer.strategy.reduce(mass.detach().clone(), reduce_op="sum")
         mean: Tensor = total * self.trainer.world_size / everywhere.clamp(min=1.0)
         return mean
 
-    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+    def validation_step(self, batch: Any, batch_idx: int) -> None:
         """Add to the validation loss."""
-        x, truth, weight = batch
-        sums = torch.stack(self.loss(self(x), x, truth, weight)).cpu().double()
-        self.seen += self._checked(sums)
+        self.seen += self._checked(torch.stack(self.sums(batch)).cpu().double())
 
     def on_validation_epoch_end(self) -> None:
         """Report the validation loss, over all processes."""

@@ -241,7 +241,10 @@ def _serialised(tensors: Mapping[str, Any]) -> bytes:
     import numpy as np
     from safetensors.numpy import save as save_arrays
 
-    return save_arrays({k: np.ascontiguousarray(v) for k, v in tensors.items()})
+    # `ascontiguousarray` makes a list of a single number.
+    return save_arrays(
+        {k: np.ascontiguousarray(v).reshape(np.shape(v)) for k, v in tensors.items()}
+    )
 
 
 def _with_metadata(content: bytes, metadata: Mapping[str, str]) -> bytes:

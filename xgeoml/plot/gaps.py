@@ -1,9 +1,8 @@
-"""Pictures of a filled record. Needs matplotlib (``pip install "xgeoml[plot]"``)."""
+"""Pictures of a filled record."""
 
 from __future__ import annotations
 
-import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,8 +10,9 @@ import xarray as xr
 
 from xgeoml import metrics
 from xgeoml.axes import find_axes, require
-from xgeoml.exceptions import InputError, MissingExtraError
+from xgeoml.exceptions import InputError
 from xgeoml.grid import cell_area
+from xgeoml.plot._figures import draw_map, label_of, name_axes, picture_class
 from xgeoml.provenance import FILLED, SUSPECT
 from xgeoml.times import decimal_years
 
@@ -43,7 +43,7 @@ def filled_record(dataset: xr.Dataset, variable: str) -> Figure:
     InputError
         If the flag variable is not there.
     """
-    figure_class = _figure_class()
+    picture = picture_class()
     if f"{variable}_fill_flag" not in dataset:
         raise InputError(
             f"{variable}_fill_flag is not in the Dataset; expected the result of "
@@ -55,7 +55,7 @@ def filled_record(dataset: xr.Dataset, variable: str) -> Figure:
     space = [str(d) for d in data.dims if d != time]
     series_at, step = _where_to_look(flag, time)
     has_map = len(axes.space) == 2
-    figure = figure_class(figsize=(9, 8 if has_map else 4), layout="constrained")
+    figure = picture(figsize=(9, 8 if has_map else 4), layout="constrained")
     panels = figure.subplots(1 + has_map, 1, height_ratios=[3, 2] if has_map else None)
     panels = np.atleast_1d(panels)
     if has_map:
@@ -99,31 +99,15 @@ def _where_to_look(flag: xr.DataArray, time: str) -> tuple[dict[str, int], int]:
     return where, int((starts[longest] + stops[longest] - 1) // 2)
 
 
-def _label(data: xr.DataArray) -> str:
-    name = data.attrs.get("long_name", data.name)
-    units = data.attrs.get("units")
-    return f"{name} ({units})" if units else str(name)
-
-
 def _map(panel: Panel, field: xr.DataArray, title: str) -> None:
     values = field.values
-    y, x = field.dims
-    signed = np.nanmin(values) < 0 < np.nanmax(values)
+    signed = bool(np.nanmin(values) < 0 < np.nanmax(values))
     limit = float(np.nanpercentile(np.abs(values), 99))
-    mesh = panel.pcolormesh(
-        field[x].values if x in field.coords else np.arange(field.sizes[x]),
-        field[y].values if y in field.coords else np.arange(field.sizes[y]),
-        values,
-        cmap="RdBu" if signed else "viridis",
-        vmin=-limit if signed else None,
-        vmax=limit if signed else None,
-        shading="nearest",
-    )
-    panel.set_facecolor("0.85")
-    panel.figure.colorbar(mesh, ax=panel, label=_label(field), extend="both" if signed else None)
+    limits = (-limit, limit) if signed else (None, None)
+    mesh = draw_map(panel, field, limits, "RdBu" if signed else "viridis")
+    panel.figure.colorbar(mesh, ax=panel, label=label_of(field), extend="both" if signed else None)
     panel.set_title(title)
-    panel.set_xlabel(_label(field[x]) if x in field.coords else str(x))
-    panel.set_ylabel(_label(field[y]) if y in field.coords else str(y))
+    name_axes(panel, field)
 
 
 def _series(
@@ -156,7 +140,7 @@ def _series(
             label="90 % interval",
         )
     panel.set_xlabel("year")
-    panel.set_ylabel(_label(series))
+    panel.set_ylabel(label_of(series))
     panel.legend(
         loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=4, frameon=False, fontsize="small"
     )
@@ -192,11 +176,11 @@ def error_by_count(
     InputError
         If there are no estimates, or nothing of one can be compared.
     """
-    figure_class = _figure_class()
+    picture = picture_class()
     if not estimates:
         raise InputError("estimates={}: expected a mapping of names to DataArrays")
     area = cell_area(truth, find_axes(truth))
-    figure = figure_class(figsize=(7, 5), layout="constrained")
+    figure = picture(figsize=(7, 5), layout="constrained")
     errors, numbers = figure.subplots(2, 1, sharex=True, height_ratios=[3, 1])
     for name, estimate in estimates.items():
         made = metrics.error_by_count(truth, estimate, count, area)
@@ -210,63 +194,3 @@ def error_by_count(
     errors.legend(frameon=False)
     numbers.set(xlabel="number of observations", ylabel="values")
     return figure
-
-
-def loss_curve(history: Sequence[Mapping[str, float]], title: str) -> Figure:
-    """Draw training and validation loss against the epochs.
-
-    Parameters
-    ----------
-    history : sequence of mapping
-        As `xgeoml.Model.history`.
-    title : str
-
-    Returns
-    -------
-    matplotlib.figure.Figure
-
-    Raises
-    ------
-    MissingExtraError
-        Without matplotlib.
-    InputError
-        If the history is empty.
-    """
-    figure_class = _figure_class()
-    if not history:
-        raise InputError(f"{title} has no record of its training; expected a model that fit() made")
-    figure = figure_class(figsize=(7, 4), layout="constrained")
-    panel = figure.subplots()
-    from matplotlib.ticker import MaxNLocator
-
-    for key, label, colour in (
-        ("train_loss", "training", "#888888"),
-        ("val_loss", "validation", "#b2182b"),
-    ):
-        there = [row for row in history if key in row]
-        if there:
-            epochs, losses = zip(*((row["epoch"], row[key]) for row in there), strict=True)
-            panel.plot(epochs, losses, ".-", ms=4, label=label, color=colour)
-    if "val_loss" in history[-1]:
-        best = min((row for row in history if "val_loss" in row), key=lambda row: row["val_loss"])
-        panel.plot(best["epoch"], best["val_loss"], "o", color="#b2182b", label="kept")
-    panel.set(xlabel="epoch", ylabel="loss", title=title)
-    panel.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
-    panel.legend(frameon=False)
-    return figure
-
-
-def _figure_class() -> type[Figure]:
-    """Return the class of figures that notebooks show, whether pyplot was used before or not."""
-    try:
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise MissingExtraError("plot", "drawing", "matplotlib") from error
-
-    class Picture(Figure):
-        def _repr_png_(self) -> bytes:
-            made = io.BytesIO()
-            self.savefig(made, format="png")
-            return made.getvalue()
-
-    return Picture

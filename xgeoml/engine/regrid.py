@@ -1,0 +1,218 @@
+"""From a fine grid to the points that were asked for, and back to coarse means."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from xgeoml.models.downscaling import Placement
+from xgeoml.models.series import Floats
+
+if TYPE_CHECKING:
+    from scipy import sparse
+
+# Share of a point's weight that must have a value.
+_ENOUGH = 0.5
+# Rounds of spreading back what the means of coarse cells lack, and when to stop, in deviations.
+_ROUNDS, _CLOSE = 200, 1e-5
+
+
+@dataclass(frozen=True)
+class Regrid:
+    """Linear interpolation from the cells that divide a coarse grid to any points.
+
+    Parameters
+    ----------
+    rows, columns : sparse array
+        ``(Y', Y)`` and ``(X', X)`` where the axes run the same way; else `rows` is
+        ``(Y' X', Y X)`` and `columns` is None.
+    shape : tuple of int
+        Y' and X'.
+    """
+
+    rows: sparse.csr_array
+    columns: sparse.csr_array | None
+    shape: tuple[int, int]
+
+    @classmethod
+    def to(
+        cls, wanted: Placement, sizes: tuple[int, int], factor: int = 1, around: bool = False
+    ) -> Regrid:
+        """Return what leads from a grid `factor` times as fine as the coarse one of `sizes`.
+
+        Where a point stands for a cell larger than the fine ones, it is the mean over the cell.
+
+        Parameters
+        ----------
+        wanted : Placement
+            Of the points, in cells of the coarse grid; NaN where there is no place for one.
+        sizes : tuple of int
+            Rows and columns of the coarse grid.
+        factor : int
+        around : bool
+            Whether the last column neighbours the first.
+        """
+        from scipy import sparse
+
+        rows, columns = ((p + 0.5) * factor - 0.5 for p in (wanted.rows, wanted.columns))
+        height, width = (n * factor for n in sizes)
+        if rows.ndim == 1:
+            down, across = _cell_means(rows, height), _cell_means(columns, width, around)
+            return cls(down, across, wanted.shape)
+        r0, wr = _neighbours(rows.ravel(), height)
+        c0, wc = _neighbours(columns.ravel(), width, around)
+        corners = [(r0, c0, (1 - wr) * (1 - wc)), (r0, c0 + 1, (1 - wr) * wc)]
+        corners += [(r0 + 1, c0, wr * (1 - wc)), (r0 + 1, c0 + 1, wr * wc)]
+        point = np.tile(np.arange(rows.size), 4)
+        row = np.minimum(np.concatenate([r for r, _, _ in corners]), height - 1)
+        column = np.concatenate([c for _, c, _ in corners])
+        column = column % width if around else np.minimum(column, width - 1)
+        weight = np.concatenate([w for _, _, w in corners])
+        known = np.isfinite(weight)
+        matrix = sparse.csr_array(
+            (weight[known], (point[known], (row * width + column)[known])),
+            shape=(rows.size, height * width),
+        )
+        return cls(matrix, None, wanted.shape)
+
+    def __call__(self, fields: Floats) -> Floats:
+        """Return ``(step, Y', X')`` from ``(step, Y, X)``; NaN where too little is known."""
+        known = np.isfinite(fields)
+        if known.all():
+            made = self._apply(fields)
+            weight = self._apply(np.ones((1, *fields.shape[1:])))
+        else:
+            made, weight = self._apply(np.where(known, fields, 0.0)), self._apply(known * 1.0)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            return np.asarray(np.where(weight >= _ENOUGH, made / weight, np.nan))
+
+    def _apply(self, fields: Floats) -> Floats:
+        steps = len(fields)
+        if self.columns is None:
+            flat = self.rows @ fields.reshape(steps, -1).T
+            return np.asarray(flat.T.reshape(steps, *self.shape))
+        height = fields.shape[1]
+        flat = (self.columns @ fields.reshape(-1, fields.shape[2]).T).T
+        across = flat.reshape(steps, height, self.shape[1])
+        down = self.rows @ across.transpose(1, 0, 2).reshape(height, -1)
+        return np.asarray(down.reshape(self.shape[0], steps, self.shape[1]).transpose(1, 0, 2))
+
+
+def _neighbours(at: Floats, size: int, around: bool = False) -> tuple[NDArray[np.intp], Floats]:
+    """Return the lower neighbour of each position, and the weight of the upper; linear beyond."""
+    known = np.where(np.isfinite(at), at, 0.0)
+    low = np.floor(known).astype(np.intp)
+    if not around:
+        low = np.clip(low, 0, max(0, size - 2))
+    return low, np.where(np.isfinite(at), at - low if size > 1 else 0.0, np.nan)
+
+
+def _cell_means(at: Floats, size: int, around: bool = False) -> sparse.csr_array:
+    """Return weights of linear interpolation, mean over the cells whose centres are `at`."""
+    from scipy import sparse
+
+    width = float(np.nanmedian(np.abs(np.diff(at)))) if np.isfinite(at).sum() > 1 else 1.0
+    parts = 2 * math.ceil(width) if width > 1.0 else 1
+    inside = ((np.arange(parts) + 0.5) / parts - 0.5) * width
+    points = (at[:, None] + inside).ravel()
+    low, upper = _neighbours(points, size, around)
+    row = np.tile(np.repeat(np.arange(at.size), parts), 2)
+    column = np.concatenate([low, low + 1])
+    column = column % size if around else np.minimum(column, size - 1)
+    values = np.concatenate([1.0 - upper, upper]) / parts
+    known = np.isfinite(values)
+    return sparse.csr_array((values[known], (row[known], column[known])), shape=(at.size, size))
+
+
+def conserve(fine: Floats, coarse: Floats, factor: int, share: Floats) -> Floats:
+    """Add a constant to the parts of each coarse cell such that their mean is its value.
+
+    Parameters
+    ----------
+    fine : ndarray, (step, Y * factor, X * factor)
+        Parts that are NaN do not count.
+    coarse : ndarray, (step, Y, X)
+    factor : int
+    share : ndarray, broadcast to (Y * factor, X * factor)
+        Relative weight of each part.
+    """
+    steps, rows, columns = coarse.shape
+    blocks = fine.reshape(steps, rows, factor, columns, factor)
+    weight = np.broadcast_to(share, fine.shape[1:]).reshape(rows, factor, columns, factor)
+    known = np.isfinite(blocks)
+    if known.all():
+        mean = np.einsum("nrfcg,rfcg->nrc", blocks, weight) / weight.sum((1, 3))
+    else:
+        each = np.where(known, weight, 0.0)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            mean = np.einsum("nrfcg,nrfcg->nrc", np.where(known, blocks, 0.0), each)
+            mean /= each.sum((2, 4))
+    lacking = np.nan_to_num(coarse - mean)  # where the coarse value is missing nothing is lacking
+    return np.asarray((blocks + lacking[:, :, None, :, None]).reshape(fine.shape))
+
+
+@dataclass(frozen=True)
+class Overlap:
+    """How the cells of two grids overlap whose axes run the same way.
+
+    Parameters
+    ----------
+    rows, columns : ndarray, (Y, Y') and (X, X')
+        Length that a coarse and a fine cell share, in coarse cells.
+    share : ndarray, broadcast to (Y', X')
+        Relative weight of the fine cells' area.
+    """
+
+    rows: Floats
+    columns: Floats
+    share: Floats
+
+    @classmethod
+    def of(cls, placement: Placement, sizes: tuple[int, int], share: Floats) -> Overlap:
+        """Return the overlap of a placement with a coarse grid of `sizes`."""
+        rows, columns = _overlap(placement.rows, sizes[0]), _overlap(placement.columns, sizes[1])
+        return cls(rows, columns, share)
+
+    def conserve(self, fine: Floats, coarse: Floats) -> Floats:
+        """Spread back what the means of wholly covered cells lack, until they lack nothing."""
+        known = np.isfinite(fine)
+        weight = np.where(known, np.broadcast_to(self.share, fine.shape[1:]), 0.0)
+        cover = self._means(weight)
+        whole = self._means(np.broadcast_to(self.share, fine.shape[1:])[None])
+        area = self.rows.sum(1)[:, None] * self.columns.sum(1)
+        kept = (cover > 0.99 * whole) & (area > 0.99) & np.isfinite(coarse)
+        if not kept.any():
+            return fine
+        made = np.where(known, fine, 0.0)
+        close = _CLOSE * max(float(np.nanstd(coarse)), 1e-300)
+        spread = np.maximum(self.rows.sum(0)[:, None] * self.columns.sum(0), 1e-12)
+        for _ in range(_ROUNDS):
+            lacking = np.where(kept, coarse - self._means(made * weight) / cover, 0.0)
+            if np.abs(lacking).max() < close:
+                break
+            back = self.rows.T @ lacking @ self.columns
+            made += np.where(weight > 0, back / spread, 0.0)
+        return np.where(known, made, np.nan)
+
+    def _means(self, fields: Floats) -> Floats:
+        means: Floats = np.asarray(self.rows @ fields @ self.columns.T)
+        return means
+
+
+def _overlap(at: Floats, size: int) -> Floats:
+    """Return the length that each coarse cell shares with each fine one."""
+    if at.size > 1:
+        inner = 0.5 * (at[1:] + at[:-1])
+        edges = np.concatenate([[2 * at[0] - inner[0]], inner, [2 * at[-1] - inner[-1]]])
+    else:
+        edges = np.array([at[0] - 0.5, at[0] + 0.5])
+    low, high = np.minimum(edges[:-1], edges[1:]), np.maximum(edges[:-1], edges[1:])
+    cells = np.arange(size)[:, None]
+    shared = np.minimum(high, cells + 0.5) - np.maximum(low, cells - 0.5)
+    return np.asarray(
+        np.maximum(np.nan_to_num(shared), 0.0)
+    )  # a point without a place shares nothing

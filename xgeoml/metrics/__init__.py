@@ -1,0 +1,26 @@
+"""Scores of an estimate against the truth: gaps, fields, their spectra, ensembles."""
+
+from xgeoml.metrics.downscaling import downscaling_skill
+from xgeoml.metrics.ensembles import crps, rank_histogram, spread_skill
+from xgeoml.metrics.fields import bias, mae, psnr, r2, rmse, ssim
+from xgeoml.metrics.gaps import Skill, error_by_count, skill
+from xgeoml.metrics.spectra import SpectrumError, spectrum_error, zonal_spectrum
+
+__all__ = [
+    "Skill",
+    "SpectrumError",
+    "bias",
+    "crps",
+    "downscaling_skill",
+    "error_by_count",
+    "mae",
+    "psnr",
+    "r2",
+    "rank_histogram",
+    "rmse",
+    "skill",
+    "spectrum_error",
+    "spread_skill",
+    "ssim",
+    "zonal_spectrum",
+]

@@ -1,0 +1,335 @@
+"""Gaussian processes from coarse to fine fields, fitted on pairs of these."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+from scipy.linalg.lapack import spotrf, spotrs
+
+from xgeoml.models._local_kernel import (
+    Shape,
+    Steps,
+    Times,
+    around_a_cell,
+    covariance,
+    in_time,
+    remembered,
+)
+from xgeoml.models._surroundings import (
+    Cells,
+    Singles,
+    Surroundings,
+    blocks_held_out,
+    first_guess,
+    known_steps,
+    own_steps,
+    sample_of_points,
+    strips,
+    unexplained,
+)
+from xgeoml.models.downscaling import Pairs, Window
+from xgeoml.models.series import Bools, Floats, State
+
+# Steps that a record is compared with: all up to the first number; of longer records, or larger
+# grids, as many as make so many coefficients (256 MB), but not fewer than the last number.
+_MOST_STEPS, _COEFFICIENTS, _FEWEST_STEPS = 2000, 2**26, 256
+# Rounds of the search start with factors of this size, and end below the other.
+_FIRST_FACTOR, _LAST_FACTOR = 2.5, 1.25
+_JITTER = 1e-5
+
+
+class GaussianProcess:
+    """Regression on the coarse cells and steps around each point, linear and by likeness.
+
+    Parameters
+    ----------
+    trials : int
+        How many shapes of the covariance are tried on held-out blocks of the record.
+    """
+
+    def __init__(self, trials: int = 60) -> None:
+        self.trials = trials
+
+    def fit(self, pairs: Pairs) -> State:
+        """Return what was learnt from coarse and fine fields of the same times."""
+        around = Surroundings.of(pairs)
+        coarse = np.asarray(pairs.coarse, dtype=np.float64)
+        anomaly = around.anomalies(coarse)
+        covariates, levels = _standard(np.asarray(pairs.covariates), around)
+        steps = Steps.of(anomaly, covariates, pairs.clock, around)
+        shape = _chosen(list(_sample(pairs, coarse, around)), steps, around, pairs, self.trials)
+
+        marks = _landmarks(len(coarse), pairs.fine[0].size)
+        exact = len(marks) == len(coarse)
+        times = in_time(steps, steps.some(marks), shape)
+        noise = remembered(len(coarse), shape) if exact else None
+        height, width = pairs.placement.shape
+        weight = np.zeros((len(marks), height, width), dtype=np.float32)
+        mean = np.full((height, width), np.nan)
+        for rows in strips(pairs):
+            pairs.report("fitting", rows.start / height)
+            left = unexplained(pairs, coarse, rows, around)
+            piece = weight[:, rows].reshape(len(marks), -1)
+            level = mean[rows].reshape(-1)
+            for own, points in around.groups(rows):
+                target = _Target.of(left[:, points])
+                if not len(target.points):
+                    continue
+                points = points[target.points]
+                level[points] = target.mean
+                predictors = around_a_cell(steps, around.near(own), shape)
+                piece[:, points] = _solved(predictors, target, times, shape, marks, noise)
+            weight[:, rows] = piece.reshape(len(marks), -1, width)
+            mean[rows] = level.reshape(-1, width)
+        return {
+            **around.state(),
+            "share": pairs.share.astype(np.float32),
+            "anomaly": anomaly,
+            "covariates": covariates,
+            "levels": levels,
+            "marks": marks,
+            "clock": np.stack([pairs.clock.season, pairs.clock.day, pairs.clock.years]),
+            "shape": np.array(shape),
+            "weight": weight,
+            "fine_mean": mean,
+        }
+
+    def predict(self, window: Window, state: State) -> Floats:
+        """Return the fine fields, ``(step, Y', X')``."""
+        around = Surroundings.from_state(state)
+        shape = Shape(*(float(v) for v in state["shape"]))
+        marks = _landmark_steps(state, around)
+        seen = known_steps(window)
+        value, clock = window.value[seen], window.clock.steps(seen)
+        wanted = own_steps(window)
+        made = np.full((len(wanted), *window.placement.shape), np.nan)
+        position = np.searchsorted(seen, wanted)
+        there = np.isin(wanted, seen)
+        if not there.any():
+            return made
+        at, value_at = position[there], window.value[wanted[there]]
+        outer = window.covariates[:, seen] if len(window.covariates) else window.covariates
+        covariates, _ = _standard(outer, around, state["levels"])
+        steps = Steps.of(around.anomalies(value), covariates, clock, around).some(at)
+        times = in_time(steps, marks, shape)
+        guess = first_guess(
+            value_at, window.placement, state["share"], slice(0, made.shape[1]), around
+        )
+        guess += state["fine_mean"]
+        flat = guess.reshape(len(guess), -1)
+        weight = state["weight"].reshape(len(state["weight"]), -1)
+        for own, points in around.groups(slice(None)):
+            points = points[np.isfinite(flat[:, points]).any(axis=0)]
+            if len(points):
+                near = around.near(own)
+                here, then = (around_a_cell(s, near, shape) for s in (steps, marks))
+                flat[:, points] += covariance(here, then, times, shape) @ weight[:, points]
+        made[there] = guess
+        return made
+
+
+class _Target(NamedTuple):
+    """What is to be explained at the points around a cell.
+
+    Attributes
+    ----------
+    points : ndarray
+        Those that have values.
+    steps : ndarray
+        At which they have.
+    value : ndarray, (step, point)
+        Anomalies.
+    mean : ndarray, (point,)
+    """
+
+    points: Cells
+    steps: Cells
+    value: Singles
+    mean: Floats
+
+    @classmethod
+    def of(cls, left: Floats) -> _Target:
+        """Return that of ``(step, point)``, NaN where missing."""
+        known = np.isfinite(left)
+        points = np.flatnonzero(known.any(axis=0))
+        known, left = known[:, points], left[:, points]
+        whole = known.all(axis=1)
+        # Where points are never all seen, one that is missing counts as usual.
+        some = whole if whole.mean() >= 0.5 * known.any(axis=1).mean() else known.any(axis=1)
+        steps = np.flatnonzero(some)
+        known, left = known[steps], left[steps]
+        total = np.where(known, left, 0.0).sum(axis=0)
+        mean = total / np.maximum(known.sum(axis=0), 1)
+        return cls(points, steps, np.where(known, left - mean, 0.0).astype(np.float32), mean)
+
+
+def _standard(
+    covariates: Floats, around: Surroundings, levels: Floats | None = None
+) -> tuple[Singles, Floats]:
+    """Return standardised covariates of the predictors, and their means and deviations.
+
+    Parameters
+    ----------
+    covariates : ndarray, (covariate, step, Y, X)
+    around : Surroundings
+    levels : ndarray, (covariate, 1 + predictor), optional
+        Deviation, then means; found from the covariates where not given.
+    """
+    if not len(covariates):
+        nothing = np.zeros((0, 1, len(around.cell)), dtype=np.float32)
+        return nothing, np.zeros((0, 1 + len(around.cell)))
+    flat = covariates.reshape(*covariates.shape[:2], -1)[:, :, around.cell].astype(np.float64)
+    if levels is None:
+        levels = np.zeros((len(flat), 1 + len(around.cell)))
+        for each, value in zip(levels, flat, strict=True):
+            known = np.isfinite(value)
+            each[1:] = np.where(known, value, 0.0).sum(0) / np.maximum(known.sum(0), 1)
+            each[0] = np.sqrt(np.mean((value - each[1:])[known] ** 2)) if known.any() else 1.0
+            each[0] = each[0] or 1.0
+    made = (flat - levels[:, None, 1:]) / levels[:, :1, None]
+    return np.nan_to_num(made).astype(np.float32), levels
+
+
+def _landmarks(steps: int, points: int) -> Cells:
+    """Return the steps of the record that others are compared with."""
+    most = min(_MOST_STEPS, max(_FEWEST_STEPS, _COEFFICIENTS // max(1, points)))
+    if steps <= most:
+        return np.arange(steps)
+    return np.unique(np.linspace(0, steps - 1, most).round().astype(np.intp))
+
+
+def _landmark_steps(state: State, around: Surroundings) -> Steps:
+    from xgeoml.models.downscaling import Clock
+
+    clock = Clock(*state["clock"])
+    return Steps.of(state["anomaly"], state["covariates"], clock, around).some(state["marks"])
+
+
+def _solved(
+    predictors: tuple[Singles, Singles],
+    target: _Target,
+    times: Times,
+    shape: Shape,
+    marks: Cells,
+    noise: Singles | None,
+) -> Singles:
+    """Return the weights of the landmarks, ``(landmark, point)``.
+
+    Without `noise` the covariance between steps is that through the landmarks (Seeger et al. 2003,
+    the projected process).
+    """
+    second = (predictors[0][marks], predictors[1][marks])
+    made = np.zeros((len(marks), len(target.points)), dtype=np.float32)
+    s = target.steps
+    if noise is not None:
+        whole = covariance(predictors, second, times, shape)
+        whole += noise
+        made[s] = _solve(_part(whole, s, s), target.value)
+        return made
+    first = (predictors[0][s], predictors[1][s])
+    between = covariance(first, second, Times(*(t[s] for t in times)), shape)
+    among = covariance(second, second, Times(*(t[marks] for t in times)), shape)
+    # As one regression on the landmarks, with their covariance for the penalty.
+    normal = between.T @ between + np.float32(shape.noise + shape.memory) * among
+    normal.flat[:: len(marks) + 1] += _JITTER * np.trace(normal)
+    return _solve(normal, between.T @ target.value)
+
+
+def _part(matrix: Singles, rows: Cells, columns: Cells) -> Singles:
+    if len(rows) == len(matrix) and len(columns) == matrix.shape[1]:
+        return matrix
+    return matrix[np.ix_(rows, columns)]
+
+
+def _solve(matrix: Singles, right: Singles) -> Singles:
+    """Solve symmetric equations."""
+    factor, failed = spotrf(matrix.T, lower=0, clean=0)
+    if failed:
+        raise np.linalg.LinAlgError("covariance not positive definite")
+    return np.asarray(spotrs(factor, right, lower=0)[0])
+
+
+class _Sample(NamedTuple):
+    near: tuple[Cells, Singles]
+    target: _Target
+
+
+def _sample(pairs: Pairs, coarse: Floats, around: Surroundings) -> Iterator[_Sample]:
+    """Yield the points around some cells, spread over the domain."""
+    for own, left in sample_of_points(pairs, coarse, around):
+        yield _Sample(around.near(own), _Target.of(left))
+
+
+def _chosen(
+    samples: list[_Sample], steps: Steps, around: Surroundings, pairs: Pairs, trials: int
+) -> Shape:
+    """Return the shape with the smallest error in blocks of steps that are held out."""
+    folds = blocks_held_out(pairs.clock)
+    shape = Shape()
+    tried: dict[Shape, float] = {}
+
+    def error(shape: Shape) -> float:
+        if shape not in tried:
+            pairs.report("choosing the covariance", len(tried) / max(1, trials))
+            tried[shape] = _error(samples, steps, folds, shape)
+        return tried[shape]
+
+    for noise in (0.3, 1.0, 3.0, 10.0, 100.0):
+        if error(shape._replace(noise=noise)) < error(shape):
+            shape = shape._replace(noise=noise)
+    factors = dict.fromkeys(_free(pairs, around), _FIRST_FACTOR)
+    while len(tried) < trials and max(factors.values()) > _LAST_FACTOR:
+        for name, factor in factors.items():
+            if len(tried) >= trials:
+                break
+            for by in (factor, 1.0 / factor):
+                other = shape._replace(**{name: getattr(shape, name) * by})
+                if other.weather_day + other.weather_season > 1.0:
+                    continue
+                if error(other) < error(shape):
+                    shape = other
+                    break
+            else:
+                factors[name] = factor**0.5
+    return shape
+
+
+def _free(pairs: Pairs, around: Surroundings) -> list[str]:
+    """Return what the record can tell of the shape, what matters most first."""
+    names = ["noise", "weather", "reach", "cycles", "before_1", "own", "length"]
+    names += ["linear_day", "weather_season", "before_2", "weather_reach", "weather_day"]
+    names += ["before_4", "season_width", "memory", "weather_own", "linear_season", "day_width"]
+    names += ["weather_before", "covariates"]
+    known = {
+        "day": bool(np.isfinite(pairs.clock.day).all()),
+        "season": bool(np.isfinite(pairs.clock.season).all()),
+        "before": not np.isnan(around.spacing),
+        "covariates": len(pairs.covariates) > 0,
+    }
+    return [n for n in names if all(there or word not in n for word, there in known.items())]
+
+
+def _error(
+    samples: list[_Sample], steps: Steps, folds: list[tuple[Bools, Bools]], shape: Shape
+) -> float:
+    """Return the mean square error of a shape in blocks that are held out."""
+    times = in_time(steps, steps, shape)
+    noise = remembered(len(steps.day), shape)
+    total, count = 0.0, 0
+    for near, target in samples:
+        predictors = around_a_cell(steps, near, shape)
+        whole = covariance(predictors, predictors, times, shape)
+        place = np.full(len(steps.day), -1)
+        place[target.steps] = np.arange(len(target.steps))
+        for learn, held in folds:
+            s, h = (np.flatnonzero(which & (place >= 0)) for which in (learn, held))
+            known = target.value[place[s]]
+            mean = known.mean(axis=0)
+            matrix = whole[np.ix_(s, s)]
+            matrix += noise[np.ix_(s, s)]
+            made = whole[np.ix_(h, s)] @ _solve(matrix, known - mean)
+            total += float(((made + mean - target.value[place[h]]) ** 2).sum())
+            count += made.size
+    return total / max(1, count)

@@ -1,0 +1,234 @@
+"""What a downscaling is given beside the data: the clock, covariates coarse and fine, masks."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import xarray as xr
+
+from xgeoml.axes import Axes, find_axes, is_cftime
+from xgeoml.calendars import read_clock
+from xgeoml.engine.handle import ModelHandle
+from xgeoml.engine.regrid import Regrid
+from xgeoml.exceptions import InputError, SpecError
+from xgeoml.models.downscaling import Clock
+from xgeoml.models.series import Bools, Floats
+from xgeoml.spec import ModelSpec
+from xgeoml.steps import infer_steps
+from xgeoml.tasks.covariates import Covariates, align_covariates, lookup, names_of
+from xgeoml.tasks.placing import Grid, place
+from xgeoml.tasks.values import in_numbers
+from xgeoml.times import check_time, decimal_years
+
+# Share of a day, from which on the time of the day says nothing.
+_A_DAY = 0.999
+# Points of which at least so much lies in cells of a mask count as inside.
+_INSIDE = 0.5
+
+
+def clock_of(data: xr.DataArray, axes: Axes) -> Clock:
+    """Return when each step is; NaN where there is no time in dates."""
+    time = axes.names.get("T")
+    size = data.sizes[time] if time is not None and time in data.dims else 1
+    unknown = Clock(*(np.full(size, np.nan) for _ in range(3)))
+    if time is None or time not in data.coords or size == 0:
+        return unknown
+    stamps = data[time].values
+    if stamps.dtype.kind != "M" and not is_cftime(stamps):
+        return unknown
+    years = decimal_years(stamps)
+    clock = read_clock(stamps)
+    days = np.asarray(clock.ticks / clock.day, np.float64)
+    step = float(np.median(np.abs(np.diff(days)))) if size > 1 else 1.0
+    day = days % 1.0 if step < _A_DAY else np.full(size, np.nan)
+    return Clock(years % 1.0, day, years)
+
+
+@dataclass(frozen=True)
+class Beside:
+    """Covariates for a model of downscaling.
+
+    Attributes
+    ----------
+    moving : tuple of DataArray
+        On the grid and at the steps of the data.
+    static : ndarray, (covariate, Y', X')
+        At the points that are wanted.
+    names : tuple of str
+        Of the moving ones, then of the static ones.
+    """
+
+    moving: tuple[xr.DataArray, ...]
+    static: Floats
+    names: tuple[str, ...]
+
+
+def gather(
+    covariates: Covariates,
+    dataset: xr.Dataset,
+    above: Sequence[xr.Dataset],
+    data: xr.DataArray,
+    axes: Axes,
+    coords: Mapping[Hashable, xr.Variable],
+    dims: tuple[str, str],
+    handle: ModelHandle,
+) -> Beside:
+    """Return the covariates where a model wants them.
+
+    Parameters
+    ----------
+    covariates : str, DataArray or sequence of these
+        As the user gave them.
+    dataset : Dataset
+        Where names are looked up.
+    above : sequence of Dataset
+        Groups of a DataTree above it.
+    data : DataArray
+        The variable.
+    axes : Axes
+        Of `data`.
+    coords : mapping
+        Of the points that are wanted.
+    dims : tuple of str
+        Along which these lie.
+    handle : ModelHandle
+
+    Raises
+    ------
+    InputError, SpecError
+        If one does not fit, or the model has no use for them.
+    """
+    found = sort_out(covariates, dataset, above, data, axes)
+    points = _points(coords, dims)
+    still = [on_points(c, points, f"covariate {names_of(c)[0]!r}") for c in found.static]
+    shape = tuple(points.sizes[d] for d in dims)
+    static = np.stack(still) if still else np.empty((0, *shape))
+    beside = Beside(found.moving, static, found.names)
+    return in_order(beside, handle.spec)
+
+
+@dataclass(frozen=True)
+class Sorted:
+    """Covariates by what they are."""
+
+    moving: tuple[xr.DataArray, ...]
+    static: tuple[xr.DataArray, ...]
+    names: tuple[str, ...]
+
+
+def sort_out(
+    covariates: Covariates,
+    dataset: xr.Dataset,
+    above: Sequence[xr.Dataset],
+    data: xr.DataArray,
+    axes: Axes,
+) -> Sorted:
+    """Return covariates by whether they change in time."""
+    if covariates is None:
+        return Sorted((), (), ())
+    listed = list(covariates) if isinstance(covariates, (list, tuple)) else [covariates]
+    moving: list[xr.DataArray] = []
+    static: list[xr.DataArray] = []
+    for given in listed:
+        if isinstance(given, str):
+            given = lookup(given, "covariate", dataset, above)
+        if not isinstance(given, xr.DataArray):
+            raise InputError(
+                f"covariates hold a {type(given).__name__}; expected names in the Dataset or "
+                "DataArrays, such as covariates=[orography]"
+            )
+        changes = "T" in find_axes(given).names
+        (moving if changes else static).append(given)
+    aligned: list[xr.DataArray] = []
+    if moving:
+        time = axes.names.get("T")
+        if time is None or time not in data.dims:
+            raise InputError(
+                f"covariates {names_of(moving)} change in time and {data.name!r} has no time axis; "
+                "expected fields without one: pick a step, cov.isel(time=0)"
+            )
+        check_time(data[time])
+        name = data.name
+        own = dataset.drop_vars([v for v in dataset.data_vars if v == name])
+        aligned = align_covariates(
+            moving, own.assign({name: data}), data, data, axes, infer_steps(data[time])
+        )
+    names = (*names_of(moving), *names_of(static)) if moving else tuple(names_of(static))
+    names = names if static else tuple(names_of(moving))
+    return Sorted(tuple(aligned), tuple(static), names)
+
+
+def in_order(beside: Beside, spec: ModelSpec) -> Beside:
+    """Return the covariates in the order of a model's training.
+
+    Raises
+    ------
+    SpecError
+        If it has no use for them, or was trained with others.
+    """
+    names, wanted = list(beside.names), list(spec.covariate_names)
+    if names and not spec.covariates:
+        raise SpecError(
+            "it makes no use of covariates; leave them out",
+            f"model {spec.key} cannot take covariates={names}",
+        )
+    if not wanted:
+        return beside
+    if sorted(names) != sorted(wanted):
+        raise SpecError(
+            f"it was trained with {wanted}, found {names}; give the same, by the same names",
+            f"model {spec.key} needs its own covariates",
+        )
+    n_moving = len(beside.moving)
+    order = [names.index(n) for n in wanted]
+    moving = [i for i in order if i < n_moving]
+    static = [i - n_moving for i in order if i >= n_moving]
+    return Beside(tuple(beside.moving[i] for i in moving), beside.static[static], tuple(wanted))
+
+
+def _points(coords: Mapping[Hashable, xr.Variable], dims: tuple[str, str]) -> xr.Dataset:
+    return xr.Dataset(coords={n: v for n, v in coords.items() if set(v.dims) <= set(dims)})
+
+
+def on_points(given: xr.DataArray, points: xr.Dataset, label: str) -> Floats:
+    """Return a field without time at the points of a grid, ``(Y', X')``.
+
+    Means over their cells where the field is finer than they are, else linear between its cells.
+
+    Raises
+    ------
+    InputError
+        If it has other dims, or does not cover them.
+    """
+    found = find_axes(given)
+    theirs = Grid.of(given, found)
+    extra = [d for d in given.dims if d not in theirs.dims]
+    if extra:
+        raise InputError(
+            f"{label} has dims {given.dims}; expected Y and X only: pick one of the others, "
+            f"cov.isel({extra[0]}=0)"
+        )
+    placement = place(Grid.of(points, find_axes(points)), theirs, label)
+    values = in_numbers(given, label).transpose(*theirs.dims).values.astype(np.float64)
+    made: Floats = Regrid.to(placement, theirs.sizes, around=theirs.around)(values[None])[0]
+    if not np.isfinite(made).any():
+        raise InputError(f"{label} has no value on the grid that is wanted; expected some")
+    return made
+
+
+def fine_mask(
+    given: xr.DataArray, coords: Mapping[Hashable, xr.Variable], dims: tuple[str, str]
+) -> Bools:
+    """Return a mask at the points of a grid, ``(Y', X')``."""
+    if given.dtype.kind not in "bi":
+        raise InputError(
+            f"mask has dtype {given.dtype}; expected True where values are wanted: compare first, "
+            f"such as mask={given.name if given.name is not None else 'mask'} > 0.5"
+        )
+    points = _points(coords, dims)
+    here = tuple(points.sizes.get(d, 0) for d in dims)
+    if set(given.dims) == set(dims) and given.transpose(*dims).shape == here and not given.coords:
+        return np.asarray(given.transpose(*dims).values.astype(bool))
+    return on_points(given.astype(np.float64), points, "mask") >= _INSIDE

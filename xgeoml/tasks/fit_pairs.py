@@ -1,0 +1,338 @@
+"""Fit a model of downscaling on pairs of coarse and fine fields."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import xarray as xr
+
+from xgeoml.engine.handle import ModelHandle
+from xgeoml.engine.regrid import conserve
+from xgeoml.exceptions import InputError
+from xgeoml.model import Model
+from xgeoml.models.downscaling import Pairs, Window
+from xgeoml.models.series import Floats
+from xgeoml.options import Options, shows_progress
+from xgeoml.registry import get_model
+from xgeoml.spec import ModelSpec, Scale
+from xgeoml.tasks.covariates import Covariates
+from xgeoml.tasks.pairs import Couple, couple
+from xgeoml.weights.card import Card, SkillRow, TrainingData
+from xgeoml.weights.files import write_weights
+
+if TYPE_CHECKING:
+    from xgeoml.train.settings import Settings
+
+NOT_STATED = "not stated"
+BASELINES = ("bicubic", "conservative", "delta", "ridge")
+# Steps of the validation part that a card's skill is measured on, and the fewest to fit on.
+_SCORED, _FEWEST = 256, 8
+# Values that the scale of the training is read from.
+_SAMPLE = 2**22
+MODEL_FILE = "model.safetensors"
+
+
+def fit_on_pairs(
+    obj: xr.DataArray | xr.Dataset | xr.DataTree,
+    target: xr.DataArray | xr.Dataset,
+    handle: ModelHandle,
+    begin: bool,
+    variables: Sequence[Hashable] | None,
+    covariates: Covariates,
+    dims: Mapping[str, str] | None,
+    validation: float,
+    options: Options,
+    settings: Settings | None,
+    folder: Path,
+    resume: bool,
+    call: str,
+) -> Model:
+    """Return a model fitted on pairs, written into a folder.
+
+    Parameters
+    ----------
+    obj, target : DataArray or Dataset
+        Coarse and fine.
+    handle : ModelHandle
+        What is fitted.
+    begin : bool
+        Whether training begins with the weights of `handle`.
+    variables, covariates, dims
+        As in `xgeoml.fit`.
+    validation : float
+        Share of the steps, the last ones, that the skill on the card is measured on.
+    options : Options
+    settings : Settings or None
+        Of a network.
+    folder : Path
+    resume : bool
+    call : str
+        For the card.
+    """
+    found = couple(obj, target, variables, covariates, dims)
+    pairs = found.pairs(folder, options.seed)
+    spec = handle.spec.replace(weights=None, covariate_names=found.names)
+    _check_covariates(spec, found)
+    if spec.backend == "numpy":
+        return _fit_numpy(found, pairs, spec, validation, options, folder, call)
+    assert settings is not None
+    return _fit_network(found, pairs, spec, handle, begin, settings, folder, resume, call)
+
+
+def _check_covariates(spec: ModelSpec, found: Couple) -> None:
+    if found.names and not spec.covariates:
+        raise InputError(
+            f"covariates={list(found.names)}: {spec.key} makes no use of them; leave them out"
+        )
+
+
+def _fit_numpy(
+    found: Couple,
+    pairs: Pairs,
+    spec: ModelSpec,
+    validation: float,
+    options: Options,
+    folder: Path,
+    call: str,
+) -> Model:
+    """Fit a model in one go: on all pairs; for its card also on all but the last."""
+    model = spec.load_factory()(**spec.options)
+    with _bar(spec.name, options) as report:
+        first = len(pairs.clock) - round(validation * len(pairs.clock))
+        rows: tuple[SkillRow, ...] = ()
+        if _FEWEST <= first < len(pairs.clock):
+            early = _steps(pairs, slice(0, first))
+            trial = model.fit(replace(early, report=report))
+            rows = (_skill(found, pairs, first, {spec.name: (model, trial)}),)
+        state = model.fit(replace(pairs, report=report))
+    arrays = {**state, **found.grids(pairs).arrays()}
+    card = make_card(spec, found, rows, call)
+    path = write_weights(folder / MODEL_FILE, arrays, spec, card)
+    return Model(path)
+
+
+class _bar:  # noqa: N801  reads as a context, not as a class
+    """A progress bar that a fit reports to."""
+
+    def __init__(self, name: str, options: Options) -> None:
+        self.name, self.shown = name, shows_progress(options.progress)
+        self.bar: Any = None
+
+    def __enter__(self) -> Any:
+        if not self.shown:
+            return lambda _what, _share: None
+        from tqdm import tqdm
+
+        self.bar = tqdm(total=100, desc=f"fit {self.name}", unit="%")
+        return self._report
+
+    def _report(self, what: str, share: float) -> None:
+        self.bar.set_postfix_str(what)
+        self.bar.update(round(100 * share) - self.bar.n)
+
+    def __exit__(self, *_: object) -> None:
+        if self.bar is not None:
+            self.bar.close()
+
+
+def _steps(pairs: Pairs, cut: slice) -> Pairs:
+    """Return some of the steps."""
+    return replace(
+        pairs,
+        coarse=pairs.coarse[cut],
+        fine=pairs.fine[cut],
+        clock=pairs.clock.steps(cut),
+        covariates=pairs.covariates[:, cut],
+    )
+
+
+def _skill(
+    found: Couple, pairs: Pairs, first: int, models: Mapping[str, tuple[Any, Any]]
+) -> SkillRow:
+    """Return the error on the steps from `first` on, beside that of simple models."""
+    steps = np.arange(first, len(pairs.clock))
+    steps = steps[:: max(1, len(steps) // _SCORED)]
+    held = _steps(pairs, steps)  # type: ignore[arg-type]
+    named = dict(models)
+    for name in BASELINES:
+        if name in named:
+            continue
+        simple = get_model(name).load_factory()(**get_model(name).options)
+        state = simple.fit(_steps(pairs, slice(0, first))) if hasattr(simple, "fit") else {}
+        named[name] = (simple, state)
+    truth = held.fine.astype(np.float64)
+    errors = {}
+    for name, (model, state) in named.items():
+        # Models see steps in a row: their neighbours too.
+        made = _predicted(model, state, pairs, steps)
+        made = _kept(made, held)
+        errors[name] = float(np.sqrt(np.nanmean((made - truth) ** 2)))
+    return SkillRow(
+        data=_name(found),
+        hidden=f"the last {len(pairs.clock) - first} steps",
+        unit=str(found.fine.attrs.get("units", "1")),
+        metric="RMSE",
+        values=errors,
+    )
+
+
+def _predicted(model: Any, state: Any, pairs: Pairs, steps: np.ndarray[Any, Any]) -> Floats:
+    around = _reach(model)
+    made = []
+    for step in steps:
+        which = np.arange(step - around, step + around + 1)
+        inside = np.clip(which, 0, len(pairs.clock) - 1)
+        value = pairs.coarse[inside].astype(np.float64)
+        value[which != inside] = np.nan
+        window = Window(
+            value,
+            pairs.placement,
+            (around, 0, 0),
+            pairs.clock.steps(inside),
+            np.asarray(pairs.covariates[:, inside], np.float64),
+            pairs.static,
+        )
+        made.append(model.predict(window, state)[0])
+    return np.stack(made)
+
+
+def _reach(model: Any) -> int:
+    """Return how many steps before and after a model looks at."""
+    return int(getattr(model, "around", 0))
+
+
+def _kept(made: Floats, held: Pairs) -> Floats:
+    """Return an estimate with the means of cells as the engine would keep them."""
+    made = np.where(np.isfinite(held.fine), made, np.nan)
+    if held.share.any() and held.placement.factor:
+        coarse = held.coarse.astype(np.float64)
+        return conserve(made, coarse, held.placement.factor, held.share)
+    return made
+
+
+def _fit_network(
+    found: Couple,
+    pairs: Pairs,
+    spec: ModelSpec,
+    handle: ModelHandle,
+    begin: bool,
+    settings: Settings,
+    folder: Path,
+    resume: bool,
+    call: str,
+) -> Model:
+    """Train a network on pairs."""
+    from xgeoml.train.pair_fitting import fit_pairs
+
+    fixed = spec.options.get("factor")
+    factor = pairs.placement.factor
+    if not factor:
+        raise InputError(
+            f"the target's cells do not divide those of the data; {spec.key} needs that they do: "
+            "bring the target to such a grid first, "
+            "data.geoml.downscale(factor=..., model='nearest') has one to interpolate to, or fit "
+            "model='auto', which serves any two grids"
+        )
+    if fixed is not None and int(fixed) != factor:
+        if begin:
+            raise InputError(
+                f"the weights to begin with are for factor {fixed}; the pairs have factor {factor}"
+            )
+        spec = spec.replace(options={**spec.options, "factor": factor})
+    if spec.scaling == "training" and spec.scale is None:
+        spec = spec.replace(scale=scale_of(pairs))
+    bases = {name: get_model(name).load_factory()(**get_model(name).options) for name in spec.bases}
+    trained = fit_pairs(
+        pairs,
+        spec,
+        bases,
+        settings,
+        folder,
+        start=handle.network("cpu").state_dict() if begin else None,
+        resume=resume,
+    )
+    rows = tuple(
+        SkillRow(
+            data=_name(found),
+            hidden=score.hidden,
+            unit=str(found.fine.attrs.get("units", "1")),
+            metric="RMSE",
+            values=score.skill.rmse,
+            coverage=score.skill.coverage,
+            crps=score.skill.crps or None,
+        )
+        for score in trained.scores
+    )
+    arrays = {**trained.state, **found.grids(pairs).arrays()}
+    card = make_card(spec, found, rows, call)
+    path = write_weights(folder / MODEL_FILE, arrays, spec, card, history=trained.whole_history)
+    if not trained.improved:
+        warnings.warn(
+            "training did not lower the validation loss: the model is what it began with. Try "
+            "more epochs, another learning_rate=, or more data",
+            stacklevel=4,
+        )
+    return Model(path)
+
+
+def _name(found: Couple) -> str:
+    return "target" if found.fine.name is None else str(found.fine.name)
+
+
+def scale_of(pairs: Pairs) -> Scale:
+    """Return mean and deviation of the coarse values, then of each covariate, coarse ones first."""
+    step = max(1, pairs.coarse.size // _SAMPLE)
+    several = [pairs.coarse[::step], *(c[::step] for c in pairs.covariates), *pairs.static]
+    mean, deviation = [], []
+    for values in several:
+        known = np.asarray(values, np.float64)
+        known = known[np.isfinite(known)]
+        mean.append(float(known.mean()) if known.size else 0.0)
+        deviation.append(float(known.std()) or 1.0 if known.size else 1.0)
+    return Scale(tuple(mean), tuple(deviation))
+
+
+def make_card(spec: ModelSpec, found: Couple, rows: tuple[SkillRow, ...], call: str) -> Card:
+    """Return the card of a model that was fitted on pairs."""
+    attrs = found.attrs | found.fine.attrs
+    coarse, fine = found.coarse, found.fine
+    stamps = coarse[coarse.dims[0]].values if coarse.dims[0] in coarse.coords else ["", ""]
+
+    def first(*names: str) -> str:
+        return next((str(attrs[n]).strip() for n in names if str(attrs.get(n, "")).strip()), "")
+
+    sizes = [f"{n} {d}" for d, n in coarse.sizes.items()]
+    parts = " x ".join(f"{n} {d}" for d, n in fine.sizes.items() if d in found.dims)
+    limits = [
+        "Knows the two grids and the variable that it was fitted on: elsewhere it is untried."
+    ]
+    if not rows:
+        limits.append("No part of the data was set aside: its skill is not known.")
+    return Card(
+        model=spec.key,
+        summary=f"{spec.summary}; fitted on pairs" if spec.summary else "fitted on pairs",
+        data=(
+            TrainingData(
+                name=first("title", "long_name") or _name(found),
+                period=f"{str(stamps[0])[:10]} to {str(stamps[-1])[:10]}, {coarse.shape[0]} steps",
+                extent=f"{' x '.join(sizes)}, to {parts}",
+                covariates=found.names,
+                license=first("license", "licence") or NOT_STATED,
+                attribution=first("attribution", "source", "institution", "references")
+                or NOT_STATED,
+            ),
+        ),
+        valid="the two grids that it was fitted on",
+        skill=rows,
+        limits=tuple(limits),
+        license=spec.license or NOT_STATED,
+        citation=spec.citation or NOT_STATED,
+        recipe=call,
+        created=datetime.now(UTC).strftime("%Y-%m-%d"),
+    )

@@ -1,0 +1,282 @@
+"""Pairs of coarse and fine fields to learn from, made of two xarray objects."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from xgeoml.axes import Axes, find_axes
+from xgeoml.engine.execute import is_lazy
+from xgeoml.exceptions import InputError
+from xgeoml.grid import cell_area
+from xgeoml.models.downscaling import Clock, Pairs, Placement
+from xgeoml.models.series import Floats
+from xgeoml.tasks.beside import clock_of, on_points, sort_out
+from xgeoml.tasks.covariates import Covariates, names_of
+from xgeoml.tasks.dispatch import as_dataset
+from xgeoml.tasks.downscale import variables_with_a_grid
+from xgeoml.tasks.placing import Grid, factor_for, place
+from xgeoml.tasks.refined import given_coords
+from xgeoml.tasks.refining import ascending
+from xgeoml.tasks.trained_grids import TrainedGrids, coordinates
+from xgeoml.tasks.values import in_numbers
+
+# Means differ from the coarse values by less than this share of their deviation where they are
+# meant to be equal; the steps on which that is looked at.
+_EQUAL, _LOOKED_AT = 1e-3, 64
+# Steps that are read at a time.
+_PIECE = 2**24
+
+
+@dataclass(frozen=True)
+class Couple:
+    """Two variables, coarse and fine, of the same times.
+
+    Attributes
+    ----------
+    coarse, fine : DataArray
+        ``(time, Y, X)`` each, coordinates of the coarse grid ascending.
+    axes : Axes
+        Of the coarse one.
+    placement : Placement
+        Of the target's points.
+    clock : Clock
+    points : Dataset
+        The target's coordinates.
+    dims : tuple of str
+        Y and X of the target.
+    covariates : tuple of DataArray
+    static : ndarray, (covariate, Y', X')
+    names : tuple of str
+        Of the covariates.
+    attrs : dict
+        Of the objects, for the card.
+    """
+
+    coarse: xr.DataArray
+    fine: xr.DataArray
+    axes: Axes
+    placement: Placement
+    clock: Clock
+    points: dict[Hashable, xr.Variable]
+    dims: tuple[str, str]
+    covariates: tuple[xr.DataArray, ...]
+    static: Floats
+    names: tuple[str, ...]
+    attrs: dict[Hashable, Any]
+
+    def pairs(self, folder: Path, seed: int) -> Pairs:
+        """Return the pairs as arrays; those of lazy variables lie in a folder."""
+        coarse = _stored(self.coarse, folder / "coarse.npy")
+        fine = _stored(self.fine, folder / "fine.npy")
+        moving = [_stored(c, folder / f"covariate{i}.npy") for i, c in enumerate(self.covariates)]
+        shape = (0, *coarse.shape)
+        return Pairs(
+            coarse,
+            fine,
+            self.placement,
+            self.clock,
+            self.share(coarse, fine),
+            np.stack(moving) if moving else np.empty(shape, np.float32),
+            self.static,
+            seed,
+        )
+
+    def share(self, coarse: NDArray[Any], fine: NDArray[Any]) -> Floats:
+        """Return the weights with which the coarse values are means of the fine ones, or zeros."""
+        shape, factor = self.placement.shape, self.placement.factor
+        if not factor:
+            return np.zeros(shape)
+        steps = np.linspace(0, len(coarse) - 1, min(len(coarse), _LOOKED_AT)).astype(np.intp)
+        few, parts = coarse[steps].astype(np.float64), fine[steps].astype(np.float64)
+        blocks = parts.reshape(len(steps), coarse.shape[1], factor, coarse.shape[2], factor)
+        known = np.isfinite(blocks)
+        for share in (np.ones(shape), self._area()):
+            weight = np.where(known, share.reshape(blocks.shape[1:]), 0.0)
+            with np.errstate(invalid="ignore", divide="ignore"):
+                mean = (np.where(known, blocks, 0.0) * weight).sum((2, 4)) / weight.sum((2, 4))
+            off = np.nanmean((mean - few) ** 2) ** 0.5 if np.isfinite(mean - few).any() else np.inf
+            if off <= _EQUAL * np.nanstd(few):
+                return share
+        return np.zeros(shape)
+
+    def _area(self) -> Floats:
+        blank = self.fine.isel({d: 0 for d in self.fine.dims if d not in self.dims}, drop=True)
+        axes = find_axes(blank, dict(zip("YX", self.dims, strict=True)))
+        return np.asarray(cell_area(blank, axes).transpose(*self.dims).values)
+
+    def grids(self, pairs: Pairs) -> TrainedGrids:
+        """Return what the model's file keeps of the two grids."""
+        y, x = coordinates(Grid.of(self.coarse, self.axes))
+        kept = np.zeros(self.placement.shape, bool)
+        piece = max(1, _PIECE // max(1, kept.size))
+        for first in range(0, len(pairs.fine), piece):
+            kept |= np.isfinite(pairs.fine[first : first + piece]).any(0)
+        share = pairs.share if pairs.share.any() else None
+        return TrainedGrids(y, x, self.placement, kept, share, self.dims, self.points)
+
+
+def couple(
+    obj: xr.DataArray | xr.Dataset | xr.DataTree,
+    target: xr.DataArray | xr.Dataset,
+    variables: Sequence[Hashable] | None,
+    covariates: Covariates,
+    dims: Mapping[str, str] | None,
+) -> Couple:
+    """Return the variable to learn from and its target, at the times that both have.
+
+    Raises
+    ------
+    InputError
+        If there is more than one variable, or the two have no time or no place in common.
+    """
+    dataset, name, goal = _variables(obj, target, variables, covariates, dims)
+    coarse = in_numbers(dataset[name], f"variable {name!r}")
+    fine = in_numbers(goal, "target")
+    others = [d for d in dataset.dims if d not in coarse.dims]
+    axes = find_axes(coarse, {k: d for k, d in (dims or {}).items() if d not in others})
+    grid, their_axes = Grid.of(coarse, axes), find_axes(fine)
+    points = Grid.of(fine, their_axes)
+    coarse = _with_time(coarse, axes, grid, f"variable {name!r}")
+    fine = _with_time(fine, their_axes, points, "target")
+    ours, theirs = _same_times(coarse, fine)
+    turn = dict(zip(grid.dims, ascending(grid), strict=True))
+    coarse = coarse.isel({coarse.dims[0]: ours, **turn})
+    fine = fine.isel({fine.dims[0]: theirs})
+    axes = find_axes(coarse, {"Y": grid.dims[0], "X": grid.dims[1]})
+    grid = Grid.of(coarse, axes)
+    placement = place(points, grid, "target")
+    if factor_for(placement) == 1:
+        raise InputError(
+            f"target has {points.sizes} cells and is no finer than the data with {grid.sizes}; "
+            "expected a finer grid: is it the other way round?"
+        )
+    found = sort_out(covariates, dataset, (), coarse, axes)
+    coords = given_coords(goal, points)
+    where = xr.Dataset(coords={n: v for n, v in coords.items() if set(v.dims) <= set(points.dims)})
+    still = [on_points(c, where, f"covariate {names_of(c)[0]!r}") for c in found.static]
+    return Couple(
+        coarse=coarse,
+        fine=fine.transpose(fine.dims[0], *points.dims),
+        axes=axes,
+        placement=placement,
+        clock=clock_of(coarse, axes),
+        points=coords,
+        dims=points.dims,
+        covariates=tuple(c.transpose(*coarse.dims) for c in found.moving),
+        static=np.stack(still) if still else np.empty((0, *placement.shape)),
+        names=found.names,
+        attrs={**dataset.attrs, **goal.attrs},
+    )
+
+
+def _variables(
+    obj: xr.DataArray | xr.Dataset | xr.DataTree,
+    target: xr.DataArray | xr.Dataset,
+    variables: Sequence[Hashable] | None,
+    covariates: Covariates,
+    dims: Mapping[str, str] | None,
+) -> tuple[xr.Dataset, Hashable, xr.DataArray]:
+    """Return the Dataset, the variable's name in it, and its target."""
+    if isinstance(obj, xr.DataArray):
+        dataset, name = as_dataset(obj)
+    elif isinstance(obj, xr.Dataset):
+        dataset = obj
+        names = variables_with_a_grid(
+            obj, None if variables is None else list(variables), covariates, None, dims
+        )
+        if len(names) != 1:
+            raise InputError(
+                f"found {len(names)} variables to learn from, {list(map(str, names))}; expected "
+                "one: name it, variables='...'"
+            )
+        name = names[0]
+    else:
+        raise InputError(
+            f"found a {type(obj).__name__}; pairs are learnt from a DataArray or a Dataset: take "
+            "one group of a DataTree, tree['...'].to_dataset()"
+        )
+    if isinstance(target, xr.DataArray):
+        return dataset, name, target
+    if not isinstance(target, xr.Dataset):
+        raise InputError(
+            f"target is a {type(target).__name__}; expected a DataArray or Dataset of the fine "
+            "fields"
+        )
+    choice = [name] if name in target.data_vars else list(target.data_vars)
+    if len(choice) != 1:
+        raise InputError(
+            f"target has variables {list(map(str, target.data_vars))}, none of them {name!r}; "
+            "expected one: target=fine['...']"
+        )
+    return dataset, name, target[choice[0]]
+
+
+def _with_time(array: xr.DataArray, axes: Axes, grid: Grid, label: str) -> xr.DataArray:
+    """Return ``(time, Y, X)``; of fields without time, one step."""
+    time = axes.names.get("T")
+    extra = [d for d in array.dims if d not in (time, *grid.dims)]
+    if extra:
+        raise InputError(
+            f"{label} has dims {array.dims}; expected time, Y and X only: pick one of the others, "
+            f"obj.isel({extra[0]}=0)"
+        )
+    if time is None or time not in array.dims:
+        time = "time"
+        array = array.expand_dims(time)
+    return array.transpose(time, *grid.dims)
+
+
+def _same_times(
+    coarse: xr.DataArray, fine: xr.DataArray
+) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Return the steps of each that have the same stamps."""
+    ours, theirs = coarse.dims[0], fine.dims[0]
+    if ours not in coarse.coords or theirs not in fine.coords:
+        if coarse.sizes[ours] != fine.sizes[theirs]:
+            raise InputError(
+                f"target has {fine.sizes[theirs]} steps and the data {coarse.sizes[ours]}, without "
+                "stamps that tell which belong together; expected a coordinate of time in both"
+            )
+        every = np.arange(coarse.sizes[ours])
+        return every, every
+    stamps = coarse.get_index(ours)
+    at = fine.get_index(theirs).get_indexer(stamps)
+    both = np.flatnonzero(at >= 0)
+    if not both.size:
+        raise InputError(
+            f"no step of the data, {stamps[0]} to {stamps[-1]}, has the stamp of one of the target,"
+            f" {fine.get_index(theirs)[0]} to {fine.get_index(theirs)[-1]}; expected the same times"
+        )
+    if both.size < len(stamps):
+        warnings.warn(
+            f"{len(stamps) - both.size} of {len(stamps)} steps have no counterpart in the target "
+            "and are not learnt from",
+            stacklevel=5,
+        )
+    return both, at[both]
+
+
+def _stored(array: xr.DataArray, path: Path) -> NDArray[Any]:
+    """Return the values, in float32 unless they need more; of a lazy array as a file."""
+    data = array.variable.data
+    dtype = np.dtype(np.float32) if array.dtype.itemsize <= 4 else np.dtype(np.float64)
+    if not is_lazy(data):
+        values = np.array(array.values, dtype)
+        values[~np.isfinite(values)] = np.nan
+        return values
+    path.parent.mkdir(parents=True, exist_ok=True)
+    made = np.lib.format.open_memmap(path, "w+", dtype, array.shape)
+    piece = max(1, _PIECE // max(1, int(np.prod(array.shape[1:]))))
+    for first in range(0, array.shape[0], piece):
+        values = np.asarray(data[first : first + piece])
+        made[first : first + piece] = np.where(np.isfinite(values), values, np.nan)
+    made.flush()
+    return made

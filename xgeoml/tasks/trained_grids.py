@@ -1,0 +1,181 @@
+"""The two grids of the pairs that a model was fitted on, kept in its file."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Hashable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from xgeoml.engine.handle import ModelHandle
+from xgeoml.exceptions import InputError
+from xgeoml.models.downscaling import Placement
+from xgeoml.models.series import Bools, Floats
+from xgeoml.tasks.placing import Grid
+
+_PREFIX = "grid:"
+# Share of a cell by which coordinates of one grid may differ.
+_SAME = 0.01
+
+
+@dataclass(frozen=True)
+class TrainedGrids:
+    """The grids of the pairs that a model was fitted on.
+
+    Attributes
+    ----------
+    y, x : ndarray
+        Of the coarse grid: its coordinates, 2-D latitude and longitude where these are curvilinear;
+        empty where it has none.
+    placement : Placement
+        Of the target's points.
+    kept : ndarray of bool, (Y', X')
+        Points at which the target ever had a value.
+    share : ndarray, (Y', X'), or None
+        Weights with which the coarse values are means of the target's; None where they are not.
+    dims : tuple of str
+        Of the target, Y and X.
+    variables : dict
+        The target's coordinates and bounds.
+    """
+
+    y: Floats
+    x: Floats
+    placement: Placement
+    kept: Bools
+    share: Floats | None
+    dims: tuple[str, str]
+    variables: dict[Hashable, xr.Variable]
+
+    @classmethod
+    def of(cls, handle: ModelHandle) -> TrainedGrids | None:
+        """Return the grids in a model's file; None if there are none."""
+        if handle.weights is None and handle.spec.weights is None:
+            return None
+        arrays = handle.arrays()
+        if f"{_PREFIX}about" not in arrays:
+            return None
+        about = json.loads(arrays[f"{_PREFIX}about"].tobytes())
+        variables: dict[Hashable, xr.Variable] = {
+            name: xr.Variable(
+                said["dims"], arrays[f"{_PREFIX}coord:{name}"].astype(said["dtype"]), said["attrs"]
+            )
+            for name, said in about["variables"].items()
+        }
+        share = arrays[f"{_PREFIX}share"].astype(np.float64)
+        rows, columns = arrays[f"{_PREFIX}rows"], arrays[f"{_PREFIX}columns"]
+        return cls(
+            arrays[f"{_PREFIX}y"],
+            arrays[f"{_PREFIX}x"],
+            Placement(rows, columns, about["factor"]),
+            arrays[f"{_PREFIX}kept"].astype(bool),
+            share if share.any() else None,
+            (about["dims"][0], about["dims"][1]),
+            variables,
+        )
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """Return what a file keeps of the grids."""
+        about = {
+            "dims": self.dims,
+            "factor": self.placement.factor,
+            "variables": {
+                str(name): {
+                    "dims": list(v.dims),
+                    "dtype": v.dtype.newbyteorder("=").str,
+                    "attrs": _plain(v.attrs),
+                }
+                for name, v in self.variables.items()
+            },
+        }
+        share = np.zeros(self.placement.shape) if self.share is None else self.share
+        made: dict[str, Any] = {
+            "about": np.frombuffer(json.dumps(about).encode(), np.uint8).copy(),
+            "y": self.y,
+            "x": self.x,
+            "rows": self.placement.rows,
+            "columns": self.placement.columns,
+            "kept": self.kept.astype(np.uint8),
+            "share": share.astype(np.float32),
+        }
+        made |= {f"coord:{n}": np.asarray(v.values) for n, v in self.variables.items()}
+        native = {k: a.astype(a.dtype.newbyteorder("=")) for k, a in made.items()}
+        return {f"{_PREFIX}{k}": np.ascontiguousarray(a) for k, a in native.items()}
+
+    def coords(self) -> dict[Hashable, xr.Variable]:
+        """Return the target's coordinates and bounds."""
+        return dict(self.variables)
+
+    def order(self, grid: Grid, key: str) -> tuple[slice, slice]:
+        """Return how to cut rows and columns of `grid` into the order of the coarse grid.
+
+        Raises
+        ------
+        InputError
+            If it is another grid.
+        """
+        y, x = coordinates(grid)
+        cut = []
+        if y.shape == self.y.shape and x.shape == self.x.shape:
+            for i, (ours, theirs) in enumerate(((self.y, y), (self.x, x))):
+                for step in (None, -1):
+                    turn = slice(None, None, step)
+                    turned = theirs[turn] if theirs.ndim == 1 else theirs
+                    if _same(ours, turned, degrees=i == 1 and grid.lat is not None):
+                        cut.append(turn)
+                        break
+        if len(cut) == 2:
+            return cut[0], cut[1]
+        raise InputError(
+            f"model {key} was fitted on a grid of {_told(self.y, self.x)}; found one of "
+            f"{_told(y, x)}: it knows its own grid only. Cut the data to it, or fit a model to "
+            "these: obj.geoml.fit(..., target=fine)"
+        )
+
+    def check_wish(self, factor: int | None, like: object, key: str) -> None:
+        """Raise if another grid is wanted than the target's."""
+        if factor is not None and factor != self.placement.factor:
+            known = self.placement.factor
+            why = f"for factor {known}" if known else "for a grid whose cells do not divide these"
+            raise InputError(f"factor={factor}: {key} was fitted {why}; leave factor= out")
+        if like is not None:
+            raise InputError(f"like=: {key} makes the grid of its target only; leave like= out")
+
+
+def coordinates(grid: Grid) -> tuple[Floats, Floats]:
+    """Return what tells one coarse grid from another."""
+    if grid.curvilinear:
+        return grid.plane()
+    nothing = np.empty(0)
+    return (
+        nothing if grid.y is None else grid.y,
+        nothing if grid.x is None else grid.x,
+    )
+
+
+def _same(ours: Floats, theirs: Floats, degrees: bool) -> bool:
+    off = ours - theirs
+    if degrees:
+        off = (off + 180.0) % 360.0 - 180.0
+    width = np.median(np.abs(np.diff(ours.ravel()))) if ours.size > 1 else 1.0
+    return bool((np.abs(off) <= _SAME * max(float(width), 1e-12)).all())
+
+
+def _told(y: Floats, x: Floats) -> str:
+    spans = [f"{v.min():g} to {v.max():g}" if v.size else "unknown" for v in (y, x)]
+    return f"{y.shape[0]} x {x.shape[-1]} cells, {spans[0]} and {spans[1]}"
+
+
+def _plain(attrs: Mapping[Any, Any]) -> dict[str, Any]:
+    """Return attributes that JSON can hold."""
+    made = {}
+    for key, value in attrs.items():
+        if isinstance(value, (np.ndarray, np.generic)):
+            value = value.tolist()
+        if isinstance(value, (str, int, float, bool, list, tuple)):
+            made[str(key)] = value
+    return made
