@@ -35,7 +35,7 @@ $(STAMP)-package: $(STAMP)-pip pyproject.toml constraints.txt
 
 # What the demo can do without: training, and files of the Hugging Face hub.
 $(STAMP)-extras: $(STAMP)-package
-	$(PIP) --editable ".[plot,io,train,hf]"
+	$(PIP) --editable ".[plot,io,train,hf,diffusion,swin]"
 	@touch $@
 
 # Dependency groups (PEP 735) are why pip has to be 25.1 or later.

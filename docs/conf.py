@@ -49,6 +49,7 @@ pages = (
     "index",
     "get-started",
     "notebooks/*",
+    "downscaling",
     "models",
     "models/*",
     "training",

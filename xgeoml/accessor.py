@@ -22,6 +22,7 @@ from xgeoml.tasks.fit import fit
 from xgeoml.tasks.gaps import MaxGap
 from xgeoml.tasks.inspect import axes_of, models_for
 from xgeoml.tasks.plan import TaskPlan, plan
+from xgeoml.tasks.plan_downscale import GridPlan
 from xgeoml.tasks.refining import Conserve
 from xgeoml.train.settings import Schedule
 
@@ -190,7 +191,7 @@ class GeoMLAccessor(Generic[GeoObject]):
 
     def plan(
         self,
-        task: Literal["fill_gaps"] = "fill_gaps",
+        task: Literal["fill_gaps", "downscale"] = "fill_gaps",
         model: ModelLike = "auto",
         *,
         weights: WeightsLike | None = None,
@@ -198,11 +199,14 @@ class GeoMLAccessor(Generic[GeoObject]):
         covariates: Covariates = None,
         freq: Freq | None = None,
         spread: bool = False,
+        factor: int | None = None,
+        like: xr.DataArray | xr.Dataset | None = None,
+        members: int | None = None,
         dims: Mapping[str, str] | None = None,
         model_options: Mapping[str, Any] | None = None,
         device: str | None = None,
         batch_size: int | None = None,
-    ) -> TaskPlan:
+    ) -> TaskPlan | GridPlan:
         return plan(
             self._obj,
             task,
@@ -212,6 +216,9 @@ class GeoMLAccessor(Generic[GeoObject]):
             covariates=covariates,
             freq=freq,
             spread=spread,
+            factor=factor,
+            like=like,
+            members=members,
             dims=dims,
             model_options=model_options,
             device=device,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
@@ -89,7 +89,8 @@ def demo(data: Path | None, variable: str | None, covariates: tuple[str, ...], o
 @click.option(
     "--variable", multiple=True, help="What to learn from; by default all but --covariates."
 )
-@click.option("--covariates", multiple=True, help="Drivers in the file.")
+@click.option("--covariates", multiple=True, help="Names in the file, or FILE:NAME in another.")
+@click.option("--target", help="The fine fields of the same times, FILE:NAME: for downscaling.")
 @click.option("--start", help="Weights to begin with: a name such as grace_tf, or a path.")
 @click.option(
     "--out",
@@ -121,11 +122,12 @@ def fit(
     data: Path,
     variable: tuple[str, ...],
     covariates: tuple[str, ...],
+    target: str | None,
     out: Path,
     plot: Path | None,
     **options: Any,
 ) -> None:
-    """Train the network MODEL on the file DATA (netCDF, or a zarr folder).
+    """Train the model MODEL on the file DATA (netCDF, or a zarr folder).
 
     MODEL is a name of `xgeoml models`, or a weights file to train on from.
 
@@ -135,6 +137,7 @@ def fit(
       xgeoml fit grace_tf tws.nc --start grace_tf --max-time 30min --out my.safetensors
       xgeoml fit grace_tf tws.nc --logdir run --out my.safetensors
       xgeoml fit grace_tf tws.nc --resume run --out my.safetensors
+      xgeoml fit auto era5.nc --variable t2m --target cerra.nc:t2m --out fine.safetensors
     """
     from xgeoml.tasks.fit import fit as train
 
@@ -146,13 +149,19 @@ def fit(
         if not os.access(path.parent, os.W_OK):
             raise click.UsageError(f"{path}: its folder is not there, or may not be written to")
     given = {k: v for k, v in options.items() if v is not None}
-    with _told(), _opened(data) as dataset:
+    with ExitStack() as files:
+        files.enter_context(_told())
+        dataset = files.enter_context(_opened(data))
+        fine = None if target is None else _named(target, files)
+        if isinstance(fine, str):
+            raise click.UsageError(f"--target {fine}: expected FILE:NAME, such as cerra.nc:t2m")
         try:
             own = train(
                 dataset,
                 model,
+                target=fine,
                 variables=list(variable) or None,
-                covariates=list(covariates) or None,
+                covariates=[_named(c, files) for c in covariates] or None,
                 **given,
             )
         except KeyboardInterrupt as error:
@@ -197,12 +206,7 @@ def fill_gaps(
     """
     from xgeoml.tasks.fill_gaps import fill_gaps as fill
 
-    if out.suffix not in (".nc", ".zarr"):
-        raise click.UsageError(f"--out {out}: expected a name that ends in .nc or .zarr")
-    if out.resolve() == data.resolve():
-        raise click.UsageError(f"--out {out} is the record itself; expected another name")
-    if not os.access(out.parent, os.W_OK):
-        raise click.UsageError(f"{out}: its folder is not there, or may not be written to")
+    _check_out(out, data)
     given = {k: v for k, v in options.items() if v is not None}
     if str(given.get("max_gap", "")).isdecimal():
         given["max_gap"] = int(given["max_gap"])
@@ -210,11 +214,95 @@ def fill_gaps(
         full = fill(
             dataset, variables=list(variable) or None, covariates=list(covariates) or None, **given
         )
-        if out.suffix == ".nc":
-            full.to_netcdf(out)
-        else:
-            full.to_zarr(out, mode="w")
-    click.echo(f"written to {out}: {', '.join(map(str, full.data_vars))}")
+        _write(full, out)
+
+
+@main.command(cls=_ManyValues)
+@click.argument("data", type=click.Path(exists=True, path_type=Path))
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    required=True,
+    help="The finer fields, *.nc or *.zarr.",
+)
+@click.option("--factor", type=int, help="Parts of a cell along each axis, 2 to 8.")
+@click.option(
+    "--like", type=click.Path(exists=True, path_type=Path), help="A file on the grid wanted."
+)
+@click.option("--model", default="auto", show_default=True, help="A name, or a model's file.")
+@click.option("--weights", help="Other weights than the model's own.")
+@click.option("--variable", multiple=True, help="What to downscale; by default all on the grid.")
+@click.option("--covariates", multiple=True, help="Names in the file, or FILE:NAME in another.")
+@click.option("--mask", help="Which fine cells get a value: FILE:NAME.")
+@click.option("--conserve", type=click.Choice(["auto", "area", "mean", "no"]), default="auto")
+@click.option("--members", type=int, help="Answers of a model that draws random numbers.")
+@click.option("--batch-size", type=int, help="Fields in a pass.")
+@click.option("--precision", type=click.Choice(get_args(Precision)), help="Of the network.")
+@click.option("--device", help="cpu, cuda, cuda:N or mps.")
+@click.option("--seed", type=int, help="Of models that draw random numbers.")
+def downscale(
+    data: Path,
+    out: Path,
+    like: Path | None,
+    variable: tuple[str, ...],
+    covariates: tuple[str, ...],
+    mask: str | None,
+    conserve: str,
+    **options: Any,
+) -> None:
+    """Bring the fields of the file DATA (netCDF, or a zarr folder) to a finer grid.
+
+    \b
+    Examples:
+      xgeoml downscale era5.nc --factor 4 --out fine.nc
+      xgeoml downscale era5.nc --like cerra.nc --model own.safetensors --out fine.nc
+      xgeoml downscale era5.nc --factor 5 --covariates orography.nc:z --out fine.nc
+    """
+    from xgeoml.tasks.downscale import downscale as refine
+
+    _check_out(out, data)
+    given = {k: v for k, v in options.items() if v is not None}
+    given["conserve"] = False if conserve == "no" else conserve
+    with ExitStack() as files:
+        files.enter_context(_told())
+        dataset = files.enter_context(_opened(data))
+        fine = refine(
+            dataset,
+            like=None if like is None else files.enter_context(_opened(like)),
+            variables=list(variable) or None,
+            covariates=[_named(c, files) for c in covariates] or None,
+            mask=None if mask is None else _named(mask, files),
+            **given,
+        )
+        _write(fine, out)
+
+
+def _named(text: str, files: ExitStack) -> str | xr.DataArray:
+    """Return a name, or the variable that FILE:NAME stands for."""
+    path, _, name = text.rpartition(":")
+    if not path:
+        return text
+    dataset = files.enter_context(_opened(Path(path)))
+    if name not in dataset:
+        raise click.UsageError(f"{path} has {', '.join(map(str, dataset.data_vars))}, no {name!r}")
+    return dataset[name]
+
+
+def _check_out(out: Path, data: Path) -> None:
+    if out.suffix not in (".nc", ".zarr"):
+        raise click.UsageError(f"--out {out}: expected a name that ends in .nc or .zarr")
+    if out.resolve() == data.resolve():
+        raise click.UsageError(f"--out {out} is the record itself; expected another name")
+    if not os.access(out.parent, os.W_OK):
+        raise click.UsageError(f"{out}: its folder is not there, or may not be written to")
+
+
+def _write(dataset: xr.Dataset, out: Path) -> None:
+    if out.suffix == ".nc":
+        dataset.to_netcdf(out)
+    else:
+        dataset.to_zarr(out, mode="w")
+    click.echo(f"written to {out}: {', '.join(map(str, dataset.data_vars))}")
 
 
 @main.command()

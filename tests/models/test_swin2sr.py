@@ -87,7 +87,7 @@ def test_a_published_file_of_another_size_is_refused(tmp_path):
 def test_the_middle_of_a_domain_is_refined():
     torch.manual_seed(0)
     model = Swin2SR(**DOMAIN).eval()
-    with torch.inference_mode():
+    with torch.no_grad():
         made = model(torch.randn(1, 2, 44, 60), torch.zeros(1, 1, 220, 300), 5)
     assert made.shape == (1, 1, 220, 300)
     assert made[..., 30:190, 30:270].all()

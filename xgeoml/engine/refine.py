@@ -219,12 +219,29 @@ def _window(part: Floats, cut: _Cut, corner: tuple[int, ...], job: Refinement) -
         placement = Placement(
             inner.rows + rows.halo, inner.columns + columns.halo, placement.factor
         )
-    static = job.static
-    if len(static):
-        where = _parts((_moved(y, corner[1]), _moved(x, corner[2])), job)
-        static = static[(slice(None), *where)]
     halo = (around, rows.halo, columns.halo)
+    static = _static((_moved(y, corner[1]), _moved(x, corner[2])), job)
     return Window(piece[0], placement, halo, job.clock.steps(steps), piece[1:], static)
+
+
+def _static(cut: _Cut, job: Refinement) -> Floats:
+    """Return the static covariates of some cells; for a network with those of the halo.
+
+    NaN beyond an edge of the domain.
+    """
+    if not len(job.static):
+        return job.static
+    if job.handle.spec.backend == "numpy" or not any(a.halo for a in job.grid):
+        return job.static[(slice(None), *_parts(cut, job))]
+    factor, made = job.placement.factor, job.static
+    for i, (piece, axis) in enumerate(zip(cut, job.grid, strict=True), start=1):
+        index = np.arange((piece.start - axis.halo) * factor, (piece.stop + axis.halo) * factor)
+        size = axis.size * factor
+        beyond = (index < 0) | (index >= size)
+        made = made.take(index % size, axis=i)
+        if not axis.periodic:
+            made[(slice(None),) * i + (beyond,)] = np.nan
+    return made
 
 
 def _spots(

@@ -36,13 +36,18 @@ def run_refiner(
         0: a single answer, the first member of a network that draws random numbers.
     """
     spec, factor = handle.spec, window.placement.factor
-    rows, columns = window.value.shape[1:]
+    around, rows, columns = window.halo[0], *window.value.shape[1:]
+    own = slice(around, len(window.value) - around)
     whole = Placement.refined(rows, columns, factor)
-    around = Window(window.value, whole, (0, 0, 0), window.clock, window.covariates)
-    estimates = {name: _estimate(name, around, handle) for name in spec.bases}
-    mean, deviation = scale_of(window.value, spec)
-    coarse = coarse_channels(around, spec, mean, deviation)
-    fine = fine_channels(estimates, _with_halo(window), spec, mean, deviation)
+    # Base models see the steps before and after, and every fine cell, those of the halo too.
+    seen = Window(window.value, whole, (around, 0, 0), window.clock, window.covariates, window.fine)
+    estimates = {name: _estimate(name, seen, handle) for name in spec.bases}
+    now = Window(
+        window.value[own], whole, (0, 0, 0), window.clock.steps(own), window.covariates[:, own]
+    )
+    mean, deviation = scale_of(now.value, spec)
+    coarse = coarse_channels(now, spec, mean, deviation)
+    fine = fine_channels(estimates, _static(window), spec, mean, deviation)
     shape = (rows * factor, columns * factor)
 
     def call(network: Any, given: Any, which: slice, member: int) -> Any:
@@ -118,7 +123,11 @@ def waves(clock: Clock, channel: Channel) -> tuple[Floats, Floats]:
 def fine_channels(
     estimates: dict[str, Floats], static: Floats, spec: ModelSpec, mean: Floats, deviation: Floats
 ) -> Single:
-    """Return a network's fine input, ``(step, channel, y', x')``."""
+    """Return a network's fine input, ``(step, channel, y', x')``.
+
+    Missing values are 0; of static covariates they stay NaN for a network whose class says
+    ``takes_missing = True``.
+    """
     steps = len(mean)
     scaled = [
         (estimates[c.name] - mean[:, None, None]) / deviation[:, None, None]
@@ -131,8 +140,10 @@ def fine_channels(
     fixed = [_scaled(field, spec, first + i) for i, field in enumerate(static)]
     shape = scaled[0].shape[1:] if scaled else static.shape[1:]
     made = np.zeros((steps, len(scaled) + len(fixed), *shape), np.float32)
+    keeps_missing = getattr(spec.load_factory(), "takes_missing", False)
     for i, field in enumerate([*scaled, *fixed]):
-        made[:, i] = np.where(np.isfinite(field), field, 0.0)
+        known = np.isfinite(static[i - len(scaled)]) if i >= len(scaled) else np.isfinite(field)
+        made[:, i] = np.where(known, field, np.nan if keeps_missing and i >= len(scaled) else 0.0)
     return made
 
 
@@ -154,11 +165,9 @@ def _estimate(name: str, window: Window, handle: ModelHandle) -> Floats:
     return np.asarray(model.predict(window, state), np.float64)
 
 
-def _with_halo(window: Window) -> Floats:
-    """Return static covariates with the edge values repeated over the halo."""
-    factor = window.placement.factor
-    if not len(window.fine):
-        rows, columns = (n * factor for n in window.value.shape[1:])
-        return np.empty((0, rows, columns))
-    padding = [(0, 0), *((h * factor, h * factor) for h in window.halo[1:])]
-    return np.pad(window.fine, padding, mode="edge")
+def _static(window: Window) -> Floats:
+    """Return the static covariates; none in the shape of the fine cells."""
+    if len(window.fine):
+        return window.fine
+    rows, columns = (n * window.placement.factor for n in window.value.shape[1:])
+    return np.empty((0, rows, columns))

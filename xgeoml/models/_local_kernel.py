@@ -9,6 +9,11 @@ import numpy as np
 from xgeoml.models._surroundings import LAGS, Cells, Singles, Surroundings, neighbours_in_time
 from xgeoml.models.downscaling import Clock
 
+# Predictors of less weight than this are left out.
+_LEAST_WEIGHT = 0.02
+# Steps that the noise stays.
+_MEMORY = 12.0
+
 
 class Shape(NamedTuple):
     """What the covariance depends on; amplitudes count in those of the linear response.
@@ -98,7 +103,7 @@ class Steps(NamedTuple):
         """Return some of the steps."""
         return Steps(
             self.values[:, which],
-            self.covariates[:, which] if len(self.covariates) else self.covariates,
+            self.covariates[:, which],
             self.day[which],
             self.season[which],
         )
@@ -145,23 +150,26 @@ def around_a_cell(
     own = values[LAGS.index(0)][:, :1]
     linear, weather = [shape.own * own], [shape.weather_own * own]
     by_lag = {0: 1.0, 1: shape.before_1, 2: shape.before_2, 4: shape.before_4}
+    fading = np.exp(-0.5 * distance / shape.reach**2)
+    weather_fading = np.exp(-0.5 * distance / shape.weather_reach**2)
+    # At its own time the own cell differs from itself by nothing.
+    elsewhere = distance > 0.0
     for lag, value in zip(LAGS, values, strict=True):
-        # At its own time the own cell differs from itself by nothing.
-        part = slice(1, None) if lag == 0 else slice(None)
-        apart = value[:, part] - own
-        linear.append(by_lag[abs(lag)] * apart * _fading(distance[part], shape.reach))
+        counts = elsewhere if lag == 0 else np.ones_like(elsewhere)
+        _add(linear, value, own, by_lag[abs(lag)] * fading * counts)
         if lag in (-1, 0, 1):
             share = 1.0 if lag == 0 else shape.weather_before
-            fading = _fading(distance[part], shape.weather_reach)
-            weather.append(share * apart * fading)
+            _add(weather, value, own, share * weather_fading * counts)
     for covariate in steps.covariates[:, :, cells[0]]:
         linear.append(shape.covariates * covariate[:, None])
         weather.append(shape.covariates * covariate[:, None])
     return tuple(np.concatenate(p, axis=1).astype(np.float32) for p in (linear, weather))  # type: ignore[return-value]
 
 
-def _fading(distance: Singles, reach: float) -> Singles:
-    return np.exp(-0.5 * distance / np.float32(reach**2))
+def _add(predictors: list[Singles], value: Singles, own: Singles, weight: Singles) -> None:
+    some = weight > _LEAST_WEIGHT
+    if some.any():
+        predictors.append((value[:, some] - own) * weight[some].astype(np.float32))
 
 
 def covariance(
@@ -185,10 +193,9 @@ def covariance(
     return made
 
 
-def remembered(steps: int, shape: Shape, memory: float = 12.0) -> Singles:
-    """Return the covariance of the noise, ``(step, step)``; part of it stays `memory` steps."""
-    way = np.abs(np.subtract.outer(np.arange(steps), np.arange(steps))).astype(np.float32)
-    made = np.float32(shape.memory) * np.exp(-way / np.float32(memory))
-    made.flat[:: steps + 1] += shape.noise
+def remembered(steps: Cells, shape: Shape) -> Singles:
+    """Return the covariance of the noise between some steps: part of it stays."""
+    way = np.abs(np.subtract.outer(steps, steps)).astype(np.float32)
+    made = np.float32(shape.memory) * np.exp(-way / np.float32(_MEMORY))
+    made.flat[:: len(steps) + 1] += shape.noise
     return made
-

@@ -14,8 +14,9 @@ from xgeoml.models.series import Bools, Floats, State
 
 Cells = NDArray[np.intp]
 Singles = NDArray[np.float32]
-# Predictors are taken from so many cells on either side, and steps before and after.
-REACH, LAGS = 2, (-4, -2, -1, 0, 1, 2, 4)
+# Predictors are taken from so many cells on either side: few, or where distance is weighed many;
+# and steps before and after.
+REACH, FAR, LAGS = 2, 3, (-4, -2, -1, 0, 1, 2, 4)
 # A coarse cell that is missing more often than this predicts nothing.
 _MOST_MISSING = 0.1
 # Cells of the coarse grid, spread over the domain, on whose points choices are made.
@@ -88,10 +89,41 @@ class Surroundings(NamedTuple):
             made = np.where(missing, level, made)
         return (made / self.scale).astype(np.float32)
 
-    def near(self, own: int) -> tuple[Cells, Singles]:
+    def standardised(
+        self, covariates: Floats, levels: Floats | None = None
+    ) -> tuple[Singles, Floats]:
+        """Return standardised covariates of the predictors, and their deviations and means.
+
+        Parameters
+        ----------
+        covariates : ndarray, (covariate, step, Y, X)
+            A missing value becomes the mean.
+        levels : ndarray, (covariate, 1 + predictor), optional
+            A deviation, then means; found from the covariates where not given.
+
+        Returns
+        -------
+        ndarray, (covariate, step, predictor)
+        ndarray
+            The levels.
+        """
+        n, steps = covariates.shape[:2]
+        flat = covariates.reshape(n, steps, int(np.prod(covariates.shape[2:])))
+        flat = flat[:, :, self.cell].astype(np.float64)
+        if levels is None:
+            levels = np.zeros((n, 1 + flat.shape[2]))
+            for each, value in zip(levels, flat, strict=True):
+                known = np.isfinite(value)
+                each[1:] = np.where(known, value, 0.0).sum(0) / np.maximum(known.sum(0), 1)
+                each[0] = np.sqrt(np.mean((value - each[1:])[known] ** 2)) if known.any() else 1.0
+                each[0] = each[0] or 1.0
+        made = (flat - levels[:, None, 1:]) / levels[:, :1, None]
+        return np.nan_to_num(made).astype(np.float32), levels
+
+    def near(self, own: int, reach: int = REACH) -> tuple[Cells, Singles]:
         """Return the predictors around one of them, itself first, and their squared distances."""
         down, across = self.row - self.row[own], self.column - self.column[own]
-        cells = np.flatnonzero((np.abs(down) <= REACH) & (np.abs(across) <= REACH))
+        cells = np.flatnonzero((np.abs(down) <= reach) & (np.abs(across) <= reach))
         cells = np.concatenate([[own], cells[cells != own]])
         return cells, (down[cells] ** 2 + across[cells] ** 2).astype(np.float32)
 
@@ -158,6 +190,12 @@ def own_steps(window: Window) -> Cells:
 def known_steps(window: Window) -> Cells:
     """Return the steps of a window with any value: what lies beyond the ends of time has none."""
     return np.flatnonzero(np.isfinite(window.value).any(axis=(1, 2)))
+
+
+def covariates_of(window: Window) -> Floats:
+    """Return the covariates, ``(covariate, step, y, x)``, also where there are none."""
+    none = np.empty((0, *window.value.shape))
+    return window.covariates if len(window.covariates) else none
 
 
 def strips(pairs: Pairs) -> list[slice]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from xgeoml.spec import AxisSpec, ModelSpec
+from xgeoml.spec import AxisSpec, Channel, ModelSpec
 
 
 def _tiles(halo: int) -> tuple[AxisSpec, ...]:
@@ -12,6 +12,8 @@ def _tiles(halo: int) -> tuple[AxisSpec, ...]:
 
 # Of a model that knows two grids, the coarse one and that of its target.
 _GRIDS = (AxisSpec("Y"), AxisSpec("X"))
+
+_NETWORK_TILES = (AxisSpec("Y", "tile", 48, halo=8), AxisSpec("X", "tile", 48, halo=8))
 
 DOWNSCALE = (
     ModelSpec(
@@ -73,5 +75,78 @@ DOWNSCALE = (
         axes=(*_GRIDS, AxisSpec("T", "tile", 1, halo=4)),
         covariates=True,
         summary="regression of each point on the cells and steps around it, linear and by likeness",
+    ),
+    ModelSpec(
+        name="conv_baseline",
+        task="downscale",
+        factory="xgeoml.models.conv_baseline:ConvBaseline",
+        axes=_NETWORK_TILES,
+        inputs=(
+            Channel("value"),
+            Channel("validity"),
+            Channel("estimate", "bicubic"),
+            Channel("covariates"),
+        ),
+        outputs=("residual",),
+        covariates=True,
+        scaling="training",
+        options={"width": 64},
+        summary="convolutions and up-convolutions that correct bicubic interpolation; fit it first",
+        citation="after DeepR, arXiv 2410.12728",
+        license="Apache-2.0",
+    ),
+    ModelSpec(
+        name="swin2sr",
+        task="downscale",
+        factory="xgeoml.models.swin2sr:Swin2SR",
+        axes=_NETWORK_TILES,
+        inputs=(
+            Channel("value"),
+            Channel("validity"),
+            Channel("estimate", "bicubic"),
+            Channel("covariates"),
+        ),
+        outputs=("residual",),
+        covariates=True,
+        scaling="training",
+        options={"embed": 60, "depths": [4, 4], "heads": [6, 6], "window": 8, "mlp": 2.0},
+        summary="attention within shifted windows that corrects bicubic interpolation; fit it first",
+        citation="Conde, Choi, Burchi and Timofte (2022), arXiv 2209.11345; DeepR, arXiv 2410.12728",
+        license="Apache-2.0",
+    ),
+    ModelSpec(
+        name="ddpm",
+        task="downscale",
+        factory="xgeoml.models.ddpm:Ddpm",
+        axes=_GRIDS,
+        inputs=(
+            Channel("value"),
+            Channel("validity"),
+            Channel("season"),
+            Channel("day"),
+            Channel("estimate", "ridge"),
+            Channel("covariates"),
+        ),
+        outputs=("residual",),
+        covariates=True,
+        scaling="training",
+        options={
+            "unet": "tailored",
+            "unet_options": {
+                "patch": 4,
+                "n_channels": 64,
+                "channel_multipliers": [1, 1],
+                "is_attention": [False, True],
+                "n_blocks": 1,
+            },
+            "time": "cyclical",
+            "scheduler": "ddim",
+            "steps": 16,
+            "prediction": "velocity",
+            "residual": True,
+        },
+        summary="denoising diffusion around a fitted estimate: an ensemble of fine fields; fit it first",
+        citation="Ho, Jain and Abbeel (2020), NeurIPS 33, 6840-6851; DeepR, arXiv 2410.12728",
+        license="Apache-2.0",
     ),
 )

@@ -199,7 +199,9 @@ class Ddpm(nn.Module):
             last = i == len(steps)
             more = {"variance_noise": noise(i)} if self.eta and not last else {}
             eta = 0.0 if last else self.eta
-            x = self.scheduler.step(said.float(), step, x, eta=eta, **more).prev_sample
+            x = self.scheduler.step(
+                said.float(), step, x, eta=eta, use_clipped_model_output=True, **more
+            ).prev_sample
         made = x * self.unit + self.offset
         return made if self.residual else made - fine[:, :1]
 

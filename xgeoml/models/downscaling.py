@@ -104,7 +104,8 @@ class Window:
     covariates : ndarray, (covariate, step, y, x)
         On the grid and at the steps of `value`.
     fine : ndarray, (covariate, Y', X')
-        Static, at the fine points.
+        Static, at the fine points. For a network those of the halo too, NaN beyond the edges of
+        the domain.
     """
 
     value: Floats
@@ -192,7 +193,8 @@ class Refiner(Protocol):
             the edges of the domain too), those of time, covariates.
         fine : Tensor, (batch, channel, y * factor, x * factor)
             Estimates of base models in the scale of the value, then static covariates, each
-            standardised; maybe none.
+            standardised; maybe none. Missing values are 0, or NaN if the class has the attribute
+            ``takes_missing = True``.
         factor : int
         """
         ...

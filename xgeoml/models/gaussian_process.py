@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -18,10 +18,13 @@ from xgeoml.models._local_kernel import (
     remembered,
 )
 from xgeoml.models._surroundings import (
+    FAR,
+    LAGS,
     Cells,
     Singles,
     Surroundings,
     blocks_held_out,
+    covariates_of,
     first_guess,
     known_steps,
     own_steps,
@@ -29,12 +32,15 @@ from xgeoml.models._surroundings import (
     strips,
     unexplained,
 )
-from xgeoml.models.downscaling import Pairs, Window
+from xgeoml.models.downscaling import Clock, Pairs, Window
 from xgeoml.models.series import Bools, Floats, State
 
 # Steps that a record is compared with: all up to the first number; of longer records, or larger
 # grids, as many as make so many coefficients (256 MB), but not fewer than the last number.
 _MOST_STEPS, _COEFFICIENTS, _FEWEST_STEPS = 2000, 2**26, 256
+# Steps of a longer record on which the shape is chosen, in runs of so many.
+_STEPS_TO_CHOOSE, _RUN = 800, 8
+_NOISES = (0.3, 1.0, 3.0, 10.0, 100.0)
 # Rounds of the search start with factors of this size, and end below the other.
 _FIRST_FACTOR, _LAST_FACTOR = 2.5, 1.25
 _JITTER = 1e-5
@@ -49,7 +55,10 @@ class GaussianProcess:
         How many shapes of the covariance are tried on held-out blocks of the record.
     """
 
-    def __init__(self, trials: int = 60) -> None:
+    # Steps before and after those wanted that it looks at.
+    around = max(LAGS)
+
+    def __init__(self, trials: int = 40) -> None:
         self.trials = trials
 
     def fit(self, pairs: Pairs) -> State:
@@ -57,14 +66,14 @@ class GaussianProcess:
         around = Surroundings.of(pairs)
         coarse = np.asarray(pairs.coarse, dtype=np.float64)
         anomaly = around.anomalies(coarse)
-        covariates, levels = _standard(np.asarray(pairs.covariates), around)
+        covariates, levels = around.standardised(np.asarray(pairs.covariates))
         steps = Steps.of(anomaly, covariates, pairs.clock, around)
         shape = _chosen(list(_sample(pairs, coarse, around)), steps, around, pairs, self.trials)
 
         marks = _landmarks(len(coarse), pairs.fine[0].size)
         exact = len(marks) == len(coarse)
         times = in_time(steps, steps.some(marks), shape)
-        noise = remembered(len(coarse), shape) if exact else None
+        noise = remembered(np.arange(len(coarse)), shape) if exact else None
         height, width = pairs.placement.shape
         weight = np.zeros((len(marks), height, width), dtype=np.float32)
         mean = np.full((height, width), np.nan)
@@ -79,7 +88,7 @@ class GaussianProcess:
                     continue
                 points = points[target.points]
                 level[points] = target.mean
-                predictors = around_a_cell(steps, around.near(own), shape)
+                predictors = around_a_cell(steps, around.near(own, FAR), shape)
                 piece[:, points] = _solved(predictors, target, times, shape, marks, noise)
             weight[:, rows] = piece.reshape(len(marks), -1, width)
             mean[rows] = level.reshape(-1, width)
@@ -110,9 +119,8 @@ class GaussianProcess:
         if not there.any():
             return made
         at, value_at = position[there], window.value[wanted[there]]
-        outer = window.covariates[:, seen] if len(window.covariates) else window.covariates
-        covariates, _ = _standard(outer, around, state["levels"])
-        steps = Steps.of(around.anomalies(value), covariates, clock, around).some(at)
+        covariates, _ = around.standardised(covariates_of(window), state["levels"])
+        steps = Steps.of(around.anomalies(value), covariates[:, seen], clock, around).some(at)
         times = in_time(steps, marks, shape)
         guess = first_guess(
             value_at, window.placement, state["share"], slice(0, made.shape[1]), around
@@ -123,7 +131,7 @@ class GaussianProcess:
         for own, points in around.groups(slice(None)):
             points = points[np.isfinite(flat[:, points]).any(axis=0)]
             if len(points):
-                near = around.near(own)
+                near = around.near(own, FAR)
                 here, then = (around_a_cell(s, near, shape) for s in (steps, marks))
                 flat[:, points] += covariance(here, then, times, shape) @ weight[:, points]
         made[there] = guess
@@ -165,33 +173,6 @@ class _Target(NamedTuple):
         return cls(points, steps, np.where(known, left - mean, 0.0).astype(np.float32), mean)
 
 
-def _standard(
-    covariates: Floats, around: Surroundings, levels: Floats | None = None
-) -> tuple[Singles, Floats]:
-    """Return standardised covariates of the predictors, and their means and deviations.
-
-    Parameters
-    ----------
-    covariates : ndarray, (covariate, step, Y, X)
-    around : Surroundings
-    levels : ndarray, (covariate, 1 + predictor), optional
-        Deviation, then means; found from the covariates where not given.
-    """
-    if not len(covariates):
-        nothing = np.zeros((0, 1, len(around.cell)), dtype=np.float32)
-        return nothing, np.zeros((0, 1 + len(around.cell)))
-    flat = covariates.reshape(*covariates.shape[:2], -1)[:, :, around.cell].astype(np.float64)
-    if levels is None:
-        levels = np.zeros((len(flat), 1 + len(around.cell)))
-        for each, value in zip(levels, flat, strict=True):
-            known = np.isfinite(value)
-            each[1:] = np.where(known, value, 0.0).sum(0) / np.maximum(known.sum(0), 1)
-            each[0] = np.sqrt(np.mean((value - each[1:])[known] ** 2)) if known.any() else 1.0
-            each[0] = each[0] or 1.0
-    made = (flat - levels[:, None, 1:]) / levels[:, :1, None]
-    return np.nan_to_num(made).astype(np.float32), levels
-
-
 def _landmarks(steps: int, points: int) -> Cells:
     """Return the steps of the record that others are compared with."""
     most = min(_MOST_STEPS, max(_FEWEST_STEPS, _COEFFICIENTS // max(1, points)))
@@ -201,8 +182,6 @@ def _landmarks(steps: int, points: int) -> Cells:
 
 
 def _landmark_steps(state: State, around: Surroundings) -> Steps:
-    from xgeoml.models.downscaling import Clock
-
     clock = Clock(*state["clock"])
     return Steps.of(state["anomaly"], state["covariates"], clock, around).some(state["marks"])
 
@@ -259,30 +238,44 @@ class _Sample(NamedTuple):
 def _sample(pairs: Pairs, coarse: Floats, around: Surroundings) -> Iterator[_Sample]:
     """Yield the points around some cells, spread over the domain."""
     for own, left in sample_of_points(pairs, coarse, around):
-        yield _Sample(around.near(own), _Target.of(left))
+        yield _Sample(around.near(own, FAR), _Target.of(left))
 
 
 def _chosen(
     samples: list[_Sample], steps: Steps, around: Surroundings, pairs: Pairs, trials: int
 ) -> Shape:
-    """Return the shape with the smallest error in blocks of steps that are held out."""
+    """Return the shape with the smallest error in blocks of steps that are held out.
+
+    Tried on part of a long record; then the noise, which a longer record may set lower, on all.
+    """
     folds = blocks_held_out(pairs.clock)
-    shape = Shape()
+    every = -(-len(pairs.clock) // _STEPS_TO_CHOOSE)
+    runs = np.arange(len(pairs.clock)) // _RUN
+    some, whole = np.flatnonzero(runs % every == 0), np.arange(len(pairs.clock))
     tried: dict[Shape, float] = {}
 
     def error(shape: Shape) -> float:
         if shape not in tried:
             pairs.report("choosing the covariance", len(tried) / max(1, trials))
-            tried[shape] = _error(samples, steps, folds, shape)
+            tried[shape] = _error(samples, steps, folds, shape, some)
         return tried[shape]
 
-    for noise in (0.3, 1.0, 3.0, 10.0, 100.0):
-        if error(shape._replace(noise=noise)) < error(shape):
-            shape = shape._replace(noise=noise)
-    factors = dict.fromkeys(_free(pairs, around), _FIRST_FACTOR)
-    while len(tried) < trials and max(factors.values()) > _LAST_FACTOR:
+    shape = _searched(error, _free(pairs, around), lambda: len(tried) < trials)
+    if every == 1:
+        return shape
+    near = [shape._replace(noise=shape.noise * by) for by in (1.0, 0.6, 1.6)]
+    return min(near, key=lambda other: _error(samples, steps, folds, other, whole))
+
+
+def _searched(
+    error: Callable[[Shape], float], names: list[str], goes_on: Callable[[], bool]
+) -> Shape:
+    """Return the shape of the smallest error, one coordinate after the other."""
+    shape = min((Shape(noise=noise) for noise in _NOISES), key=error)
+    factors = dict.fromkeys(names, _FIRST_FACTOR)
+    while goes_on() and max(factors.values()) > _LAST_FACTOR:
         for name, factor in factors.items():
-            if len(tried) >= trials:
+            if not goes_on():
                 break
             for by in (factor, 1.0 / factor):
                 other = shape._replace(**{name: getattr(shape, name) * by})
@@ -312,19 +305,29 @@ def _free(pairs: Pairs, around: Surroundings) -> list[str]:
 
 
 def _error(
-    samples: list[_Sample], steps: Steps, folds: list[tuple[Bools, Bools]], shape: Shape
+    samples: list[_Sample],
+    steps: Steps,
+    folds: list[tuple[Bools, Bools]],
+    shape: Shape,
+    some: Cells,
 ) -> float:
-    """Return the mean square error of a shape in blocks that are held out."""
-    times = in_time(steps, steps, shape)
-    noise = remembered(len(steps.day), shape)
+    """Return the mean square error of a shape in blocks that are held out.
+
+    `some` are the steps that are looked at.
+    """
+    part = steps.some(some)
+    times, noise = in_time(part, part, shape), remembered(some, shape)
     total, count = 0.0, 0
     for near, target in samples:
-        predictors = around_a_cell(steps, near, shape)
+        predictors = around_a_cell(part, near, shape)
         whole = covariance(predictors, predictors, times, shape)
         place = np.full(len(steps.day), -1)
         place[target.steps] = np.arange(len(target.steps))
+        place = place[some]
         for learn, held in folds:
-            s, h = (np.flatnonzero(which & (place >= 0)) for which in (learn, held))
+            s, h = (np.flatnonzero(which[some] & (place >= 0)) for which in (learn, held))
+            if not len(s) or not len(h):
+                continue
             known = target.value[place[s]]
             mean = known.mean(axis=0)
             matrix = whole[np.ix_(s, s)]

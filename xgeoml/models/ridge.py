@@ -5,8 +5,11 @@ from __future__ import annotations
 import numpy as np
 
 from xgeoml.models._surroundings import (
+    REACH,
+    Singles,
     Surroundings,
     blocks_held_out,
+    covariates_of,
     first_guess,
     known_steps,
     own_steps,
@@ -19,30 +22,32 @@ from xgeoml.models.downscaling import Pairs, Window
 from xgeoml.models.series import Floats, State
 
 _PENALTIES = (0.1, 1.0, 10.0, 100.0, 1e3, 1e4, 1e6)
-# Cells within two rows and columns of the own one.
-_MOST = 25
 
 
 class Ridge:
     """What interpolation lacks, linear in the 5 x 5 coarse cells around, season and hour.
 
-    One penalty for the whole domain, chosen in blocks of the record that are held out.
+    Covariates count with their value in the point's own coarse cell. There is one penalty for the
+    whole domain, chosen in blocks of the record that are held out.
     """
 
     def fit(self, pairs: Pairs) -> State:
         """Return the coefficients."""
         around = Surroundings.of(pairs)
         coarse = np.asarray(pairs.coarse, dtype=np.float64)
-        anomaly, terms = around.anomalies(coarse).astype(np.float64), cycles(pairs.clock)
-        penalty = _chosen(pairs, coarse, around, anomaly, terms)
+        covariates, levels = around.standardised(np.asarray(pairs.covariates))
+        predictors = _Predictors(
+            around, cycles(pairs.clock), around.anomalies(coarse), covariates
+        )
+        penalty = _chosen(pairs, coarse, predictors)
         height, width = pairs.placement.shape
-        made = np.zeros((terms.shape[1] + _MOST, height, width), dtype=np.float32)
+        made = np.zeros((predictors.most, height, width), dtype=np.float32)
         for rows in strips(pairs):
             pairs.report("fitting", rows.start / height)
             left = unexplained(pairs, coarse, rows, around)
             piece = made[:, rows].reshape(len(made), -1)
             for own, points in around.groups(rows):
-                regressors = np.concatenate([terms, anomaly[:, around.near(own)[0]]], axis=1)
+                regressors = predictors.of(own)
                 count = regressors.shape[1]
                 piece[:count, points] = penalised(
                     regressors, left[:, points], np.full(count - 1, penalty)
@@ -51,6 +56,7 @@ class Ridge:
         return {
             **around.state(),
             "share": pairs.share.astype(np.float32),
+            "levels": levels,
             "coefficients": made,
             "penalty": np.array(penalty),
         }
@@ -60,28 +66,58 @@ class Ridge:
         around, wanted = Surroundings.from_state(state), own_steps(window)
         made = np.full((len(wanted), *window.placement.shape), np.nan)
         there = np.isin(wanted, known_steps(window))
-        value = window.value[wanted[there]]
-        terms = cycles(window.clock.steps(wanted[there]))
-        anomaly = around.anomalies(value).astype(np.float64)
+        steps = wanted[there]
+        value = window.value[steps]
+        covariates, _ = around.standardised(covariates_of(window)[:, steps], state["levels"])
+        terms = cycles(window.clock.steps(steps))
+        predictors = _Predictors(around, terms, around.anomalies(value), covariates)
         rows = slice(0, made.shape[1])
         guess = first_guess(value, window.placement, state["share"], rows, around)
         flat = guess.reshape(len(guess), -1)
         coefficients = state["coefficients"].reshape(len(state["coefficients"]), -1)
         for own, points in around.groups(rows):
-            regressors = np.concatenate([terms, anomaly[:, around.near(own)[0]]], axis=1)
+            regressors = predictors.of(own)
             flat[:, points] += regressors @ coefficients[: regressors.shape[1], points]
         made[there] = guess
         return made
 
 
-def _chosen(
-    pairs: Pairs, coarse: Floats, around: Surroundings, anomaly: Floats, terms: Floats
-) -> float:
+class _Predictors:
+    """The regressors at some steps.
+
+    Parameters
+    ----------
+    around : Surroundings
+    terms : ndarray, (step, term)
+        Those of time.
+    anomaly : ndarray, (step, predictor)
+    covariates : ndarray, (covariate, step, predictor)
+    """
+
+    def __init__(
+        self, around: Surroundings, terms: Floats, anomaly: Singles, covariates: Singles
+    ) -> None:
+        self.around, self.terms, self.anomaly = around, terms, anomaly
+        self.covariates = covariates
+
+    @property
+    def most(self) -> int:
+        """The largest number of regressors that a point has."""
+        return self.terms.shape[1] + len(self.covariates) + (2 * REACH + 1) ** 2
+
+    def of(self, own: int) -> Floats:
+        """Return those of the points nearest to a predictor, ``(step, regressor)``."""
+        cells, _ = self.around.near(own)
+        parts = [self.terms, self.covariates[:, :, own].T, self.anomaly[:, cells]]
+        return np.concatenate(parts, axis=1, dtype=np.float64)
+
+
+def _chosen(pairs: Pairs, coarse: Floats, predictors: _Predictors) -> float:
     """Return the penalty with the smallest error in blocks that are held out."""
     folds = blocks_held_out(pairs.clock)
     errors = np.zeros(len(_PENALTIES))
-    for own, left in sample_of_points(pairs, coarse, around):
-        regressors = np.concatenate([terms, anomaly[:, around.near(own)[0]]], axis=1)
+    for own, left in sample_of_points(pairs, coarse, predictors.around):
+        regressors = predictors.of(own)
         for learn, held in folds:
             for i, penalty in enumerate(_PENALTIES):
                 weights = np.full(regressors.shape[1] - 1, penalty)

@@ -107,13 +107,15 @@ def downscale(
     Examples
     --------
     >>> import xgeoml
-    >>> coarse = xgeoml.datasets.air_like(n_steps=2)["air"].coarsen(lat=4, lon=4, boundary="trim")
-    >>> fine = coarse.mean().geoml.downscale(factor=2, model="bicubic")
+    >>> fine = xgeoml.datasets.mountain_temperature(steps=2)["t2m"]
+    >>> coarse = fine.coarsen(lat=4, lon=4).mean()
+    >>> coarse.geoml.downscale(4, "bicubic").sizes == fine.sizes
+    True
     """
     options = get_options(
         device=device, batch_size=batch_size, precision=precision, progress=progress, seed=seed
     )
-    _check(factor, like, mask, conserve, members, dims)
+    check_wish(factor, like, mask, conserve, members, dims)
     told = None if like is None else (like.name if isinstance(like, xr.DataArray) else "Dataset")
     call = describe_call(
         "downscale",
@@ -148,7 +150,7 @@ def downscale(
     return on_object(obj, wanted, partial(_downscale_dataset, wish=wish), _without)
 
 
-def _check(
+def check_wish(
     factor: object, like: object, mask: object, conserve: object, members: object, dims: object
 ) -> None:
     """Complain of arguments that are wrong whatever the data."""

@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from xgeoml.tasks.learn import Lesson
 
 # What is fitted on pairs where no model is named.
-DEFAULT_LEARNER = "ridge"
+DEFAULT_LEARNER = "gaussian_process"
 # Fields in a step of a network that learns from pairs.
 PAIRS_BATCH = 16
 FINE_TUNING_RATE = 1e-4
@@ -86,7 +86,8 @@ def fit(
     Without `target`, for filling gaps: values are hidden in random patterns, like the gaps that the
     data have, and the network learns to say what they were. A part of the record, in blocks of time
     (and of space, where there are 400 cells or more), is set aside: no training step sees it, and
-    it decides which of the networks along the way is kept, and whether any is better than what training began with.
+    it decides which of the networks along the way is kept, and whether any is better than what
+    training began with.
 
     With `target`, for downscaling: what lies between the data and the finer fields of the same
     times is learnt. Classical models are fitted in one go, to all pairs; networks are trained as
@@ -101,7 +102,7 @@ def fit(
         A network of ``xgeoml.list_models("fill_gaps")`` or a spec: trained from scratch, unless
         `start` says otherwise. A weights file or a `Model`: trained on from its weights. With
         `target`, a model of ``xgeoml.list_models("downscale")`` that learns; ``"auto"`` is
-        DEFAULT_LEARNER.
+        `gaussian_process`.
     target : DataArray or Dataset, optional
         The fine fields, of one variable. Steps are matched by their stamps. Its grid may be of any
         kind that has a place on that of `obj`; networks need one whose cells divide those of

@@ -20,7 +20,7 @@ from xgeoml.models.downscaling import Pairs, Window
 from xgeoml.models.series import Floats
 from xgeoml.options import Options, shows_progress
 from xgeoml.registry import get_model
-from xgeoml.spec import ModelSpec, Scale
+from xgeoml.spec import ModelSpec
 from xgeoml.tasks.covariates import Covariates
 from xgeoml.tasks.pairs import Couple, couple
 from xgeoml.weights.card import Card, SkillRow, TrainingData
@@ -33,8 +33,6 @@ NOT_STATED = "not stated"
 BASELINES = ("bicubic", "conservative", "delta", "ridge")
 # Steps of the validation part that a card's skill is measured on, and the fewest to fit on.
 _SCORED, _FEWEST = 256, 8
-# Values that the scale of the training is read from.
-_SAMPLE = 2**22
 MODEL_FILE = "model.safetensors"
 
 
@@ -229,24 +227,14 @@ def _fit_network(
 ) -> Model:
     """Train a network on pairs."""
     from xgeoml.train.pair_fitting import fit_pairs
+    from xgeoml.train.pairs import spec_for
 
-    fixed = spec.options.get("factor")
-    factor = pairs.placement.factor
-    if not factor:
+    spec = spec_for(spec, pairs)
+    if begin and spec.options != handle.spec.options:
+        changed = {k: v for k, v in spec.options.items() if handle.spec.options.get(k) != v}
         raise InputError(
-            f"the target's cells do not divide those of the data; {spec.key} needs that they do: "
-            "bring the target to such a grid first, "
-            "data.geoml.downscale(factor=..., model='nearest') has one to interpolate to, or fit "
-            "model='auto', which serves any two grids"
+            f"the weights to begin with are for other pairs: these need {changed}; leave start= out"
         )
-    if fixed is not None and int(fixed) != factor:
-        if begin:
-            raise InputError(
-                f"the weights to begin with are for factor {fixed}; the pairs have factor {factor}"
-            )
-        spec = spec.replace(options={**spec.options, "factor": factor})
-    if spec.scaling == "training" and spec.scale is None:
-        spec = spec.replace(scale=scale_of(pairs))
     bases = {name: get_model(name).load_factory()(**get_model(name).options) for name in spec.bases}
     trained = fit_pairs(
         pairs,
@@ -254,6 +242,7 @@ def _fit_network(
         bases,
         settings,
         folder,
+        name=_name(found),
         start=handle.network("cpu").state_dict() if begin else None,
         resume=resume,
     )
@@ -283,19 +272,6 @@ def _fit_network(
 
 def _name(found: Couple) -> str:
     return "target" if found.fine.name is None else str(found.fine.name)
-
-
-def scale_of(pairs: Pairs) -> Scale:
-    """Return mean and deviation of the coarse values, then of each covariate, coarse ones first."""
-    step = max(1, pairs.coarse.size // _SAMPLE)
-    several = [pairs.coarse[::step], *(c[::step] for c in pairs.covariates), *pairs.static]
-    mean, deviation = [], []
-    for values in several:
-        known = np.asarray(values, np.float64)
-        known = known[np.isfinite(known)]
-        mean.append(float(known.mean()) if known.size else 0.0)
-        deviation.append(float(known.std()) or 1.0 if known.size else 1.0)
-    return Scale(tuple(mean), tuple(deviation))
 
 
 def make_card(spec: ModelSpec, found: Couple, rows: tuple[SkillRow, ...], call: str) -> Card:

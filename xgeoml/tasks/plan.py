@@ -25,6 +25,7 @@ from xgeoml.tasks.dispatch import (
     check_found,
     groups_above,
 )
+from xgeoml.tasks.downscale import check_wish
 from xgeoml.tasks.fill_gaps import listed, variables_to_fill, with_named
 from xgeoml.tasks.filling import (
     TASK,
@@ -37,7 +38,9 @@ from xgeoml.tasks.filling import (
 )
 from xgeoml.tasks.inspect import datasets_in
 from xgeoml.tasks.monthly import Monthly, in_chunks, in_slots, prepare_months
+from xgeoml.tasks.plan_downscale import GridPlan, plan_downscale
 from xgeoml.tasks.prepare import Prepared, prepare
+from xgeoml.tasks.refining import Wish
 
 # Work arrays of one tile in float64, over the tile itself: measured with the classical models.
 _WORK_ARRAYS = 12
@@ -134,7 +137,7 @@ class TaskPlan:
 
 def plan(
     obj: GeoObject,
-    task: Literal["fill_gaps"] = "fill_gaps",
+    task: Literal["fill_gaps", "downscale"] = "fill_gaps",
     model: ModelLike = "auto",
     *,
     weights: WeightsLike | None = None,
@@ -142,27 +145,34 @@ def plan(
     covariates: Covariates = None,
     freq: Freq | None = None,
     spread: bool = False,
+    factor: int | None = None,
+    like: xr.DataArray | xr.Dataset | None = None,
+    members: int | None = None,
     dims: Mapping[str, str] | None = None,
     model_options: Mapping[str, Any] | None = None,
     device: str | None = None,
     batch_size: int | None = None,
-) -> TaskPlan:
+) -> TaskPlan | GridPlan:
     """Return what a call of `task` would do, without running the model.
 
     Parameters
     ----------
     obj : DataArray, Dataset or DataTree
         The data; of a DataTree, the first group that the task would treat is planned for.
-    task : {"fill_gaps"}
+    task : {"fill_gaps", "downscale"}
         The job.
-    model, weights, covariates, freq, spread, dims, model_options, device, batch_size : optional
+    model, weights, covariates, dims, model_options, device, batch_size : optional
+        As in the method of that name.
+    freq, spread : optional
         As in `fill_gaps`.
+    factor, like, members : optional
+        As in `downscale`.
     variable : str, optional
         Which variable of a Dataset; by default the first that the task would treat.
 
     Returns
     -------
-    TaskPlan
+    TaskPlan or GridPlan
 
     Raises
     ------
@@ -176,9 +186,32 @@ def plan(
     >>> record.geoml.plan(model="kalman").time_step
     'monthly'
     """
-    if task != TASK:
-        raise InputError(f"task={task!r}: expected 'fill_gaps'")
     options = get_options(device=device, batch_size=batch_size)
+    finer: dict[str, Any] = {"factor": factor, "like": like, "members": members}
+    filled: dict[str, Any] = {"freq": freq, "spread": spread or None}
+    foreign = {TASK: finer, "downscale": filled}.get(task)
+    if foreign is None:
+        raise InputError(f"task={task!r}: expected 'fill_gaps' or 'downscale'")
+    wrong = [f"{k}=" for k, v in foreign.items() if v is not None]
+    if wrong:
+        raise InputError(f"{', '.join(wrong)}: not of task={task!r}; leave it out")
+    if task == "downscale":
+        check_wish(factor, like, None, "auto", members, dims)
+        wish = Wish(
+            factor=factor,
+            model=model,
+            like=like,
+            weights=weights,
+            covariates=covariates,
+            mask=None,
+            conserve="auto",
+            members=members,
+            dims=dims,
+            model_options=model_options,
+            options=options,
+            call="",
+        )
+        return plan_downscale(obj, variable, wish)
     request = Request(
         model=model,
         weights=weights,

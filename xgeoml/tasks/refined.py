@@ -48,7 +48,7 @@ def refined_coords(
             if name in bounds:
                 fine = _fine_bounds(variable, grid, factor)
             elif variable.dims == (along[0],):
-                fine = _fine_centres(variable, factor)
+                fine = _fine_centres(variable, factor, _is_longitude(variable, grid))
             elif name not in bounds and set(variable.dims) == set(grid.dims):
                 fine = _fine_plane(variable, grid, factor) if _is_angle(variable, name) else None
         if fine is None:
@@ -58,22 +58,31 @@ def refined_coords(
     return made, lost
 
 
-def _fine_centres(variable: xr.Variable, factor: int) -> xr.Variable | None:
+def _fine_centres(variable: xr.Variable, factor: int, in_circle: bool) -> xr.Variable | None:
+    """Return the centres of the parts; None of what neither ascends nor descends."""
     values = variable.values
     if values.size < 2:
         raise InputError(
             f"the coordinate along {variable.dims[0]!r} has {values.size} cell; expected two or "
             "more: one centre alone says nothing of its cell's width"
         )
-    steps = np.diff(unwrap(values).astype(np.float64))
+    straight = unwrap(values) if in_circle else values
+    steps = np.diff(straight.astype(np.float64))
     if not ((steps > 0).all() or (steps < 0).all()):
         return None
-    fine = refine_centres(unwrap(values), factor)
-    if (unwrap(values) != values).any():
+    fine = refine_centres(straight, factor)
+    if (straight != values).any():
         low = 0.0 if float(values.min()) >= 0 else -180.0  # as the user counts longitudes
         fine = (fine - low) % 360.0 + low
         fine = fine.astype(values.dtype if values.dtype.kind == "f" else np.float64)
     return xr.Variable(variable.dims, fine, variable.attrs, _encoding(variable))
+
+
+def _is_longitude(variable: xr.Variable, grid: Grid) -> bool:
+    """Whether a coordinate is the longitude of a regular grid, not metres of a projection."""
+    if not grid.regular or grid.lon is None or variable.dims[0] != grid.dims[1]:
+        return False
+    return np.array_equal(variable.values.astype(np.float64), grid.lon)
 
 
 def _is_angle(variable: xr.Variable, name: Hashable) -> bool:

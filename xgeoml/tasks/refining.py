@@ -109,10 +109,40 @@ class Target:
     trained: TrainedGrids | None = None
 
 
-def refine_variable(
+@dataclass(frozen=True)
+class Ready:
+    """A variable and all that the engine needs to refine it.
+
+    Attributes
+    ----------
+    original : DataArray
+        As the user gave it.
+    grid : Grid
+        Its grid.
+    axes : Axes
+    dims : tuple of str
+        In the engine's order.
+    arrays : list of array
+        The value and the covariates.
+    job : Refinement
+    target : Target
+    handle : ModelHandle
+    """
+
+    original: xr.DataArray
+    grid: Grid
+    axes: Axes
+    dims: tuple[str, ...]
+    arrays: list[Any]
+    job: Refinement
+    target: Target
+    handle: ModelHandle
+
+
+def make_ready(
     dataset: xr.Dataset, name: Hashable, above: Sequence[xr.Dataset], wish: Wish
-) -> Fine:
-    """Return a variable of a Dataset on the grid that is wanted."""
+) -> Ready:
+    """Return a variable of a Dataset with the grid that is wanted; nothing is computed."""
     if isinstance(wish.mask, str):
         wish = replace(wish, mask=lookup(wish.mask, "mask", dataset, above))
     original = dataset[name]
@@ -134,15 +164,22 @@ def refine_variable(
     dims = _dims(data, axes)
     job = _job(data, axes, handle, target, beside.static, wish)
     arrays = [_in_floats(a).transpose(*dims).variable.data for a in (data, *beside.moving)]
-    time = axes.names.get("T") in dims
-    arrays = arrays if time else [a[..., None, :, :] for a in arrays]
-    made = refine(arrays, job)
-    if not time:
-        made = made[..., 0, :, :]
+    return Ready(original, grid, axes, dims, arrays, job, target, handle)
+
+
+def refine_variable(
+    dataset: xr.Dataset, name: Hashable, above: Sequence[xr.Dataset], wish: Wish
+) -> Fine:
+    """Return a variable of a Dataset on the grid that is wanted."""
+    ready = make_ready(dataset, name, above, wish)
+    target, original = ready.target, ready.original
+    if ready.axes.names.get("T") in ready.dims:
+        made = refine(ready.arrays, ready.job)
+    else:
+        made = refine([a[..., None, :, :] for a in ready.arrays], ready.job)[..., 0, :, :]
     made = made[(..., *target.turned)]
-    new = dict(zip(grid.dims, target.dims, strict=True))
-    names = (MEMBER, *(new.get(d, d) for d in dims))
-    variable = xr.Variable(names, made)
+    new = dict(zip(ready.grid.dims, target.dims, strict=True))
+    variable = xr.Variable((MEMBER, *(new.get(d, d) for d in ready.dims)), made)
     shape = [new.get(str(d), d) for d in original.dims]
     variable = variable.transpose(MEMBER, *shape) if wish.members else variable[0].transpose(*shape)
     variable.attrs = _attrs(original, wish.like)
@@ -151,7 +188,7 @@ def refine_variable(
         for k, v in provenance.encoding_that_holds(original.encoding).items()
         if k != "coordinates"
     }
-    return Fine(variable, grid, target.coords, target.lost, told(handle))
+    return Fine(variable, ready.grid, target.coords, target.lost, told(ready.handle))
 
 
 def resolve(wish: Wish) -> ModelHandle:

@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterable, Mapping
+from typing import Any
 
 from xgeoml.exceptions import InputError, did_you_mean
+from xgeoml.model import load
+from xgeoml.registry import get_model
+from xgeoml.spec import ModelSpec, Task
 from xgeoml.tasks.choose import ModelLike, make_handle
-from xgeoml.testing import form, geometry, months, values
+from xgeoml.testing import finer_form, finer_grids, finer_values, form, geometry, months, values
 from xgeoml.testing.compare import CheckSkippedError, Subject
+from xgeoml.testing.finer import Finer
+from xgeoml.weights.address import kind_of
 
-Check = Callable[[Subject], None]
+Check = Callable[[Any], None]
 
 CHECKS: dict[str, Check] = {
     check.__name__: check
@@ -78,6 +84,55 @@ OF_MONTHS: dict[str, Check] = {
 }
 """The same for models that make months of days."""
 
+OF_GRIDS: dict[str, Check] = {
+    check.__name__: check
+    for check in (
+        finer_values.no_leak,
+        finer_values.far_cells,
+        finer_values.unseen_truth,
+        finer_values.units,
+        finer_values.planes,
+        finer_values.means_kept,
+        finer_values.missing,
+        finer_values.near_missing,
+        finer_values.all_missing,
+        finer_values.constant,
+        finer_values.repeatable,
+        finer_values.members,
+        finer_values.covariates,
+        finer_values.spec_json,
+        finer_values.weights_file,
+        finer_values.card,
+        finer_values.parameters,
+        finer_form.chunks,
+        finer_form.processes,
+        finer_form.batches,
+        finer_form.dim_orders,
+        finer_form.other_dims,
+        finer_form.metadata,
+        finer_form.dtypes,
+        finer_form.integers,
+        finer_form.datasets,
+        finer_form.lazy,
+        finer_form.graph_size,
+        finer_form.input_kept,
+        finer_form.like,
+        finer_form.other_grid,
+        finer_grids.latitude_order,
+        finer_grids.longitude_convention,
+        finer_grids.global_roll,
+        finer_grids.curvilinear,
+        finer_grids.projection,
+        finer_grids.calendars,
+        finer_grids.one_step,
+        finer_grids.small_grids,
+        finer_grids.zero_size,
+        finer_grids.infinities,
+        finer_grids.far_values,
+    )
+}
+"""The same for models of downscaling."""
+
 
 class ModelCheckError(AssertionError):
     """A model does not pass.
@@ -97,11 +152,13 @@ class ModelCheckError(AssertionError):
         super().__init__(f"model {model} fails {len(self.failures)} checks:{lines}")
 
 
-def list_checks(*, months: bool = False) -> list[str]:
+def list_checks(task: Task = "fill_gaps", *, months: bool = False) -> list[str]:
     """Return the names of the checks, in the order in which they run.
 
     Parameters
     ----------
+    task : {"fill_gaps", "downscale"}
+        What the models do.
     months : bool
         Those of models that make months of days, such as `climanet`.
 
@@ -110,18 +167,22 @@ def list_checks(*, months: bool = False) -> list[str]:
     >>> "no_leak" in list_checks()
     True
     """
+    if task == "downscale":
+        return list(OF_GRIDS)
     return list(OF_MONTHS if months else CHECKS)
 
 
 def check_model(
     model: ModelLike, *, checks: Iterable[str] | None = None, processes: bool = False
 ) -> dict[str, str]:
-    """Run every check over a model of `fill_gaps`; for models of other packages too.
+    """Run every check over a model, for models of other packages too.
 
     Parameters
     ----------
     model : str, path or ModelSpec
-        As for `xgeoml.fill_gaps`. A spec must be importable by its factory's name.
+        As for `xgeoml.fill_gaps` or `xgeoml.downscale`. A spec must be importable by its factory's
+        name. A model of downscaling that learns is fitted to small made-up pairs first; a network
+        for two steps only, for which Lightning is needed.
     checks : iterable of str, optional
         Names from `list_checks`; all by default.
     processes : bool
@@ -145,8 +206,7 @@ def check_model(
     >>> check_model("linear", checks=["observed", "units"])
     {'observed': 'passed', 'units': 'passed'}
     """
-    subject = Subject(model, make_handle(model, "fill_gaps", None, 0).spec)
-    known = OF_MONTHS if subject.gives_months else CHECKS
+    subject, known = _under_test(model)
     chosen = _chosen(checks, processes, known)
     report: dict[str, str] = {}
     failures: dict[str, str] = {}
@@ -166,6 +226,18 @@ def check_model(
     if failures:
         raise ModelCheckError(subject.spec.key, failures)
     return report
+
+
+def _under_test(model: ModelLike) -> tuple[Subject | Finer, Mapping[str, Check]]:
+    """Return a model with the checks that are for it."""
+    spec = getattr(model, "spec", model)
+    if not isinstance(spec, ModelSpec):
+        by_name = isinstance(model, str) and kind_of(model) == "name"
+        spec = get_model(model) if by_name else load(model).spec  # type: ignore[arg-type]
+    if spec.task == "downscale":
+        return Finer(model, make_handle(model, "downscale", None, 0).spec), OF_GRIDS
+    subject = Subject(model, make_handle(model, "fill_gaps", None, 0).spec)
+    return subject, OF_MONTHS if subject.gives_months else CHECKS
 
 
 def _chosen(checks: Iterable[str] | None, processes: bool, known: Mapping[str, Check]) -> list[str]:

@@ -276,7 +276,9 @@ def _finish(job: Job, folder: Path, device: str) -> None:
     patterns = [p for each in kept.values() for p in each]
 
     def loss(network: nn.Module) -> float | None:
-        return validation_loss(network, job.spec, patterns, job.settings.price) if patterns else None
+        return (
+            validation_loss(network, job.spec, patterns, job.settings.price) if patterns else None
+        )
 
     network, start_loss, improved = chosen(job, folder, device, loss)
     scores = [

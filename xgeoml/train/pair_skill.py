@@ -84,9 +84,7 @@ def ensemble_crps(members: Floats, truth: Floats) -> Floats:
 class _Drawn:
     """What a network makes of some steps, in the units of the data."""
 
-    def __init__(
-        self, network: Any, job: Job, pairs: PairField, steps: NDArray[np.intp]
-    ) -> None:
+    def __init__(self, network: Any, job: Job, pairs: PairField, steps: NDArray[np.intp]) -> None:
         self.network, self.job, self.pairs, self.steps = network, job, pairs, steps
         cutter = Cutter(pairs, job.spec)
         corner = cutter.corner(np.random.default_rng([job.settings.seed, int(steps[0])]))
@@ -97,7 +95,9 @@ class _Drawn:
     def members(self, count: int, which: int) -> Floats:
         """Return an ensemble, (member, step, y, x), of one member for a network without noise."""
         device = next(p.device for p in self.network.parameters())
-        coarse, fine = (torch.from_numpy(a).to(device) for a in (self.piece.coarse, self.piece.fine))
+        coarse, fine = (
+            torch.from_numpy(a).to(device) for a in (self.piece.coarse, self.piece.fine)
+        )
         residual = self.job.spec.outputs[0] == "residual"
         first = self.piece.fine[:, 0] if residual else np.zeros((1, 1, 1))
         made = []

@@ -262,16 +262,14 @@ def _draw_one(
     i, j = np.unravel_index(at, coarse.shape)
     centre = coarse[i, j][:, None, None]
     around = sliding_window_view(padded, (SIDE, SIDE))[i, j] - centre
-    return around, fine[i, j] - centre, (area / chance).ravel()[at]
+    return around, fine[i, j] - centre, area[i, j] / chance[i, j]
 
 
 def _roughness(padded: Single) -> Floats:
     """Return how much each cell differs from its four neighbours."""
     inner = slice(REACH, -REACH)
     centre = padded[inner, inner]
-    steps = [
-        np.roll(padded, by, axis)[inner, inner] - centre for axis in (0, 1) for by in (1, -1)
-    ]
+    steps = [np.roll(padded, by, axis)[inner, inner] - centre for axis in (0, 1) for by in (1, -1)]
     mean = np.nan_to_num(np.nanmean(steps, axis=0))
     square = np.nan_to_num(np.nanmean(np.square(steps), axis=0))
     made: Floats = np.sqrt(mean**2 + 0.1 * square)

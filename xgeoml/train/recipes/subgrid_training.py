@@ -38,7 +38,7 @@ Batch = tuple[Tensor, Tensor, Tensor, int]
 class Plan:
     """How long and how fast it learns; `share` is of the learning rates."""
 
-    epochs: int = 90
+    epochs: int = 60
     steps: int = 500
     batch: int = 1536
     rate: float = 0.02
