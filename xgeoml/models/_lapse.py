@@ -48,15 +48,16 @@ def sensitivity(around: Cells, fine: Tensor, factor: int) -> Lapse:
         Covariates; NaN where missing.
     factor : int
     """
-    blocks = fine.unflatten(3, (-1, factor)).unflatten(2, (-1, factor)).transpose(3, 4)
-    blocks = blocks.flatten(4)
+    batch, count, rows, columns = fine.shape
+    blocks = fine.reshape(batch, count, rows // factor, factor, columns // factor, factor)
+    blocks = blocks.transpose(3, 4).flatten(4)
     known = torch.isfinite(blocks)
     blocks = torch.where(known, blocks, 0.0)
-    count = known.sum(-1)
-    mean = blocks.sum(-1) / count.clamp(min=1)
+    n = known.sum(-1)
+    mean = blocks.sum(-1) / n.clamp(min=1)
     within = torch.where(known, blocks - mean[..., None], 0.0).transpose(0, 1).flatten(1, 3)
-    valid = (count > 0).to(mean)
-    each = [neighbours(mean[:, k], valid[:, k]) for k in range(fine.shape[1])]
+    valid = (n > 0).to(mean)
+    each = [neighbours(mean[:, k], valid[:, k]) for k in range(count)]
     covariates = torch.stack([cells.differences for cells in each], dim=1)
     both = around.valid * valid.amin(1).reshape(-1, 1)
     for cells in each:
@@ -80,7 +81,7 @@ def _regress(field: Tensor, covariates: Tensor, valid: Tensor) -> Tensor:
     along = torch.einsum("cn,cin,cn->ci", weight, x, y[:, 0]) / count[:, None]
     all_of_it = torch.einsum("cn,cin->ci", weight, covariates**2) / count[:, None]
     held = _HELD * squares.diagonal(dim1=1, dim2=2) + _HELD_PLANE * all_of_it + _TINY
-    slope = torch.linalg.solve(squares + torch.diag_embed(held), along)
+    slope: Tensor = torch.linalg.solve(squares + torch.diag_embed(held), along)
     left = (weight * (y[:, 0] - torch.einsum("ci,cin->cn", slope, x)) ** 2).sum(1) / count
     samples = count**2 / (weight**2).sum(1)
     freedom = (samples - 3 - x.shape[1]).clamp(min=0.5)

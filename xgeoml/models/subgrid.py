@@ -152,8 +152,9 @@ class Subgrid(nn.Module):
         x = self.embed(x)
         for block, norm in zip(self.blocks, self.norms, strict=False):
             x = x + block(norm(x))
-        x = self.head(fn.silu(self.norms[-1](x)))
-        return x + self.linear(relative.clamp(-_LARGEST, _LARGEST))
+        curved: Tensor = self.head(fn.silu(self.norms[-1](x)))
+        straight: Tensor = self.linear(relative.clamp(-_LARGEST, _LARGEST))
+        return curved + straight
 
 
 def shape_of(cells: Cells) -> Shape:
@@ -178,8 +179,8 @@ def _parts(around: Cells, lapse: Lapse | None) -> list[Cells]:
     """Return the cells, a few thousand at a time, without what covariates explain of them."""
     differences = around.differences if lapse is None else around.differences - lapse.explained
     differences = differences * around.valid
-    pieces = zip(differences.split(_AT_ONCE), around.valid.split(_AT_ONCE), strict=True)
-    return [Cells(*piece) for piece in pieces]
+    starts = range(0, len(differences), _AT_ONCE)
+    return [Cells(differences[i : i + _AT_ONCE], around.valid[i : i + _AT_ONCE]) for i in starts]
 
 
 @lru_cache(maxsize=1)

@@ -14,7 +14,7 @@ from xgeoml.exceptions import InputError
 from xgeoml.tasks.dispatch import GeoObject, as_dataset
 from xgeoml.tasks.downscale import variables_with_a_grid
 from xgeoml.tasks.inspect import datasets_in
-from xgeoml.tasks.refining import Wish, make_ready
+from xgeoml.tasks.refining import Ready, Wish, make_ready
 
 # Work arrays of one pass in float64, over its fine values: measured with the interpolators.
 _WORK_ARRAYS = 6
@@ -103,7 +103,7 @@ def plan_downscale(obj: GeoObject, variable: Hashable | None, wish: Wish) -> Gri
     else:
         dataset, named = first, None if variable is None else [variable]
         name = variables_with_a_grid(dataset, named, wish.covariates, None, wish.dims)[0]
-    ready = make_ready(dataset, name, (), wish)
+    ready: Ready = make_ready(dataset, name, (), wish)
     job, spec = ready.job, ready.handle.spec
     time = ready.axes.names.get("T")
     value = ready.arrays[0] if time in ready.dims else ready.arrays[0][..., None, :, :]
@@ -117,15 +117,15 @@ def plan_downscale(obj: GeoObject, variable: Hashable | None, wish: Wish) -> Gri
         from xgeoml.engine.runner import resolve_device
 
         device = resolve_device(wish.options.device)
+    dims = ready.dims if time in ready.dims else (*ready.dims[:-2], "-", *ready.dims[-2:])
+    found = ready.axes
     names = dict(zip(ready.grid.dims, ready.target.dims, strict=True))
     result = dict(zip(ready.target.dims, job.result.shape, strict=True))
     return GridPlan(
         model=spec.key,
         variable=str(name),
-        dims=ready.dims if time in ready.dims else (*ready.dims[:-2], "-", *ready.dims[-2:]),
-        axes=tuple(
-            f"{axis}: {ready.axes.names[axis]} ({how})" for axis, how in ready.axes.how.items()
-        ),
+        dims=dims,
+        axes=tuple(f"{axis}: {found.names[axis]} ({how})" for axis, how in found.how.items()),
         engine=job.plan,
         factor=ready.target.factor,
         sizes={

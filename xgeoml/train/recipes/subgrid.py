@@ -132,7 +132,7 @@ def errors(network: Subgrid, scored: Scored, factor: int) -> dict[str, float]:
     whole = np.lcm(4, factor)
     y, x = (n // whole * whole for n in scored.truth.shape[1:])
     truth = scored.truth[:, :y, :x]
-    coarse = means(truth, factor)
+    coarse = np.asarray(means(truth, factor), np.float64)
     weight = np.where(np.isfinite(truth), scored.area[:y, None], 0.0)
     models: dict[str, Interpolator] = {"bicubic": Bicubic(), "conservative": Conservative()}
     made = {"subgrid": predict(network, coarse, factor)}

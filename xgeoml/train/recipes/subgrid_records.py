@@ -6,6 +6,7 @@ import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -71,7 +72,7 @@ class Source:
     coarsenings: tuple[int, ...]
     count: int
     factors: tuple[int, ...] = FACTORS
-    latitude: Floats | None = None
+    latitude: Single | None = None
     land: Bools | None = None
 
 
@@ -127,14 +128,14 @@ def _global_sources(path: Path) -> Iterator[Source]:
     with xr.open_dataset(path / STATIC) as source:
         orography = source["orography"].values.astype(np.float32)
         land = np.nan_to_num(source["land_mask"].values) > 0.5
-        latitude = source["lat"].values.astype(np.float64)
+        latitude = source["lat"].values.astype(np.float32)
     globe = _fields(path / GLOBE, None)
-    common = {"coarsenings": _GLOBAL, "latitude": latitude, "land": land}
+    common: dict[str, Any] = {"coarsenings": _GLOBAL, "latitude": latitude, "land": land}
     shares = {"t_1000hpa": 1.5, "skt": 2.0, "t_7hpa": 0.5, "z_1000hpa": 0.8, "i10fg": 1.0}
     for name, fields in globe.items():
         share = next(v for k, v in shares.items() if name.startswith(k))
         count = 15_000 if name.startswith("skt") else 7_500
-        yield Source(share, fields, count=count, **common)  # type: ignore[arg-type]
+        yield Source(share, fields, count=count, **common)
     # The free air as it would be at the ground, and the ground with other lapse rates (K/km).
     rates = {"t_1000hpa": (1.6, (4.0, 6.5, 9.0)), "skt": (1.2, (-3.0, 2.0, 4.0))}
     common["coarsenings"] = _GLOBAL[:-1]
@@ -142,7 +143,7 @@ def _global_sources(path: Path) -> Iterator[Source]:
         for start, (share, lapse) in rates.items():
             if name.startswith(start):
                 made = np.concatenate([fields - 1e-3 * rate * orography for rate in lapse])
-                yield Source(share, made, count=15_000, **common)  # type: ignore[arg-type]
+                yield Source(share, made, count=15_000, **common)
 
 
 def _fields(path: Path, names: Sequence[str] | None, part: float = 1.0) -> dict[str, Single]:
@@ -184,7 +185,7 @@ class _Gathered:
         variance = np.nansum(each * inside**2) / each.sum()
         deviation = max(float(variance), _SMALLEST) ** 0.5
         made = (around / deviation, inside / deviation, weight / weight.mean())
-        self.drawn.append(tuple(part.astype(np.float32) for part in made))  # type: ignore[arg-type]
+        self.drawn.append(tuple(part.astype(np.float32) for part in made))
         self.share.append(share)
 
     def patches(self) -> Patches:
@@ -196,7 +197,7 @@ class _Gathered:
 
 def _variants(
     source: Source, coarsening: int, rng: Generator
-) -> Iterator[tuple[Single, Floats | None, float]]:
+) -> Iterator[tuple[Single, Single | None, float]]:
     """Return the coarser fields, their latitudes, and the share of each mask."""
     if source.land is None or source.latitude is None:
         yield means(source.fields, coarsening), None, 1.0
@@ -222,7 +223,7 @@ def means(fields: Floats | Single, rows: int, columns: int | None = None) -> Sin
 
 
 def _draw(
-    fields: Single, latitude: Floats | None, factor: int, count: int, rng: Generator
+    fields: Single, latitude: Single | None, factor: int, count: int, rng: Generator
 ) -> list[tuple[Floats, Floats, Floats]]:
     """Return neighbourhoods from several grids."""
     cells = (fields.shape[1] // factor) * (fields.shape[2] // factor)
@@ -236,7 +237,7 @@ def _draw(
 
 
 def _draw_one(
-    one: Single, latitude: Floats | None, factor: int, count: int, rng: Generator
+    one: Single, latitude: Single | None, factor: int, count: int, rng: Generator
 ) -> tuple[Floats, Floats, Floats] | None:
     """Return neighbourhoods of a grid that begins somewhere in a field; None where it is tiny."""
     if min(one.shape) < 2 * factor:

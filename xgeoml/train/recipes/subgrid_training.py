@@ -14,7 +14,7 @@ import torch
 from lightning.fabric.plugins.environments.lightning import LightningEnvironment
 from lightning.pytorch.callbacks import ModelCheckpoint
 from numpy.random import Generator
-from torch import Tensor, nn
+from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset
 
 from xgeoml.models._around import OFFSETS, REACH, Cells
@@ -38,7 +38,7 @@ Batch = tuple[Tensor, Tensor, Tensor, int]
 class Plan:
     """How long and how fast it learns; `share` is of the learning rates."""
 
-    epochs: int = 60
+    epochs: int = 40
     steps: int = 500
     batch: int = 1536
     rate: float = 0.02
@@ -193,7 +193,7 @@ class Orthogonal(torch.optim.Optimizer):
         super().__init__(groups, {})
 
     @torch.no_grad()
-    def step(self, closure: Callable[[], Any] | None = None) -> Any:  # type: ignore[override]
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """Change the parameters."""
         loss = None
         if closure is not None:
@@ -223,14 +223,14 @@ class Orthogonal(torch.optim.Optimizer):
 
 def orthogonal(matrix: Tensor) -> Tensor:
     """Return the orthogonal matrix next to one, roughly: five steps of Newton and Schulz."""
-    x = matrix / (matrix.norm() + 1e-7)
+    x: Tensor = matrix / (matrix.norm() + 1e-7)
     for _ in range(5):
         square = x @ x.T
         x = 3.4445 * x + (-4.7750 * square + 2.0315 * square @ square) @ x
     return x
 
 
-def train(network: nn.Module, lots: Mapping[int, Lot], plan: Plan, folder: Path) -> None:
+def train(network: Subgrid, lots: Mapping[int, Lot], plan: Plan, folder: Path) -> None:
     """Train a network in place; go on from the last checkpoint in `folder`, if there is one."""
     pl.seed_everything(plan.seed, verbose=False)
     last = folder / LAST
