@@ -70,8 +70,15 @@ def test_misplaced_cells_are_refused(truth):
         metrics.rmse(truth, truth[..., 1:])
     with pytest.raises(InputError, match="the estimate has the dims"):
         metrics.rmse(truth, ensemble(truth, 2))
+
+
+def test_coordinates_may_be_rounded(truth):
     rounded = truth.assign_coords(longitude=truth.longitude.astype("float32") + 1e-5)
-    assert metrics.rmse(truth, rounded) == 0.0
+    land = (rounded.isel(time=0) > 280).rename("land")
+    assert metrics.rmse(truth, rounded, where=land) == 0.0
+    assert metrics.spectrum_error(truth, rounded).all == 0.0
+    table = downscaling_skill(truth, {"a": rounded + 1.0}, by=land)
+    np.testing.assert_allclose(table.rmse, 1.0, rtol=1e-4)
 
 
 def test_masks_of_other_sizes_are_refused(truth):

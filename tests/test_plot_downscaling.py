@@ -70,7 +70,8 @@ def test_other_dims_are_refused(fields):
 
 
 def test_spectra(fields):
-    _, truth, made = fields
+    _, truth, made = fields[0], fields[1], dict(fields[2])
+    made["warm"] = made["warm"].assign_coords(longitude=truth.longitude.astype("float32") + 1e-5)
     figure = drawn(plot.spectra(truth, {**made, "drawn": members(truth)}, factor=2))
     (panel,) = figure.axes
     labels = panel.get_legend_handles_labels()[1]

@@ -74,10 +74,10 @@ def pair(
     right = truth.values.astype(np.float64)
     known = np.isfinite(right) & (np.isfinite(made).all(0) if member else np.isfinite(made))
     if where is not None:
-        known &= _like(where, truth).astype(bool)
+        known &= like(where, truth).astype(bool)
     if area is None:
         area = cell_area(truth, find_axes(truth))
-    return Pair(right, made, np.where(known, _like(area, truth), 0.0))
+    return Pair(right, made, np.where(known, like(area, truth), 0.0))
 
 
 def units(truth: xr.DataArray) -> dict[str, str]:
@@ -85,8 +85,11 @@ def units(truth: xr.DataArray) -> dict[str, str]:
     return {k: str(v) for k, v in truth.attrs.items() if k == "units"}
 
 
-def _like(data: xr.DataArray, truth: xr.DataArray) -> Floats:
-    """Return values broadcast to the truth's dims, matched by dim and not by label."""
+def like(data: xr.DataArray, truth: xr.DataArray) -> Floats:
+    """Return values broadcast to the truth's dims, matched by dim.
+
+    Not by label: coordinates that differ by rounding would lose their cells without a word.
+    """
     extra = [d for d in data.dims if truth.sizes.get(d) != data.sizes[d]]
     if extra:
         raise InputError(

@@ -9,7 +9,7 @@ import xarray as xr
 
 from xgeoml.axes import find_axes, require
 from xgeoml.exceptions import InputError
-from xgeoml.metrics._pairs import Floats, Pair, pair, units
+from xgeoml.metrics._pairs import Floats, Pair, like, pair, units
 from xgeoml.metrics.ensembles import ranked_score, spread_ratio
 from xgeoml.metrics.fields import (
     explained,
@@ -162,7 +162,7 @@ def _rows(
     for group in groups:
         inside = np.ones(truth.shape, bool)
         if group.mask is not None:
-            inside = (group.mask & xr.ones_like(truth, bool)).transpose(*truth.dims).values
+            inside = like(group.mask, truth)
         part = both._replace(weight=np.where(inside, both.weight, 0.0))
         row = _scores(part, high - low, alike)
         row["made"] = float((part.weight > 0.0).sum() / max((inside & known).sum(), 1))

@@ -9,7 +9,7 @@ import xarray as xr
 
 from xgeoml.axes import find_axes, require
 from xgeoml.exceptions import InputError
-from xgeoml.metrics._pairs import Floats, units
+from xgeoml.metrics._pairs import Floats, like, units
 
 
 class SpectrumError(NamedTuple):
@@ -39,7 +39,8 @@ def zonal_spectrum(field: xr.DataArray, *, where: xr.DataArray | None = None) ->
     field : DataArray
         With the axis X, along which cells are evenly spaced.
     where : DataArray of bool, optional
-        Cells that count as known, such as those of the truth; broadcast against the field.
+        Cells that count as known, such as those of the truth; broadcast against the field, dim by
+        dim: labels are not looked at.
 
     Returns
     -------
@@ -60,9 +61,11 @@ def zonal_spectrum(field: xr.DataArray, *, where: xr.DataArray | None = None) ->
     [0.0, 0.0, 0.5, 0.0, 0.0, 0.0, 0.0, 0.0]
     """
     (x,) = require(find_axes(field), "X", purpose="a spectrum along rows")
+    field = field.transpose(..., x)
+    values = field.values.astype(np.float64)
     if where is not None:
-        field = field.where(where)
-    power = row_power(field.transpose(..., x).values.astype(np.float64))
+        values = np.where(like(where, field), values, np.nan)
+    power = row_power(values)
     power = power.reshape(-1, power.shape[-1]).mean(0)
     number = np.arange(1, len(power) + 1)
     given = units(field)

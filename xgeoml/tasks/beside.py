@@ -28,8 +28,17 @@ _A_DAY = 0.999
 _INSIDE = 0.5
 
 
-def clock_of(data: xr.DataArray, axes: Axes) -> Clock:
-    """Return when each step is; NaN where there is no time in dates."""
+def clock_of(data: xr.DataArray, axes: Axes, hours: bool | None = None) -> Clock:
+    """Return when each step is; NaN where there is no time in dates.
+
+    Parameters
+    ----------
+    data : DataArray
+    axes : Axes
+    hours : bool, optional
+        Whether the hours of the stamps mean something; by default where steps are shorter than a
+        day.
+    """
     time = axes.names.get("T")
     size = data.sizes[time] if time is not None and time in data.dims else 1
     unknown = Clock(*(np.full(size, np.nan) for _ in range(3)))
@@ -41,8 +50,9 @@ def clock_of(data: xr.DataArray, axes: Axes) -> Clock:
     years = decimal_years(stamps)
     clock = read_clock(stamps)
     days = np.asarray(clock.ticks / clock.day, np.float64)
-    step = float(np.median(np.abs(np.diff(days)))) if size > 1 else 1.0
-    day = days % 1.0 if step < _A_DAY else np.full(size, np.nan)
+    if hours is None:
+        hours = size > 1 and float(np.median(np.abs(np.diff(days)))) < _A_DAY
+    day = days % 1.0 if hours else np.full(size, np.nan)
     return Clock(years % 1.0, day, years)
 
 

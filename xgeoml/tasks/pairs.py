@@ -120,7 +120,8 @@ class Couple:
         for first in range(0, len(pairs.fine), piece):
             kept |= np.isfinite(pairs.fine[first : first + piece]).any(0)
         share = pairs.share if pairs.share.any() else None
-        return TrainedGrids(y, x, self.placement, kept, share, self.dims, self.points)
+        hours = bool(np.isfinite(self.clock.day).any())
+        return TrainedGrids(y, x, self.placement, kept, share, self.dims, self.points, hours)
 
 
 def couple(

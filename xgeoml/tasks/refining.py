@@ -162,7 +162,8 @@ def make_ready(
     target = _target(dataset, grid, Grid.of(data, axes), order, handle, trained, wish)
     beside = gather(wish.covariates, dataset, above, data, axes, target.coords, target.dims, handle)
     dims = _dims(data, axes)
-    job = _job(data, axes, handle, target, beside.static, wish)
+    hours = None if trained is None else trained.hours
+    job = _job(data, axes, handle, target, beside.static, wish, hours)
     arrays = [_in_floats(a).transpose(*dims).variable.data for a in (data, *beside.moving)]
     return Ready(original, grid, axes, dims, arrays, job, target, handle)
 
@@ -309,6 +310,7 @@ def _job(
     target: Target,
     static: Floats,
     wish: Wish,
+    hours: bool | None,
 ) -> Refinement:
     """Return what the engine is to do."""
     spec, grid = handle.spec, Grid.of(data, axes)
@@ -322,7 +324,8 @@ def _job(
         plan=plan_of(data, axes, spec, grid, model, whole=regrid is not None),
         options=wish.options,
         placement=model,
-        clock=clock_of(data, axes),
+        # A model knows what its own steps were: of a single one it cannot be told.
+        clock=clock_of(data, axes, hours),
         static=static,
         kept=_kept(wish, target),
         share=_share(wish, target, grid),

@@ -41,6 +41,8 @@ class TrainedGrids:
         Of the target, Y and X.
     variables : dict
         The target's coordinates and bounds.
+    hours : bool
+        Whether the hour of a stamp meant something: steps were shorter than a day.
     """
 
     y: Floats
@@ -50,6 +52,7 @@ class TrainedGrids:
     share: Floats | None
     dims: tuple[str, str]
     variables: dict[Hashable, xr.Variable]
+    hours: bool
 
     @classmethod
     def of(cls, handle: ModelHandle) -> TrainedGrids | None:
@@ -76,6 +79,7 @@ class TrainedGrids:
             share if share.any() else None,
             (about["dims"][0], about["dims"][1]),
             variables,
+            about["hours"],
         )
 
     def arrays(self) -> dict[str, NDArray[Any]]:
@@ -83,6 +87,7 @@ class TrainedGrids:
         about = {
             "dims": self.dims,
             "factor": self.placement.factor,
+            "hours": self.hours,
             "variables": {
                 str(name): {
                     "dims": list(v.dims),

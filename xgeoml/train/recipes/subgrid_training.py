@@ -217,8 +217,9 @@ class Orthogonal(torch.optim.Optimizer):
         mean = state.setdefault("mean", torch.zeros_like(p)).lerp_(p.grad, 1 - slow)
         square = state.setdefault("square", torch.zeros_like(p))
         square.mul_(slower).addcmul_(p.grad, p.grad, value=1 - slower)
-        root = (square / (1 - slower**count)).sqrt() + 1e-8
-        return mean / (1 - slow**count) / root
+        root: Tensor = (square / (1 - slower**count)).sqrt() + 1e-8
+        change: Tensor = mean / (1 - slow**count) / root
+        return change
 
 
 def orthogonal(matrix: Tensor) -> Tensor:
