@@ -82,7 +82,7 @@ def test_an_unknown_time_is_no_time():
     for hour in range(24):
         angle = torch.tensor(2 * math.pi * hour / 24)
         at = torch.stack([angle * 0, angle * 0 + 1, angle.sin(), angle.cos()])[None]
-        expected = model.stamp.season.weight[0] + model.stamp.day.weight[hour]
+        expected = model.stamp.each[0].weight[0] + model.stamp.each[1].weight[hour]
         assert torch.equal(model.stamp(at)[0], expected)
     for time in ("positional", "timestep"):
         assert not network(time=time).stamp(clock).any()

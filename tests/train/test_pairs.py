@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 import torch
 import toy_pairs
-from safetensors.torch import save_file
 from toy_pairs import CONV, DDPM, FACTOR, fit, pairs
 from toy_training import last_state, same
 
@@ -265,7 +264,7 @@ def test_stopped_it_ends_the_same(tmp_path, monkeypatch, spec):
     folder = tmp_path / "part"
     with monkeypatch.context() as patch:
         patch.setattr(PairTraining, "training_step", interrupt)
-        with pytest.raises(KeyboardInterrupt, match="resume='.*part' goes on"):
+        with pytest.raises(KeyboardInterrupt, match=r"resume='.*part' goes on"):
             fit(data, spec, folder, max_epochs=4)
     assert (folder / "pairs").exists()
     rest = fit(data, spec, folder, resume=True, max_epochs=4)

@@ -34,14 +34,14 @@ def refine(arrays: Sequence[Array], job: Refinement) -> Array:
     Parameters
     ----------
     arrays : sequence of array, (*pointwise axes, step, Y, X)
-        The value and the covariates; all of one shape and one floating dtype. One dask array among
-        them makes the result lazy.
+        The value and the covariates; all of one shape, floating. One dask array among them makes
+        the result lazy.
     job : Refinement
 
     Returns
     -------
     array, (member, *pointwise axes, step, Y', X')
-        In the dtype of the input.
+        In the dtype of the value.
     """
     if any(is_lazy(a) for a in arrays):
         return _refine_dask(arrays, job)
@@ -115,7 +115,7 @@ def _refine_dask(arrays: Sequence[Array], job: Refinement) -> Array:
         fine = [tuple(n * factor for n in lengths) for lengths in chunks[-2:]]
     else:
         fine = [(n,) for n in job.result.shape]
-    return da.map_blocks(
+    made = da.map_blocks(
         _refine_padded,
         whole,
         # Static covariates may be large: one object in the graph, not one a task.
@@ -126,6 +126,7 @@ def _refine_dask(arrays: Sequence[Array], job: Refinement) -> Array:
         chunks=((job.n_fields,), *chunks[:-2], *fine),
         meta=np.empty((0,) * whole.ndim, whole.dtype),
     )
+    return made.astype(arrays[0].dtype)  # covariates may have more digits
 
 
 def _refine_padded(

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xgeoml.models.downscaling import Clock, Pairs, Placement, Window
-from xgeoml.models.interpolation import Bilinear
+from xgeoml.models.interpolation import Conservative
 from xgeoml.models.series import Bools, Floats, State
 
 Cells = NDArray[np.intp]
@@ -215,7 +215,7 @@ def rows_of(placement: Placement, rows: slice) -> Placement:
 def first_guess(
     coarse: Floats, placement: Placement, share: Floats, rows: slice, around: Surroundings
 ) -> Floats:
-    """Return the bilinear interpolation, ``(step, y', X')``, with the means of the coarse cells.
+    """Return the conservative interpolation, ``(step, y', X')``, with the cells' means.
 
     Parameters
     ----------
@@ -231,7 +231,7 @@ def first_guess(
     """
     piece = rows_of(placement, rows)
     clock = Clock(*(np.full(len(coarse), np.nan) for _ in range(3)))
-    made = Bilinear().predict(Window(coarse, piece, (0, 0, 0), clock), {})
+    made = Conservative().predict(Window(coarse, piece, (0, 0, 0), clock), {})
     lacking = np.isnan(made)
     if lacking.any():
         nearest = coarse.reshape(len(coarse), -1)[:, around.cell][:, around.own[rows]]

@@ -231,32 +231,31 @@ class _Stamp(nn.Module):
     def __init__(self, time: str, width: int) -> None:
         super().__init__()
         self.time, self.width = time, width
+        made: list[nn.Module] = []
         if time == "class":
             # The last of each stands for a time that is not known.
-            self.season = nn.Embedding(_MONTHS + 1, width)
-            self.day = nn.Embedding(_HOURS + 1, width)
+            made = [nn.Embedding(n + 1, width) for n in (_MONTHS, _HOURS)]
         elif time == "timestep":
-            self.season, self.day = (
+            made = [
                 nn.Sequential(nn.Linear(width, width), nn.SiLU(), nn.Linear(width, width))
                 for _ in range(2)
-            )
+            ]
+        self.each = nn.ModuleList(made)
 
     def forward(self, clock: Tensor) -> Tensor:
         """Return the vector, (batch, width), of sines and cosines of season and day, (batch, 4)."""
-        parts = []
-        for i, (name, classes, scale) in enumerate(
-            (("season", _MONTHS, _DAYS_A_YEAR), ("day", _HOURS, _HOURS_A_DAY))
-        ):
+        parts: list[Tensor] = []
+        for i, (classes, scale) in enumerate(((_MONTHS, _DAYS_A_YEAR), (_HOURS, _HOURS_A_DAY))):
             sine, cosine = clock[:, 2 * i], clock[:, 2 * i + 1]
             known = sine.abs() + cosine.abs() > _UNKNOWN
             share = torch.atan2(sine, cosine) / (2 * math.pi) % 1.0
             if self.time == "class":
                 # A hair more: rounding must not put a full hour into the one before.
                 found = ((share + _HAIR) % 1.0 * classes).long()
-                parts.append(getattr(self, name)(torch.where(known, found, classes)))
+                parts.append(self.each[i](torch.where(known, found, classes)))
                 continue
             made = waves(share * scale, self.width)
-            made = getattr(self, name)(made) if self.time == "timestep" else made
+            made = self.each[i](made) if self.time == "timestep" else made
             parts.append(made * known[:, None])
         return parts[0] + parts[1]
 
@@ -286,12 +285,13 @@ class _Theirs(nn.Module):
 
     def forward(self, x: Tensor, step: Tensor, stamp: Tensor | None = None) -> Tensor:
         """Return what the network makes of a noisy field."""
-        if not self.crossed:
-            made: Tensor = self.network(x, step, class_labels=stamp).sample
-            return made
-        told = self.blank.expand(len(x), 1, -1)
-        told = told if stamp is None else told + stamp[:, None]
-        made = self.network(x, step, encoder_hidden_states=told).sample
+        made: Tensor
+        if self.crossed:
+            told = self.blank.expand(len(x), 1, -1)
+            told = told if stamp is None else told + stamp[:, None]
+            made = self.network(x, step, encoder_hidden_states=told).sample
+        else:
+            made = self.network(x, step, class_labels=stamp).sample
         return made
 
 

@@ -21,7 +21,7 @@ _PENALTY = 4.0
 
 
 class Delta:
-    """Bilinear interpolation plus its mean error at each point, by season and hour.
+    """Conservative interpolation plus its mean error at each point, by season and hour.
 
     Season and hour are two harmonics of the year, two of the day and their products, by penalised
     least squares.

@@ -86,7 +86,7 @@ class Swin2SR(nn.Module):
             upscale = _upscale(factor)
             self.lead = nn.Conv2d(1, 1, _kernel(domain, factor, upscale))
             self.body = _body(1, upscale, "pixelshuffle", body)
-        self.register_load_state_dict_pre_hook(_rename)
+        self.register_load_state_dict_pre_hook(_rename)  # type: ignore[no-untyped-call]
 
     def forward(self, coarse: Tensor, fine: Tensor, factor: int) -> Tensor:
         """Return what to add to the first estimate, see `xgeoml.models.downscaling.Refiner`."""

@@ -42,14 +42,16 @@ class Couple:
     Attributes
     ----------
     coarse, fine : DataArray
-        ``(time, Y, X)`` each, coordinates of the coarse grid ascending.
+        ``(time, Y, X)`` each, coordinates ascending.
     axes : Axes
         Of the coarse one.
     placement : Placement
         Of the target's points.
     clock : Clock
-    points : Dataset
-        The target's coordinates.
+    points : dict
+        The target's coordinates, in its own order.
+    turned : tuple of slice
+        Puts rows and columns of the target into this order.
     dims : tuple of str
         Y and X of the target.
     covariates : tuple of DataArray
@@ -66,6 +68,7 @@ class Couple:
     placement: Placement
     clock: Clock
     points: dict[Hashable, xr.Variable]
+    turned: tuple[slice, slice]
     dims: tuple[str, str]
     covariates: tuple[xr.DataArray, ...]
     static: Floats
@@ -121,7 +124,9 @@ class Couple:
             kept |= np.isfinite(pairs.fine[first : first + piece]).any(0)
         share = pairs.share if pairs.share.any() else None
         hours = bool(np.isfinite(self.clock.day).any())
-        return TrainedGrids(y, x, self.placement, kept, share, self.dims, self.points, hours)
+        return TrainedGrids(
+            y, x, self.placement, kept, share, self.dims, self.points, hours, self.turned
+        )
 
 
 def couple(
@@ -150,10 +155,11 @@ def couple(
     ours, theirs = _same_times(coarse, fine)
     turn = dict(zip(grid.dims, ascending(grid), strict=True))
     coarse = coarse.isel({coarse.dims[0]: ours, **turn})
-    fine = fine.isel({fine.dims[0]: theirs})
+    turned = ascending(points)
+    fine = fine.isel({fine.dims[0]: theirs, **dict(zip(points.dims, turned, strict=True))})
     axes = find_axes(coarse, {"Y": grid.dims[0], "X": grid.dims[1]})
     grid = Grid.of(coarse, axes)
-    placement = place(points, grid, "target")
+    placement = place(points.turned(turned), grid, "target")
     if factor_for(placement) == 1:
         raise InputError(
             f"target has {points.sizes} cells and is no finer than the data with {grid.sizes}; "
@@ -170,9 +176,10 @@ def couple(
         placement=placement,
         clock=clock_of(coarse, axes),
         points=coords,
+        turned=turned,
         dims=points.dims,
         covariates=tuple(c.transpose(*coarse.dims) for c in found.moving),
-        static=np.stack(still) if still else np.empty((0, *placement.shape)),
+        static=np.stack(still)[(slice(None), *turned)] if still else np.empty((0, *placement.shape)),
         names=found.names,
         attrs={**dataset.attrs, **goal.attrs},
     )

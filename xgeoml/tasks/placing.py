@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import xarray as xr
@@ -17,6 +17,8 @@ from xgeoml.models.series import Floats
 _REACH = 1.0
 # Share of a coarse cell within which points are those of the cell's parts.
 _SAME = 0.01
+# The same on curvilinear grids: their parts need not lie quite evenly.
+_SAME_CURVED = 0.05
 FACTORS = range(2, 9)
 
 
@@ -83,6 +85,17 @@ class Grid:
     def around(self) -> bool:
         """Whether the last column neighbours the first."""
         return self.regular and self.lon is not None and is_global(self.lon)
+
+    def turned(self, order: tuple[slice, slice]) -> Grid:
+        """Return the grid with its rows and columns in another order."""
+        rows, columns = order
+        whole = (self.lat, self.lon)
+        lat, lon = (
+            v if v is None else v[order] if v.ndim == 2 else v[along]
+            for v, along in zip(whole, order, strict=True)
+        )
+        y, x = (v if v is None else v[c] for v, c in ((self.y, rows), (self.x, columns)))
+        return replace(self, y=y, x=x, lat=lat, lon=lon)
 
     def plane(self) -> tuple[Floats, Floats]:
         """Return latitude and longitude of every cell, ``(Y, X)``."""
@@ -247,14 +260,15 @@ def _on_sphere(lat: Floats, lon: Floats) -> Floats:
 
 def _with_factor(made: Placement, sizes: tuple[int, int]) -> Placement:
     """Return the placement with its factor, where the points are the parts of all cells."""
-    if made.rows.ndim == 2:
-        return made
     for factor in FACTORS:
         parts = Placement.refined(*sizes, factor)
-        if parts.shape == made.shape and all(
-            bool((np.abs(a - b) < _SAME).all())
-            for a, b in ((parts.rows, made.rows), (parts.columns, made.columns))
-        ):
+        if parts.shape != made.shape:
+            continue
+        rows, columns, close = parts.rows, parts.columns, _SAME
+        if made.rows.ndim == 2:
+            rows, columns, close = rows[:, None], columns[None, :], _SAME_CURVED
+        off = [np.abs(made.rows - rows), np.abs(made.columns - columns)]
+        if all(bool((o < close).all()) for o in off):
             return parts
     return made
 

@@ -95,7 +95,7 @@ class Target:
     dims : tuple of str
     lost : list of str
     turned : tuple of slice
-        Puts rows and columns into the order of the data, where the points are parts of its cells.
+        Puts rows and columns into the order of the coordinates, and back.
     trained : TrainedGrids or None
         The grids of the pairs that the model was fitted on, if this is its target.
     """
@@ -159,11 +159,13 @@ def make_ready(
     else:
         order = ascending(grid)
     data = numbers.isel(dict(zip(grid.dims, order, strict=True)))
-    target = _target(dataset, grid, Grid.of(data, axes), order, handle, trained, wish)
+    turned = grid.turned(order)
+    target = _target(dataset, grid, turned, order, handle, trained, wish)
     beside = gather(wish.covariates, dataset, above, data, axes, target.coords, target.dims, handle)
     dims = _dims(data, axes)
     hours = None if trained is None else trained.hours
-    job = _job(data, axes, handle, target, beside.static, wish, hours)
+    static = beside.static[(slice(None), *target.turned)]
+    job = _job(data, axes, turned, handle, target, static, wish, hours)
     arrays = [_in_floats(a).transpose(*dims).variable.data for a in (data, *beside.moving)]
     return Ready(original, grid, axes, dims, arrays, job, target, handle)
 
@@ -247,7 +249,6 @@ def _target(
 ) -> Target:
     """Return the grid that is wanted; `given` as the user has it, `grid` in the model's order."""
     spec = handle.spec
-    as_it_is = (slice(None), slice(None))
     fixed = spec.options.get("factor")
     if trained is not None and (spec.bound or (wish.factor is None and wish.like is None)):
         trained.check_wish(wish.factor, wish.like, spec.key)
@@ -256,11 +257,9 @@ def _target(
         coords = trained.coords()
         lost: list[str] = []
         placement = trained.placement
-        if spec.bound:
-            # The target's own order, whatever that of the data.
-            return Target(placement, 0, coords, trained.dims, lost, as_it_is, trained)
-        factor = int(fixed or placement.factor or factor_for(placement))
-        return Target(placement, factor, coords, trained.dims, lost, as_it_is, trained)
+        # The result has the target's own order, whatever that of the data.
+        factor = 0 if spec.bound else int(fixed or placement.factor or factor_for(placement))
+        return Target(placement, factor, coords, trained.dims, lost, trained.turned, trained)
     wanted = wish.factor or (int(fixed) if fixed and wish.like is None else None)
     if fixed and wish.factor not in (None, int(fixed)):
         raise InputError(
@@ -277,7 +276,8 @@ def _target(
             "like=fine for the grid of another object"
         )
     fine = Grid.of(wish.like, find_axes(wish.like))
-    placement = place(fine, grid)
+    turned = ascending(fine)
+    placement = place(fine.turned(turned), grid)
     lost = [
         str(n)
         for n, v in dataset.coords.variables.items()
@@ -289,7 +289,7 @@ def _target(
             "the grid of like= is no finer than that of the data; downscaling makes grids finer: "
             "for a coarser one type obj.coarsen(...).mean() or obj.interp_like(like)"
         )
-    return Target(placement, factor, given_coords(wish.like, fine), fine.dims, lost, as_it_is)
+    return Target(placement, factor, given_coords(wish.like, fine), fine.dims, lost, turned)
 
 
 def _dims(data: xr.DataArray, axes: Axes) -> tuple[str, ...]:
@@ -306,6 +306,7 @@ def _in_floats(array: xr.DataArray) -> xr.DataArray:
 def _job(
     data: xr.DataArray,
     axes: Axes,
+    grid: Grid,
     handle: ModelHandle,
     target: Target,
     static: Floats,
@@ -313,8 +314,7 @@ def _job(
     hours: bool | None,
 ) -> Refinement:
     """Return what the engine is to do."""
-    spec, grid = handle.spec, Grid.of(data, axes)
-    placement = target.placement
+    spec, placement = handle.spec, target.placement
     regrid = None
     if not spec.bound and placement.factor != target.factor:
         regrid = Regrid.to(placement, grid.sizes, target.factor, grid.around)

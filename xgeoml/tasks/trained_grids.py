@@ -43,6 +43,8 @@ class TrainedGrids:
         The target's coordinates and bounds.
     hours : bool
         Whether the hour of a stamp meant something: steps were shorter than a day.
+    turned : tuple of slice
+        Puts rows and columns of all others into the order of `variables`.
     """
 
     y: Floats
@@ -53,6 +55,7 @@ class TrainedGrids:
     dims: tuple[str, str]
     variables: dict[Hashable, xr.Variable]
     hours: bool
+    turned: tuple[slice, slice]
 
     @classmethod
     def of(cls, handle: ModelHandle) -> TrainedGrids | None:
@@ -80,6 +83,7 @@ class TrainedGrids:
             (about["dims"][0], about["dims"][1]),
             variables,
             about["hours"],
+            (slice(None, None, about["turned"][0]), slice(None, None, about["turned"][1])),
         )
 
     def arrays(self) -> dict[str, NDArray[Any]]:
@@ -88,6 +92,7 @@ class TrainedGrids:
             "dims": self.dims,
             "factor": self.placement.factor,
             "hours": self.hours,
+            "turned": [cut.step for cut in self.turned],
             "variables": {
                 str(name): {
                     "dims": list(v.dims),

@@ -30,8 +30,8 @@ from xgeoml.weights.files import write_weights
 
 FACTOR = 2
 # Cells of a tile in the checks, few enough that a small field has several.
-TILE = 4
-N_STEPS, N_LAT, N_LON = 30, 6, 7
+TILE = 6
+N_STEPS, N_LAT, N_LON = 24, 6, 7
 _QUIET: dict[str, Any] = {"device": "cpu", "progress": False}
 _SHORT: dict[str, Any] = {"max_epochs": 1, "steps": 2, "batch_size": 8}
 

@@ -17,7 +17,7 @@ from numpy.lib.format import open_memmap
 from numpy.typing import NDArray
 
 from xgeoml.exceptions import InputError, SpecError
-from xgeoml.models.downscaling import Clock, Pairs, Placement, Window
+from xgeoml.models.downscaling import Clock, Pairs, Window
 from xgeoml.models.series import Bools, Floats, State
 from xgeoml.spec import ModelSpec, Scale
 

@@ -20,6 +20,7 @@ from torch.utils.data import DataLoader, IterableDataset
 from xgeoml.models._around import OFFSETS, REACH, Cells
 from xgeoml.models.subgrid import Subgrid, places, shape_of
 from xgeoml.train.checkpoint import SafeCheckpointIO
+from xgeoml.train.loop import _quiet
 from xgeoml.train.module import RunningMean
 from xgeoml.train.recipes.subgrid_records import SIDE, Patches
 
@@ -131,9 +132,6 @@ class _Epoch(IterableDataset[Batch]):
     def __init__(self, lots: Mapping[int, Lot], plan: Plan, epoch: int) -> None:
         self.lots, self.plan, self.epoch = lots, plan, epoch
 
-    def __len__(self) -> int:
-        return self.plan.steps
-
     def __iter__(self) -> Iterator[Batch]:
         factors = [f for f in _FACTORS if f in self.lots]
         chance = np.array([_FACTORS[f] for f in factors])
@@ -153,7 +151,11 @@ class Learning(pl.LightningModule):
 
     def train_dataloader(self) -> DataLoader[Batch]:
         """Return the batches of the epoch."""
-        return DataLoader(_Epoch(self.lots, self.plan, self.current_epoch), batch_size=None)
+        return self.batches(self.current_epoch)
+
+    def batches(self, epoch: int) -> DataLoader[Batch]:
+        """Return the batches of any epoch."""
+        return DataLoader(_Epoch(self.lots, self.plan, epoch), batch_size=None)
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Return the weighted square of errors."""
@@ -233,23 +235,23 @@ def orthogonal(matrix: Tensor) -> Tensor:
 
 def train(network: Subgrid, lots: Mapping[int, Lot], plan: Plan, folder: Path) -> None:
     """Train a network in place; go on from the last checkpoint in `folder`, if there is one."""
-    pl.seed_everything(plan.seed, verbose=False)
     last = folder / LAST
     keeper = ModelCheckpoint(
         folder, filename=last.stem, enable_version_counter=False, save_on_train_epoch_end=True
     )
     keeper.FILE_EXTENSION = last.suffix
-    trainer = pl.Trainer(
-        default_root_dir=folder,
-        accelerator="cpu",
-        devices=1,
-        max_epochs=plan.epochs,
-        gradient_clip_val=1.0,
-        callbacks=[RunningMean(plan.memory), keeper],
-        plugins=[SafeCheckpointIO(), LightningEnvironment()],
-        logger=False,
-        reload_dataloaders_every_n_epochs=1,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-    )
-    trainer.fit(Learning(network, lots, plan), ckpt_path=last if last.exists() else None)
+    with _quiet():
+        trainer = pl.Trainer(
+            default_root_dir=folder,
+            accelerator="cpu",
+            devices=1,
+            max_epochs=plan.epochs,
+            gradient_clip_val=1.0,
+            callbacks=[RunningMean(plan.memory), keeper],
+            plugins=[SafeCheckpointIO(), LightningEnvironment()],
+            logger=False,
+            reload_dataloaders_every_n_epochs=1,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+        )
+        trainer.fit(Learning(network, lots, plan), ckpt_path=last if last.exists() else None)
