@@ -1,10 +1,12 @@
 """The battery: every registered model passes it, and every fault is found by the check for it."""
 
 import bad_models
+import bad_refiners
 import pytest
 import toys
 import xarray as xr
 
+from xgeoml.engine import refine
 from xgeoml.exceptions import InputError, ModelNotFoundError
 from xgeoml.models.catalog import BUILT_IN
 from xgeoml.spec import AxisSpec, Channel, ModelSpec
@@ -17,6 +19,7 @@ from xgeoml.testing import (
     raise_if_computes,
     records,
 )
+from xgeoml.testing.battery import OF_GRIDS
 
 VALUE = (Channel("value"), Channel("validity"))
 SERIES = ModelSpec(
@@ -47,13 +50,54 @@ FIELDS = ModelSpec(
 )
 
 
-@pytest.mark.parametrize("model", BUILT_IN)
+# Networks that are fitted in the check, small.
+SMALL = {
+    "conv_baseline": {"width": 8},
+    "swin2sr": {"embed": 12, "depths": [2], "heads": [2]},
+    "ddpm": {
+        "steps": 4,
+        "unet_options": {
+            "patch": 2,
+            "n_channels": 8,
+            "channel_multipliers": [1, 1],
+            "is_attention": [False, True],
+            "n_blocks": 1,
+        },
+    },
+}
+
+
+def of_task(task):
+    return [name for name, spec in BUILT_IN.items() if spec.task == task]
+
+
+@pytest.mark.parametrize("model", of_task("fill_gaps"))
 def test_every_registered_model_passes(model):
     report = check_model(model)
     months = BUILT_IN[model].axis("T").coarsen > 1
     assert set(report) == set(list_checks(months=months)) - {"processes"}
     skipped = {name for name, said in report.items() if said.startswith("skipped")}
     assert skipped <= {"weights_file", "parameters"}
+
+
+@pytest.mark.parametrize("model", of_task("downscale"))
+def test_every_registered_model_of_downscaling_passes(model):
+    spec = BUILT_IN[model]
+    report = check_model(spec.with_options(SMALL[model]) if model in SMALL else model)
+    assert set(report) == set(list_checks("downscale")) - {"processes"}
+    skipped = {name for name, said in report.items() if said.startswith("skipped")}
+    learns = hasattr(spec.load_factory(), "fit") or (spec.backend == "torch" and not spec.weights)
+    allowed = {"planes"} if model in SMALL or model == "nearest" else set()
+    allowed |= {"units", "far_values"} if model in SMALL else set()
+    allowed |= {"far_values"} if learns else {"unseen_truth", "weights_file", "parameters"}
+    whole = {"far_cells", "near_missing", "seams", "small_grids", "global_roll"}
+    allowed |= whole if spec.bound else {"other_grid"}
+    assert skipped <= allowed
+
+
+@pytest.mark.parametrize("model", ["bicubic", "delta"])
+def test_other_processes_make_the_same_fine_fields(model):
+    assert check_model(model, checks=["processes"]) == {"processes": "passed"}
 
 
 @pytest.mark.parametrize("spec", [SERIES, DRIVEN, FIELDS], ids=lambda s: s.name)
@@ -105,6 +149,61 @@ def test_a_fault_of_a_spec_or_a_network_is_found(spec, check):
     assert list(caught.value.failures) == [check]
 
 
+@pytest.mark.parametrize(
+    ("factory", "check"),
+    [
+        (bad_refiners.Remembers, "no_leak"),
+        (bad_refiners.Remembers, "far_cells"),
+        (bad_refiners.KnowsItsWindow, "seams"),
+        (bad_refiners.NoFrost, "units"),
+        (bad_refiners.Steps, "planes"),
+        (bad_refiners.GivesUp, "missing"),
+        (bad_refiners.Careful, "near_missing"),
+        (bad_refiners.Random, "repeatable"),
+        (bad_refiners.AsksOtherSteps, "batches"),
+        (bad_refiners.Warns, "constant"),
+        (bad_refiners.NeedsThree, "small_grids"),
+        (bad_refiners.Single, "far_values"),
+        (bad_refiners.ChangesItsInput, "missing"),
+    ],
+)
+def test_a_fault_of_an_interpolator_is_found(factory, check):
+    with pytest.raises(ModelCheckError) as caught:
+        check_model(bad_refiners.interpolator(factory), checks=[check, "metadata"])
+    assert list(caught.value.failures) == [check]
+
+
+@pytest.mark.parametrize(
+    ("spec", "check"),
+    [
+        (bad_refiners.interpolator(bad_refiners.Steps, covariates=True), "covariates"),
+        (bad_refiners.interpolator(bad_refiners.Steps, summary=""), "card"),
+        (bad_refiners.learner(bad_refiners.Dices), "unseen_truth"),
+        (bad_refiners.learner(bad_refiners.Bold), "units"),
+        (bad_refiners.network(bad_refiners.BatchNormal), "batches"),
+        (bad_refiners.network(bad_refiners.Undrawn), "repeatable"),
+        (bad_refiners.network(bad_refiners.Deaf), "members"),
+        (bad_refiners.network(bad_refiners.Coarse), "means_kept"),
+    ],
+    ids=lambda x: x if isinstance(x, str) else "",
+)
+def test_a_fault_of_what_learns_from_pairs_is_found(spec, check):
+    with pytest.raises(ModelCheckError) as caught:
+        check_model(spec, checks=[check])
+    assert list(caught.value.failures) == [check]
+
+
+def test_sound_models_of_others_pass():
+    report = check_model(bad_refiners.learner(bad_refiners.Learner))
+    assert {"passed"} == {report[n] for n in ("no_leak", "units", "planes", "chunks", "card")}
+
+
+def test_what_keeps_no_means_is_found(monkeypatch):
+    monkeypatch.setattr(refine, "conserve", lambda made, *_: made)
+    with pytest.raises(ModelCheckError, match="means differ by up to"):
+        check_model("bilinear", checks=["means_kept"])
+
+
 def test_all_faults_are_told_at_once():
     spec = bad_models.classical(bad_models.TooSure, summary="")
     with pytest.raises(ModelCheckError, match="fails 2 checks") as caught:
@@ -116,6 +215,8 @@ def test_all_faults_are_told_at_once():
 
 def test_checks_are_named():
     assert list_checks() == list(CHECKS)
+    assert list_checks("downscale") == list(OF_GRIDS)
+    assert all(check.__doc__ for check in OF_GRIDS.values())
     assert all(check.__doc__ for check in CHECKS.values())
     with pytest.raises(InputError, match=r"did you mean.*chunks"):
         check_model("linear", checks=["chunk"])

@@ -76,7 +76,7 @@ class Slope:
         fine = np.asarray(pairs.fine)
         mean, middle = coarse.mean(0), fine.mean(0)
         slope = ((coarse - mean) * (fine - middle)).sum(0) / ((coarse - mean) ** 2).sum(0)
-        return {"slope": slope, "offset": middle - slope * mean}
+        return {"slope": slope, "offset": middle - slope * mean, "count": np.array(len(fine))}
 
     def predict(self, window, state):
         """Return the fine fields."""

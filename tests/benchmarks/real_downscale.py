@@ -144,16 +144,13 @@ def bare_loop(name: str, fields: xr.DataArray):
 
     from xgeoml.engine.handle import ModelHandle
     from xgeoml.engine.refine_network import coarse_channels, fine_channels, scale_of
+    from xgeoml.engine.runner import BATCH_ELEMENTS
     from xgeoml.models.downscaling import Clock, Placement, Window
 
     spec = xgeoml.get_model(name)
     handle = ModelHandle(spec, None, tuple(ModelHandle(xgeoml.get_model(b)) for b in spec.bases))
-    halo = next(a.halo or 0 for a in spec.axes if a.axis == "Y")
-    value = np.pad(
-        fields.values.astype("float64"),
-        ((0, 0), (halo, halo), (halo, halo)),
-        constant_values=np.nan,
-    )
+    # Without the halo that the engine adds: a loop written by hand would have none.
+    value = fields.values.astype("float64")
     unknown = np.full(len(value), np.nan)
     rows, columns = value.shape[1:]
     window = Window(
@@ -171,7 +168,8 @@ def bare_loop(name: str, fields: xr.DataArray):
     }
     static = np.empty((0, rows * TIMES, columns * TIMES))
     fine = torch.from_numpy(fine_channels(bases, static, spec, *scale))
-    network, batch = handle.network("cpu"), xgeoml.get_options().batch_size
+    network = handle.network("cpu")
+    batch = max(1, BATCH_ELEMENTS["cpu"] // coarse[0].numel())
 
     def run() -> None:
         with torch.inference_mode():

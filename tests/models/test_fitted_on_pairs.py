@@ -31,7 +31,7 @@ def clock(steps, hours=6.0, start=2001.0):
     return Clock(years % 1.0, day, years)
 
 
-def weather(steps=160, rows=5, columns=6, factor=FACTOR, seed=0):
+def weather(steps=160, rows=4, columns=4, factor=FACTOR, seed=0):
     """Fine fields: weather that moves slowly, hills that cool it, more so when it is warm."""
     rng = np.random.default_rng(seed)
     shape = (steps + 40, rows * factor + 40, columns * factor + 40)
@@ -105,22 +105,22 @@ def test_each_learns_more_than_the_one_before():
     truth = pairs.fine[120:]
     errors = [rmse(interpolated(pairs)[120:], truth)]
     errors += [rmse(later(model(), pairs, 120), truth) for model in ALL]
-    assert errors[1] < 0.6 * errors[0]
-    assert errors[2] < 0.5 * errors[1]
-    assert errors[3] < 1.02 * errors[2]
+    assert errors[1] < 0.85 * errors[0]
+    assert errors[2] < 0.2 * errors[1]
+    assert errors[3] < 1.1 * errors[2]
 
 
 def test_what_is_not_linear_is_learnt_by_likeness():
     rng = np.random.default_rng(3)
-    large = gaussian_filter(rng.standard_normal((400, 30, 30)), (1.0, 5.0, 5.0))[:, 7:-8, 7:-8]
+    large = gaussian_filter(rng.standard_normal((240, 29, 29)), (1.0, 5.0, 5.0))[:, 10:-10, 10:-10]
     large *= 3.0 / large.std()
     hills = gaussian_filter(rng.standard_normal(large.shape[1:]), 1.0)
     # Snow lies below freezing only: a response with a bend.
     fine = large + 3.0 * (hills / hills.std()) * np.maximum(large, 0.0)
     pairs = pairs_of(fine)
-    truth = pairs.fine[300:]
-    linear, likeness = (rmse(later(model(), pairs, 300), truth) for model in REGRESSIONS)
-    assert likeness < 0.75 * linear
+    truth = pairs.fine[180:]
+    linear, likeness = (rmse(later(model(), pairs, 180), truth) for model in REGRESSIONS)
+    assert likeness < 0.85 * linear
 
 
 def test_neighbours_in_time_tell_of_what_moves_on():
@@ -147,7 +147,7 @@ def test_few_steps_are_no_reason_to_do_worse_than_the_mean_error():
     errors = {}
     for model in (Delta, GaussianProcess):
         made = []
-        for seed in range(6):
+        for seed in range(4):
             pairs = pairs_of(weather(13, seed=seed), hours=730.5)
             made.append(rmse(later(model(), pairs, 9), pairs.fine[9:]))
         errors[model] = np.mean(made)
@@ -256,7 +256,7 @@ def test_grids_that_do_not_nest(model, bent):
 def test_a_covariate_that_explains_much_is_used(model):
     fine = weather(160)
     rng = np.random.default_rng(7)
-    wind = rng.standard_normal((160, 5, 6))
+    wind = rng.standard_normal((160, 4, 4))
     fine += wind.repeat(3, 1).repeat(3, 2) * rng.standard_normal(fine.shape[1:])
     alone = pairs_of(fine)
     blown = pairs_of(fine, covariates=wind[None] * 30.0 + 7.0)

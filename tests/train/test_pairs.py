@@ -63,7 +63,7 @@ def test_no_base_model_has_seen_what_it_is_asked(tmp_path, monkeypatch):
         said = state["offset"] + state["slope"] * toy_pairs._repeated(data.coarse[block], FACTOR)
         found = field.estimates[0][block] + field.reference
         np.testing.assert_allclose(found, said, atol=1e-4)
-    assert set(states["slope"]) == {"offset", "slope"}
+    assert states["slope"]["count"] == 40
 
 
 def test_steps_without_data_are_in_no_part(tmp_path):
@@ -240,6 +240,8 @@ def test_an_ensemble_spreads_as_the_truth_does(tmp_path):
     assert made.state["spread"] != 1.0
     assert {"base:slope:offset", "base:slope:slope"} <= made.state.keys()
     assert made.state["base:slope:offset"].shape == (10, 12)
+    assert made.state["base:slope:count"].shape == ()
+    assert made.state["base:slope:count"] == 80
 
 
 def test_without_validation_the_spread_is_that_of_what_was_learnt(tmp_path):

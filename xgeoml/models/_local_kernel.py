@@ -75,7 +75,7 @@ class Steps(NamedTuple):
 
     Attributes
     ----------
-    values : ndarray, (lag, step, predictor)
+    values : ndarray, (lag, predictor, step)
         Standardised anomalies, those of `LAGS` steps away.
     covariates : ndarray, (covariate, step, predictor)
     day, season : ndarray, (step,)
@@ -97,12 +97,13 @@ class Steps(NamedTuple):
             (2.0 * np.pi * np.nan_to_num(share)).astype(np.float32)
             for share in (clock.day, clock.season)
         )
-        return cls(anomaly[lagged.T], covariates, day, season)
+        values = np.stack([anomaly[there].T for there in lagged.T])
+        return cls(values, covariates, day, season)
 
     def some(self, which: Cells) -> Steps:
         """Return some of the steps."""
         return Steps(
-            self.values[:, which],
+            self.values[:, :, which],
             self.covariates[:, which],
             self.day[which],
             self.season[which],
@@ -136,7 +137,7 @@ def _alike(first: Singles, second: Singles, width: float) -> Singles:
 def around_a_cell(
     steps: Steps, near: tuple[Cells, Singles], shape: Shape
 ) -> tuple[Singles, Singles]:
-    """Return the predictors of the linear response and of the other one, ``(step, predictor)``.
+    """Return the predictors of the linear response and of the other one, ``(predictor, step)``.
 
     Parameters
     ----------
@@ -146,50 +147,48 @@ def around_a_cell(
     shape : Shape
     """
     cells, distance = near
-    values = steps.values[:, :, cells]
-    own = values[LAGS.index(0)][:, :1]
-    linear, weather = [shape.own * own], [shape.weather_own * own]
+    own = steps.values[LAGS.index(0), cells[0]]
+    linear, weather = [shape.own * own[None]], [shape.weather_own * own[None]]
     by_lag = {0: 1.0, 1: shape.before_1, 2: shape.before_2, 4: shape.before_4}
     fading = np.exp(-0.5 * distance / shape.reach**2)
     weather_fading = np.exp(-0.5 * distance / shape.weather_reach**2)
     # At its own time the own cell differs from itself by nothing.
     elsewhere = distance > 0.0
-    for lag, value in zip(LAGS, values, strict=True):
+    for lag, value in zip(LAGS, steps.values, strict=True):
         counts = elsewhere if lag == 0 else np.ones_like(elsewhere)
-        _add(linear, value, own, by_lag[abs(lag)] * fading * counts)
+        linear.append(_apart(value, cells, own, by_lag[abs(lag)] * fading * counts))
         if lag in (-1, 0, 1):
             share = 1.0 if lag == 0 else shape.weather_before
-            _add(weather, value, own, share * weather_fading * counts)
-    for covariate in steps.covariates[:, :, cells[0]]:
-        linear.append(shape.covariates * covariate[:, None])
-        weather.append(shape.covariates * covariate[:, None])
-    return tuple(np.concatenate(p, axis=1).astype(np.float32) for p in (linear, weather))  # type: ignore[return-value]
+            weather.append(_apart(value, cells, own, share * weather_fading * counts))
+    driven = shape.covariates * steps.covariates[:, :, cells[0]]
+    first, second = (
+        np.concatenate([*parts, driven], dtype=np.float32) for parts in (linear, weather)
+    )
+    return first, second
 
 
-def _add(predictors: list[Singles], value: Singles, own: Singles, weight: Singles) -> None:
+def _apart(value: Singles, cells: Cells, own: Singles, weight: Singles) -> Singles:
+    """Return what cells differ by from the own one, times their weights."""
     some = weight > _LEAST_WEIGHT
-    if some.any():
-        predictors.append((value[:, some] - own) * weight[some].astype(np.float32))
+    return (value[cells[some]] - own) * weight[some, None].astype(np.float32)
 
 
 def covariance(
     first: tuple[Singles, Singles], second: tuple[Singles, Singles], times: Times, shape: Shape
 ) -> Singles:
     """Return the covariance between the responses at two sets of steps, ``(first, second)``."""
-    made = first[0] @ second[0].T
+    made = first[0].T @ second[0]
     made *= times.linear
     made += times.cycles
-    if shape.weather > 0.0:
-        scale = np.float32(-0.5 / shape.length**2)
-        apart = first[1] @ second[1].T
-        apart *= -2.0
-        apart += (first[1] ** 2).sum(axis=1)[:, None]
-        apart += (second[1] ** 2).sum(axis=1)[None, :]
-        np.maximum(apart, 0.0, out=apart)
-        apart *= scale
-        np.exp(apart, out=apart)
-        apart *= times.weather
-        made += apart
+    apart = first[1].T @ second[1]
+    apart *= -2.0
+    apart += (first[1] ** 2).sum(axis=0)[:, None]
+    apart += (second[1] ** 2).sum(axis=0)[None, :]
+    np.maximum(apart, 0.0, out=apart)
+    apart *= np.float32(-0.5 / shape.length**2)
+    np.exp(apart, out=apart)
+    apart *= times.weather
+    made += apart
     return made
 
 

@@ -20,7 +20,7 @@ REACH, FAR, LAGS = 2, 3, (-4, -2, -1, 0, 1, 2, 4)
 # A coarse cell that is missing more often than this predicts nothing.
 _MOST_MISSING = 0.1
 # Cells of the coarse grid, spread over the domain, on whose points choices are made.
-_SAMPLE = 12
+_SAMPLE = 8
 # Values of the fine grid that are held in memory at once: 128 MB in float64.
 _STRIP_ELEMENTS = 2**24
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from xgeoml.spec import AxisSpec, Channel, ModelSpec
+from xgeoml.weights.releases import release
 
 
 def _tiles(halo: int) -> tuple[AxisSpec, ...]:
@@ -147,6 +148,21 @@ DOWNSCALE = (
         },
         summary="denoising diffusion: an ensemble around a fitted estimate; fit it first",
         citation="Ho, Jain and Abbeel (2020), NeurIPS 33, 6840-6851; DeepR, arXiv 2410.12728",
+        license="Apache-2.0",
+    ),
+    ModelSpec(
+        name="subgrid",
+        task="downscale",
+        factory="xgeoml.models.subgrid:Subgrid",
+        axes=_tiles(3),
+        # Coarse covariates would tell nothing: of static ones, on the fine grid, any number.
+        inputs=(Channel("value"), Channel("validity"), Channel("covariates")),
+        outputs=("value",),
+        options={"width": 144, "layers": 3, "degree": 5},
+        weights=release("subgrid@1.0").ref,
+        covariates=True,
+        summary="network for any field and factor: polynomials within each cell",
+        citation="after Harder et al. (2023), J. Mach. Learn. Res. 24, 372 (exact means)",
         license="Apache-2.0",
     ),
 )

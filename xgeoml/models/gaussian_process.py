@@ -38,9 +38,10 @@ from xgeoml.models.series import Bools, Floats, State
 # Steps that a record is compared with: all up to the first number; of longer records, or larger
 # grids, as many as make so many coefficients (256 MB), but not fewer than the last number.
 _MOST_STEPS, _COEFFICIENTS, _FEWEST_STEPS = 2000, 2**26, 256
-# Steps of a longer record on which the shape is chosen, in runs of so many.
-_STEPS_TO_CHOOSE, _RUN = 800, 8
-_NOISES = (0.3, 1.0, 3.0, 10.0, 100.0)
+# Steps of a longer record on which the shape is chosen, in runs of so many. Fewer steps would ask
+# for another shape: one chosen on a third of the air temperatures had errors 2 % larger on all.
+_STEPS_TO_CHOOSE, _RUN = 2000, 8
+_NOISES = ((0.3, 0.1, 0.02), (3.0, 10.0, 100.0))
 # Rounds of the search start with factors of this size, and end below the other.
 _FIRST_FACTOR, _LAST_FACTOR = 2.5, 1.25
 _JITTER = 1e-5
@@ -199,7 +200,7 @@ def _solved(
     Without `noise` the covariance between steps is that through the landmarks (Seeger et al. 2003,
     the projected process).
     """
-    second = (predictors[0][marks], predictors[1][marks])
+    second = (predictors[0][:, marks], predictors[1][:, marks])
     made = np.zeros((len(marks), len(target.points)), dtype=np.float32)
     s = target.steps
     if noise is not None:
@@ -207,7 +208,7 @@ def _solved(
         whole += noise
         made[s] = _solve(_part(whole, s, s), target.value)
         return made
-    first = (predictors[0][s], predictors[1][s])
+    first = (predictors[0][:, s], predictors[1][:, s])
     between = covariance(first, second, Times(*(t[s] for t in times)), shape)
     among = covariance(second, second, Times(*(t[marks] for t in times)), shape)
     # As one regression on the landmarks, with their covariance for the penalty.
@@ -244,14 +245,11 @@ def _sample(pairs: Pairs, coarse: Floats, around: Surroundings) -> Iterator[_Sam
 def _chosen(
     samples: list[_Sample], steps: Steps, around: Surroundings, pairs: Pairs, trials: int
 ) -> Shape:
-    """Return the shape with the smallest error in blocks of steps that are held out.
-
-    Tried on part of a long record; then the noise, which a longer record may set lower, on all.
-    """
+    """Return the shape with the smallest error in blocks of steps that are held out."""
     folds = blocks_held_out(pairs.clock)
     every = -(-len(pairs.clock) // _STEPS_TO_CHOOSE)
     runs = np.arange(len(pairs.clock)) // _RUN
-    some, whole = np.flatnonzero(runs % every == 0), np.arange(len(pairs.clock))
+    some = np.flatnonzero(runs % every == 0)
     tried: dict[Shape, float] = {}
 
     def error(shape: Shape) -> float:
@@ -260,18 +258,20 @@ def _chosen(
             tried[shape] = _error(samples, steps, folds, shape, some)
         return tried[shape]
 
-    shape = _searched(error, _free(pairs, around), lambda: len(tried) < trials)
-    if every == 1:
-        return shape
-    near = [shape._replace(noise=shape.noise * by) for by in (1.0, 0.6, 1.6)]
-    return min(near, key=lambda other: _error(samples, steps, folds, other, whole))
+    return _searched(error, _free(pairs, around), lambda: len(tried) < trials)
 
 
 def _searched(
     error: Callable[[Shape], float], names: list[str], goes_on: Callable[[], bool]
 ) -> Shape:
     """Return the shape of the smallest error, one coordinate after the other."""
-    shape = min((Shape(noise=noise) for noise in _NOISES), key=error)
+    shape = Shape()
+    for noises in _NOISES:
+        for noise in noises:
+            other = shape._replace(noise=noise)
+            if error(other) >= error(shape):
+                break
+            shape = other
     factors = dict.fromkeys(names, _FIRST_FACTOR)
     while goes_on() and max(factors.values()) > _LAST_FACTOR:
         for name, factor in factors.items():

@@ -31,7 +31,7 @@ _TINY = 1e-12
 # Departures beyond this are squeezed: neighbours may be of another kind, as land is to sea.
 _LARGE, _LARGEST = 4.0, 8.0
 # Cells that the network is given at once: more gain nothing and need memory.
-_AT_ONCE = 8192
+_AT_ONCE = 2048
 # Inputs are centred about what they mostly are.
 _VALID, _FACTOR, _LOG = 0.8, 4.0, 0.3
 
@@ -72,6 +72,9 @@ class Subgrid(nn.Module):
     Untrained, it returns planes through the neighbours of each cell. The mean over each cell is the
     coarse value, whatever has been learnt.
     """
+
+    # At coasts the mean of a covariate is that of the cells which have it.
+    takes_missing = True
 
     def __init__(self, width: int = 144, layers: int = 3, degree: int = 5) -> None:
         super().__init__()

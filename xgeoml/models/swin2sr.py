@@ -99,19 +99,19 @@ class Swin2SR(nn.Module):
     def _within_domain(self, coarse: Tensor) -> Tensor:
         """Return the correction of the middle, and 0 around it."""
         assert self.domain is not None
-        rows, columns, inner_rows, inner_columns = self.domain
-        if coarse.shape[2:] != (rows, columns):
+        outer, inner = self.domain[:2], self.domain[2:]
+        given = coarse.shape[2:]
+        lacking = [n - m for n, m in zip(outer, given, strict=True)]
+        if min(lacking) < 0:
             raise ValueError(
-                f"got {tuple(coarse.shape[2:])} coarse rows and columns, expected "
-                f"{(rows, columns)}: weights with domain={list(self.domain)} fit no others"
+                f"got {tuple(given)} coarse rows and columns, expected at most {outer}: weights "
+                f"with domain={list(self.domain)} need tiles of {inner}"
             )
-        scale = 1 << (self.factor - 1).bit_length()
-        made = self._refined(self.lead(coarse[:, :1]), scale)
-        above, left = (
-            (n - m) * self.factor // 2
-            for n, m in zip((rows, columns), (inner_rows, inner_columns), strict=True)
-        )
-        return nn.functional.pad(made, (left, left, above, above))
+        value = nn.functional.pad(coarse[:, :1], (0, lacking[1], 0, lacking[0]), mode="replicate")
+        made = self._refined(self.lead(value), _upscale(self.factor))
+        above, left = ((n - m) * self.factor // 2 for n, m in zip(outer, inner, strict=True))
+        made = nn.functional.pad(made, (left, left, above, above))
+        return made[..., : given[0] * self.factor, : given[1] * self.factor]
 
     def _refined(self, x: Tensor, scale: int) -> Tensor:
         """Return the output of the body, which wants whole windows."""

@@ -89,6 +89,7 @@ OF_GRIDS: dict[str, Check] = {
     for check in (
         finer_values.no_leak,
         finer_values.far_cells,
+        finer_values.seams,
         finer_values.unseen_truth,
         finer_values.units,
         finer_values.planes,

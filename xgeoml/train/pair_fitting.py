@@ -88,7 +88,8 @@ def fit_pairs(
     def prepare() -> None:
         states = write_pairs(pairs, spec, bases, settings.validation, folder)
         arrays = {
-            f"{BASE}{base}:{key}": np.ascontiguousarray(array)
+            # `ascontiguousarray` makes a list of a single number.
+            f"{BASE}{base}:{key}": np.array(array, order="C").reshape(np.shape(array))
             for base, state in states.items()
             for key, array in state.items()
         }
