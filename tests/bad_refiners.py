@@ -151,14 +151,6 @@ class Bold(Learner):
         return np.where(np.abs(lacking) < 0.5, 0.0, lacking)
 
 
-class Lazy(Learner):
-    """Says that it takes covariates, and forgets how many there were."""
-
-    def predict(self, window, state):
-        made = super().predict(window, state)
-        return made + len(window.covariates) * within(made)
-
-
 class Net(nn.Module):
     """Sound, for comparison: adds a convolution to the repeated values."""
 

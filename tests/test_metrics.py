@@ -140,7 +140,9 @@ def test_the_spectrum_adds_up_to_the_variance(truth):
         variance = rows.var("longitude").mean()
         assert float(metrics.zonal_spectrum(rows).sum()) == pytest.approx(float(variance))
     spectrum = metrics.zonal_spectrum(truth)
-    assert spectrum.attrs["units"] == "(K)2"
+    assert spectrum.attrs["units"] == "K2"
+    speed = metrics.zonal_spectrum(truth.assign_attrs(units="m s-1"))
+    assert speed.attrs["units"] == "(m s-1)2"
     assert spectrum.wavelength.values[0] == 20
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 from xgeoml.models.downscaling import Clock, Pairs, Placement
 from xgeoml.models.interpolation import Bicubic
@@ -81,6 +82,18 @@ class Slope:
     def predict(self, window, state):
         """Return the fine fields."""
         return state["offset"] + state["slope"] * _repeated(window.value, window.placement.factor)
+
+
+class OneNumber(torch.nn.Module):
+    """A network that returns one number for each step."""
+
+    def __init__(self):
+        super().__init__()
+        self.number = torch.nn.Parameter(torch.zeros(1))
+
+    def forward(self, coarse, fine, factor):
+        """Return it."""
+        return self.number.expand(len(coarse), 1, 1, 1)
 
 
 def _repeated(field, factor):

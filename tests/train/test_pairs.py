@@ -10,7 +10,7 @@ import toy_pairs
 from toy_pairs import CONV, DDPM, FACTOR, fit, pairs
 from toy_training import last_state, same
 
-from xgeoml.exceptions import InputError, SpecError
+from xgeoml.exceptions import ExecutionError, InputError, SpecError
 from xgeoml.models.downscaling import Placement
 from xgeoml.spec import AxisSpec
 from xgeoml.train import pair_fitting
@@ -142,7 +142,7 @@ def test_a_batch_depends_on_the_number_of_its_step_only(tmp_path):
 
 def test_a_piece_is_what_the_engine_cuts(tmp_path):
     data = pairs(rows=12, columns=14, static=1)
-    data.coarse[:, 4, 5] = np.nan
+    data.coarse[:, 4, 8] = np.nan
     field, spec, _ = written(tmp_path, data, CONV)
     # Tiles of 8 with a halo of 2: two rows beyond the edge, four columns of other tiles.
     piece = Cutter(field, spec).piece(np.array([3]), (0, 6))
@@ -219,7 +219,7 @@ def test_the_score_of_an_ensemble():
 
 def test_a_network_learns_what_lies_below_the_cells(tmp_path):
     data = pairs(static=1)
-    made = fit(data, CONV, tmp_path, max_epochs=30, steps=20, average=0.9, weight_decay=0.0)
+    made = fit(data, CONV, tmp_path, max_epochs=15, steps=20, average=0.9, weight_decay=0.0)
     assert made.improved
     assert made.history[-1]["val_loss"] < 0.6 * made.start_loss
     (score,) = made.scores
@@ -232,7 +232,7 @@ def test_a_network_learns_what_lies_below_the_cells(tmp_path):
 
 
 def test_an_ensemble_spreads_as_the_truth_does(tmp_path):
-    made = fit(pairs(steps=80), DDPM, tmp_path, max_epochs=10, steps=30, average=0.9)
+    made = fit(pairs(steps=80), DDPM, tmp_path, max_epochs=8, steps=20, average=0.9)
     (score,) = made.scores
     # Noise of 0.3 is all that there is to know: a spread of none would score the absolute error.
     assert score.skill.crps["toy_ddpm"] < 0.9 * score.skill.crps["slope"]
@@ -326,6 +326,22 @@ def test_training_begins_with_what_it_is_given(tmp_path):
         start=start,
     )
     assert more.start_loss == pytest.approx(first.history[-1]["val_loss"], rel=0.05)
+
+
+def test_a_wrong_option_is_told_of_before_base_models_are_fitted(tmp_path, monkeypatch):
+    monkeypatch.setattr(toy_pairs.Slope, "seen", seen := [])
+    wrong = DDPM.replace(options={**DDPM.options, "time": "hour"})
+    with pytest.raises(SpecError, match="time='hour': expected one of"):
+        fit(pairs(), wrong, tmp_path)
+    assert seen == []
+
+
+def test_an_output_of_another_shape_is_refused(tmp_path):
+    small = CONV.replace(factory=toy_pairs.OneNumber, options={})
+    with pytest.raises(
+        ExecutionError, match=r"returned shape \(8, 1, 1, 1\), expected \(8, 1, 10,"
+    ):
+        fit(pairs(), small, tmp_path)
 
 
 def test_patience_and_time_end_it(tmp_path):

@@ -6,7 +6,6 @@ from toy_training import SERIES, cycles, fit, same, weights
 
 from xgeoml.exceptions import InputError
 from xgeoml.spec import Channel, WeightsRef
-from xgeoml.tasks import fit as fit_module
 from xgeoml.train.job import Job
 
 
@@ -41,7 +40,7 @@ def test_training_goes_on_from_a_model(record, own, tmp_path):
 def test_fine_tuning_has_a_rate_of_its_own(record, own, tmp_path):
     fit(record, own, logdir=tmp_path, learning_rate=None, schedule="constant", warm_up=0)
     job = Job.read(tmp_path)
-    assert job.settings.learning_rate == fit_module.FINE_TUNING_RATE
+    assert job.settings.learning_rate == 1e-4
 
 
 def test_training_that_does_not_help_keeps_what_it_began_with(record, own):

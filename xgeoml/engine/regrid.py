@@ -190,6 +190,7 @@ class Overlap:
         made = np.where(known, fine, 0.0)
         close = _CLOSE * max(float(np.nanstd(coarse)), 1e-300)
         spread = np.maximum(self.rows.sum(0)[:, None] * self.columns.sum(0), 1e-12)
+        cover = np.where(kept, cover, 1.0)
         for _ in range(_ROUNDS):
             lacking = np.where(kept, coarse - self._means(made * weight) / cover, 0.0)
             if np.abs(lacking).max() < close:

@@ -68,7 +68,8 @@ def zonal_spectrum(field: xr.DataArray, *, where: xr.DataArray | None = None) ->
     power = row_power(values)
     power = power.reshape(-1, power.shape[-1]).mean(0)
     number = np.arange(1, len(power) + 1)
-    given = units(field)
+    given = units(field).get("units", "")
+    squared = f"{given}2" if given.isalpha() else f"({given})2"
     return xr.DataArray(
         power,
         {
@@ -77,7 +78,7 @@ def zonal_spectrum(field: xr.DataArray, *, where: xr.DataArray | None = None) ->
         },
         ("wavenumber",),
         "power",
-        {"units": f"({given['units']})2"} if given else {},
+        {"units": squared} if given else {},
     )
 
 

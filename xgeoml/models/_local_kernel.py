@@ -48,23 +48,23 @@ class Shape(NamedTuple):
         Weight of covariates of the own cell.
     """
 
-    noise: float = 1.0
+    noise: float = 0.8
     memory: float = 0.05
     reach: float = 1.1
-    own: float = 0.4
+    own: float = 0.3
     before_1: float = 0.5
     before_2: float = 0.5
-    before_4: float = 0.2
-    linear_day: float = 0.3
+    before_4: float = 0.15
+    linear_day: float = 0.15
     linear_season: float = 0.04
     weather: float = 0.6
     length: float = 1.0
     weather_reach: float = 1.2
     weather_own: float = 0.6
-    weather_before: float = 0.1
-    weather_day: float = 0.15
-    weather_season: float = 0.35
-    cycles: float = 0.04
+    weather_before: float = 0.2
+    weather_day: float = 0.1
+    weather_season: float = 0.25
+    cycles: float = 0.025
     day_width: float = 0.8
     season_width: float = 1.0
     covariates: float = 0.5
@@ -88,9 +88,7 @@ class Steps(NamedTuple):
     season: Singles
 
     @classmethod
-    def of(
-        cls, anomaly: Singles, covariates: Singles, clock: Clock, around: Surroundings
-    ) -> Steps:
+    def of(cls, anomaly: Singles, covariates: Singles, clock: Clock, around: Surroundings) -> Steps:
         """Return those of a record or a piece of one."""
         lagged = neighbours_in_time(clock.years, around.spacing)
         day, season = (

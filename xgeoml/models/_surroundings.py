@@ -19,8 +19,12 @@ Singles = NDArray[np.float32]
 REACH, FAR, LAGS = 2, 3, (-4, -2, -1, 0, 1, 2, 4)
 # A coarse cell that is missing more often than this predicts nothing.
 _MOST_MISSING = 0.1
-# Cells of the coarse grid, spread over the domain, on whose points choices are made.
-_SAMPLE = 8
+_TINY = 1e-12
+# Cells of the coarse grid, spread over the domain, on whose points choices are made: at least, at
+# most, and values at each that make the least number enough. Short records need many.
+_FEWEST_CELLS, _MOST_CELLS, _ENOUGH = 8, 48, 1600
+# Shorter records are held out block by block, longer ones only half of the blocks.
+_SHORT = 800
 # Values of the fine grid that are held in memory at once: 128 MB in float64.
 _STRIP_ELEMENTS = 2**24
 
@@ -54,7 +58,7 @@ class Surroundings(NamedTuple):
     def of(cls, pairs: Pairs) -> Surroundings:
         """Return those of the pairs that a model is fitted on."""
         coarse = np.asarray(pairs.coarse, dtype=np.float64)
-        steps, height, width = coarse.shape
+        steps, _, width = coarse.shape
         flat = coarse.reshape(steps, -1)
         missing = np.isnan(flat).mean(axis=0)
         cell = np.flatnonzero(missing <= max(_MOST_MISSING, missing.min()))
@@ -79,14 +83,17 @@ class Surroundings(NamedTuple):
     def anomalies(self, coarse: Floats) -> Singles:
         """Return the standardised anomalies of the predictors, ``(step, predictor)``.
 
-        One that is missing takes the mean anomaly of its step.
+        One that is missing takes the mean anomaly of those near it, or 0.
         """
         made = coarse.reshape(len(coarse), -1)[:, self.cell] - self.mean
         missing = np.isnan(made)
-        if missing.any():
-            count = np.maximum((~missing).sum(axis=1, keepdims=True), 1)
-            level = np.where(missing, 0.0, made).sum(axis=1, keepdims=True) / count
-            made = np.where(missing, level, made)
+        filled = np.where(missing, 0.0, made)
+        for own in np.flatnonzero(missing.any(axis=0)):
+            cells, distance = self.near(int(own))
+            weight = np.exp(-0.5 * distance) * ~missing[:, cells]
+            total = (weight * filled[:, cells]).sum(axis=1)
+            level = total / np.maximum(weight.sum(axis=1), _TINY)
+            made[missing[:, own], own] = level[missing[:, own]]
         return (made / self.scale).astype(np.float32)
 
     def standardised(
@@ -270,7 +277,7 @@ def blocks_held_out(clock: Clock) -> list[tuple[Bools, Bools]]:
     block = np.arange(n) * count // n
     gap = min(8, n // (4 * count))
     made = []
-    for fold in range(folds - 1, -1, -2 if folds == 6 else -1):
+    for fold in range(folds - 1, -1, -1 if n < _SHORT else -2):
         held = block % folds == fold
         near = held.copy()
         for shift in range(1, gap + 1):
@@ -281,10 +288,17 @@ def blocks_held_out(clock: Clock) -> list[tuple[Bools, Bools]]:
 
 
 def unexplained(pairs: Pairs, coarse: Floats, rows: slice, around: Surroundings) -> Floats:
-    """Return what interpolation leaves of some rows of the target, ``(step, point)``."""
-    fine = np.asarray(pairs.fine[:, rows], dtype=np.float64)
-    guess = first_guess(coarse, pairs.placement, pairs.share, rows, around)
-    return (fine - guess).reshape(len(fine), -1)
+    """Return what interpolation leaves of some rows of the target, ``(step, point)``.
+
+    NaN where the coarse cell is missing: without it there is nothing to learn from.
+    """
+    left = np.asarray(pairs.fine[:, rows], dtype=np.float64)
+    left = left - first_guess(coarse, pairs.placement, pairs.share, rows, around)
+    own = coarse.reshape(len(coarse), -1)[:, around.cell]
+    missing = np.isnan(own)
+    if missing.any():
+        left[missing[:, around.own[rows]]] = np.nan
+    return left.reshape(len(left), -1)
 
 
 def sample_of_points(
@@ -295,7 +309,8 @@ def sample_of_points(
     The latter is ``(step, point)``, without points that never have a value.
     """
     cells = np.unique(around.own)
-    count = min(_SAMPLE, len(cells))
+    enough = _FEWEST_CELLS * (_ENOUGH / len(coarse)) ** 1.5
+    count = min(int(np.clip(enough, _FEWEST_CELLS, _MOST_CELLS)), len(cells))
     factor = max(1, pairs.placement.factor)
     for own in cells[((np.arange(count) + 0.5) * len(cells) / count).astype(np.intp)]:
         there = np.flatnonzero((around.own == own).any(axis=1))

@@ -108,6 +108,7 @@ class GaussianProcess:
 
     def predict(self, window: Window, state: State) -> Floats:
         """Return the fine fields, ``(step, Y', X')``."""
+        kept: dict[str, Any] = dict(state)
         around = Surroundings.from_state(state)
         shape = Shape(*(float(v) for v in state["shape"]))
         marks = _landmark_steps(state, around)

@@ -149,8 +149,8 @@ class Bicubic(_Smooth):
 
     The kernel of Keys (1981, IEEE Trans. Acoust. Speech Signal Process. 29, 1153-1160, eq. 15),
     with a = -1/2: of these kernels the only one that gives linear and quadratic fields back. With
-    a = -3/4, as in image software, fields of temperature have errors 1 to 3 % smaller, but a plane
-    comes back in steps.
+    a = -3/4, as in image software, errors of temperature are up to 4 % smaller, but a plane comes
+    back in steps.
     """
 
     reach = 2

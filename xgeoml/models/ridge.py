@@ -4,24 +4,20 @@ from __future__ import annotations
 
 import numpy as np
 
+from xgeoml.models._regression import chosen_penalty, cycles, penalised
 from xgeoml.models._surroundings import (
     REACH,
     Singles,
     Surroundings,
-    blocks_held_out,
     covariates_of,
     first_guess,
     known_steps,
     own_steps,
-    sample_of_points,
     strips,
     unexplained,
 )
-from xgeoml.models.delta import cycles, penalised
 from xgeoml.models.downscaling import Pairs, Window
 from xgeoml.models.series import Floats, State
-
-_PENALTIES = (0.1, 1.0, 10.0, 100.0, 1e3, 1e4, 1e6)
 
 
 class Ridge:
@@ -36,10 +32,8 @@ class Ridge:
         around = Surroundings.of(pairs)
         coarse = np.asarray(pairs.coarse, dtype=np.float64)
         covariates, levels = around.standardised(np.asarray(pairs.covariates))
-        predictors = _Predictors(
-            around, cycles(pairs.clock), around.anomalies(coarse), covariates
-        )
-        penalty = _chosen(pairs, coarse, predictors)
+        predictors = _Predictors(around, cycles(pairs.clock), around.anomalies(coarse), covariates)
+        penalty = chosen_penalty(pairs, coarse, around, predictors.of)
         height, width = pairs.placement.shape
         made = np.zeros((predictors.most, height, width), dtype=np.float32)
         for rows in strips(pairs):
@@ -48,10 +42,8 @@ class Ridge:
             piece = made[:, rows].reshape(len(made), -1)
             for own, points in around.groups(rows):
                 regressors = predictors.of(own)
-                count = regressors.shape[1]
-                piece[:count, points] = penalised(
-                    regressors, left[:, points], np.full(count - 1, penalty)
-                )
+                found = penalised(regressors, left[:, points], penalty)
+                piece[: len(found), points] = found
             made[:, rows] = piece.reshape(len(made), -1, width)
         return {
             **around.state(),
@@ -110,17 +102,3 @@ class _Predictors:
         cells, _ = self.around.near(own)
         parts = [self.terms, self.covariates[:, :, own].T, self.anomaly[:, cells]]
         return np.concatenate(parts, axis=1, dtype=np.float64)
-
-
-def _chosen(pairs: Pairs, coarse: Floats, predictors: _Predictors) -> float:
-    """Return the penalty with the smallest error in blocks that are held out."""
-    folds = blocks_held_out(pairs.clock)
-    errors = np.zeros(len(_PENALTIES))
-    for own, left in sample_of_points(pairs, coarse, predictors.around):
-        regressors = predictors.of(own)
-        for learn, held in folds:
-            for i, penalty in enumerate(_PENALTIES):
-                weights = np.full(regressors.shape[1] - 1, penalty)
-                found = penalised(regressors[learn], left[learn], weights)
-                errors[i] += np.nansum((regressors[held] @ found - left[held]) ** 2)
-    return _PENALTIES[int(np.argmin(errors))]

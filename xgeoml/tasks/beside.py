@@ -113,7 +113,7 @@ def gather(
     found = sort_out(covariates, dataset, above, data, axes)
     points = _points(coords, dims)
     still = [on_points(c, points, f"covariate {names_of(c)[0]!r}") for c in found.static]
-    shape = tuple(points.sizes[d] for d in dims)
+    shape = tuple(points.sizes.get(d, 0) for d in dims)  # without coordinates it has no points
     static = np.stack(still) if still else np.empty((0, *shape))
     beside = Beside(found.moving, static, found.names)
     return in_order(beside, handle.spec)
@@ -229,7 +229,10 @@ def on_points(given: xr.DataArray, points: xr.Dataset, label: str) -> Floats:
 
 
 def fine_mask(
-    given: xr.DataArray, coords: Mapping[Hashable, xr.Variable], dims: tuple[str, str]
+    given: xr.DataArray,
+    coords: Mapping[Hashable, xr.Variable],
+    dims: tuple[str, str],
+    shape: tuple[int, int],
 ) -> Bools:
     """Return a mask at the points of a grid, ``(Y', X')``."""
     if given.dtype.kind not in "bi":
@@ -237,8 +240,6 @@ def fine_mask(
             f"mask has dtype {given.dtype}; expected True where values are wanted: compare first, "
             f"such as mask={given.name if given.name is not None else 'mask'} > 0.5"
         )
-    points = _points(coords, dims)
-    here = tuple(points.sizes.get(d, 0) for d in dims)
-    if set(given.dims) == set(dims) and given.transpose(*dims).shape == here and not given.coords:
+    if set(given.dims) == set(dims) and given.transpose(*dims).shape == shape and not given.coords:
         return np.asarray(given.transpose(*dims).values.astype(bool))
-    return on_points(given.astype(np.float64), points, "mask") >= _INSIDE
+    return on_points(given.astype(np.float64), _points(coords, dims), "mask") >= _INSIDE

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import atexit
-import contextlib
 import importlib.util
 import inspect
-import math
 import os
 import shutil
 import tempfile
@@ -17,8 +15,6 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-import numpy as np
-import pandas as pd
 import xarray as xr
 
 from xgeoml.engine.handle import ModelHandle
@@ -31,7 +27,8 @@ from xgeoml.tasks.choose import ModelLike, make_handle
 from xgeoml.tasks.covariates import Covariates, names_of
 from xgeoml.tasks.dispatch import GeoObject
 from xgeoml.tasks.fill_gaps import describe_call, listed
-from xgeoml.tasks.filling import Request, gives_months
+from xgeoml.tasks.filling import Request
+from xgeoml.tasks.fit_settings import check_in_one_go, seconds, usual_settings
 from xgeoml.train.settings import Schedule, Settings
 from xgeoml.weights.address import kind_of
 from xgeoml.weights.files import write_weights
@@ -42,11 +39,6 @@ if TYPE_CHECKING:
 
 # What is fitted on pairs where no model is named.
 DEFAULT_LEARNER = "gaussian_process"
-# Fields in a step of a network that learns from pairs.
-PAIRS_BATCH = 16
-FINE_TUNING_RATE = 1e-4
-# Windows in a step of a network that makes months, where nothing else is asked for.
-MONTHLY_BATCH = 8
 
 
 def fit(
@@ -119,14 +111,14 @@ def fit(
         network after the last step is kept. With `target` the last steps; a classical model learns
         from all in the end, and the skill on its card is that of one that has not seen these.
     max_epochs : int, optional
-        20 by default; each has `steps` steps.
+        20 by default, 40 with `target`; each has `steps` steps.
     max_time : float, str or timedelta, optional
         Seconds, or such as ``"5min"``, for all of the call. Whichever of the two comes first ends
         the training.
     patience : int, optional
         Stop after so many epochs without a lower validation loss.
     learning_rate : float, optional
-        8e-4 by default, 1e-4 with weights to begin with.
+        8e-4 by default, 1e-3 with `target`, 1e-4 with weights to begin with.
     schedule : {"cosine", "plateau", "constant"}
         How the learning rate falls.
     warm_up : int, optional
@@ -160,7 +152,7 @@ def fit(
         Options of the network, such as ``{"layers": 2}``. Not with weights to begin with.
     device, batch_size, precision, progress, seed : optional
         For this call, in place of `xgeoml.set_options`. `batch_size` is 96 by default, 8 for
-        networks that make months: their windows are hundreds of days.
+        networks that make months, whose windows are hundreds of days, 16 with `target`.
 
     Returns
     -------
@@ -206,15 +198,14 @@ def fit(
     classical = handle.spec.backend == "numpy"
     if not classical:
         _require_lightning()
-    if learning_rate is None and begin:
-        learning_rate = FINE_TUNING_RATE
-    given = {
+    asked = {
         "max_epochs": max_epochs,
-        "batch_size": options.batch_size or _usual_batch(handle.spec),
+        "batch_size": options.batch_size,
         "learning_rate": learning_rate,
         "warm_up": warm_up,
-        "max_time": _seconds(max_time),
+        "max_time": seconds(max_time),
     }
+    given = usual_settings(handle.spec, begin) | {k: v for k, v in asked.items() if v is not None}
     settings = Settings(
         validation=validation,
         patience=patience,
@@ -227,7 +218,7 @@ def fit(
         seed=options.seed,
         progress=shows_progress(options.progress),
         nodes=nodes,
-        **{k: v for k, v in given.items() if v is not None},  # type: ignore[arg-type]
+        **given,
     )
     wanted = None if variables is None else listed(variables)
     told = {
@@ -235,7 +226,7 @@ def fit(
         "max_epochs": max_epochs,
         "max_time": max_time,
         "patience": patience,
-        "learning_rate": given["learning_rate"],
+        "learning_rate": given.get("learning_rate"),
         "schedule": schedule,
         "warm_up": warm_up,
         "clip": clip,
@@ -260,7 +251,7 @@ def fit(
     )
     going_on = resume is not None
     if classical:
-        _check_in_one_go({**unusual, "resume": resume, "start": start, "devices": devices}, handle)
+        check_in_one_go({**unusual, "resume": resume, "start": start, "devices": devices}, handle)
     else:
         from xgeoml.train.loop import settled
 
@@ -291,25 +282,6 @@ def fit(
     )
     found = lessons(obj, wanted, request, handle.spec, validation, options.seed)
     return _train(found, handle, begin, settings, folder, going_on, call)
-
-
-def _usual_batch(spec: ModelSpec) -> int | None:
-    """Return the samples in a step where nothing else is asked for; None: as in `Settings`."""
-    if spec.task == "downscale":
-        return PAIRS_BATCH
-    return MONTHLY_BATCH if gives_months(spec) else None
-
-
-def _check_in_one_go(given: Mapping[str, Any], handle: ModelHandle) -> None:
-    """Raise if a model that is fitted in one go is given what is for networks."""
-    fits = ("validation", "dims", "model_options", "steps", "patterns")
-    wrong = [k for k, v in given.items() if k not in fits and v not in (None, "auto")]
-    wrong += [k for k in ("steps", "patterns") if k in given]
-    if wrong:
-        raise InputError(
-            f"{', '.join(f'{k}={given[k]!r}' for k in wrong)}: {handle.spec.key} is fitted in one "
-            "go, not step by step; leave it out"
-        )
 
 
 def _resolve(
@@ -394,27 +366,6 @@ def _file_of(handle: ModelHandle) -> Path:
         return Path(handle.weights)
     assert handle.spec.weights is not None
     return find(handle.spec.weights, handle.spec.key)
-
-
-def _seconds(max_time: float | str | timedelta | None) -> float | None:
-    """Return a length of time in seconds."""
-    if max_time is None:
-        return None
-    # To NumPy a timedelta is a number, and to Python True is.
-    numbers = (int, float, np.integer, np.floating)
-    if isinstance(max_time, numbers) and not isinstance(max_time, (bool, np.timedelta64)):
-        return float(max_time)
-    message = f"max_time={max_time!r}: expected seconds, or a length of time such as '5min'"
-    if isinstance(max_time, str):
-        with contextlib.suppress(ValueError):
-            max_time = timedelta(seconds=float(max_time))  # to pandas it were nanoseconds
-    try:
-        seconds = pd.Timedelta(max_time).total_seconds()
-    except (ValueError, TypeError) as error:
-        raise InputError(message) from error
-    if not math.isfinite(seconds):
-        raise InputError(message)
-    return seconds
 
 
 def _make_folder(path: Path) -> None:

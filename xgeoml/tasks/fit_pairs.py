@@ -22,7 +22,7 @@ from xgeoml.options import Options, shows_progress
 from xgeoml.registry import get_model
 from xgeoml.spec import ModelSpec
 from xgeoml.tasks.covariates import Covariates
-from xgeoml.tasks.pairs import Couple, couple
+from xgeoml.tasks.pairs import Couple, couple, usable_steps
 from xgeoml.weights.card import Card, SkillRow, TrainingData
 from xgeoml.weights.files import write_weights
 
@@ -104,9 +104,9 @@ def _fit_numpy(
     with _bar(spec.name, options) as report:
         first = len(pairs.clock) - round(validation * len(pairs.clock))
         rows: tuple[SkillRow, ...] = ()
-        if _FEWEST <= first < len(pairs.clock):
-            early = _steps(pairs, slice(0, first))
-            trial = model.fit(replace(early, report=report))
+        usable = usable_steps(pairs)
+        if usable[:first].sum() >= _FEWEST and usable[first:].any():
+            trial = model.fit(replace(_steps(pairs, slice(0, first)), report=report))
             rows = (_skill(found, pairs, first, {spec.name: (model, trial)}),)
         state = model.fit(replace(pairs, report=report))
     arrays = {**state, **found.grids(pairs).arrays()}
@@ -154,7 +154,7 @@ def _skill(
     found: Couple, pairs: Pairs, first: int, models: Mapping[str, tuple[Any, Any]]
 ) -> SkillRow:
     """Return the error on the steps from `first` on, beside that of simple models."""
-    steps = np.arange(first, len(pairs.clock))
+    steps = first + np.flatnonzero(usable_steps(_steps(pairs, slice(first, None))))
     steps = steps[:: max(1, len(steps) // _SCORED)]
     held = _steps(pairs, steps)  # type: ignore[arg-type]
     named = dict(models)
@@ -196,7 +196,10 @@ def _predicted(model: Any, state: Any, pairs: Pairs, steps: np.ndarray[Any, Any]
             np.asarray(pairs.covariates[:, inside], np.float64),
             pairs.static,
         )
-        made.append(model.predict(window, state)[0])
+        if np.isfinite(value).any():
+            made.append(model.predict(window, state)[0])
+        else:
+            made.append(np.full(pairs.placement.shape, np.nan))
     return np.stack(made)
 
 

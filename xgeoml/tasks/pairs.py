@@ -76,21 +76,34 @@ class Couple:
     attrs: dict[Hashable, Any]
 
     def pairs(self, folder: Path, seed: int) -> Pairs:
-        """Return the pairs as arrays; those of lazy variables lie in a folder."""
+        """Return the pairs as arrays; those of lazy variables lie in a folder.
+
+        Raises
+        ------
+        InputError
+            If at no step both have a value.
+        """
         coarse = _stored(self.coarse, folder / "coarse.npy")
         fine = _stored(self.fine, folder / "fine.npy")
+        placement = _inside(self.placement, fine)
         moving = [_stored(c, folder / f"covariate{i}.npy") for i, c in enumerate(self.covariates)]
         shape = (0, *coarse.shape)
-        return Pairs(
+        made = Pairs(
             coarse,
             fine,
-            self.placement,
+            placement,
             self.clock,
             self.share(coarse, fine),
             np.stack(moving) if moving else np.empty(shape, np.float32),
             self.static,
             seed,
         )
+        if not usable_steps(made).any():
+            raise InputError(
+                f"at none of the {len(coarse)} steps both the data and the target have a value; "
+                "expected some to learn from"
+            )
+        return made
 
     def share(self, coarse: NDArray[Any], fine: NDArray[Any]) -> Floats:
         """Return the weights with which the coarse values are means of the fine ones, or zeros."""
@@ -169,6 +182,9 @@ def couple(
     coords = given_coords(goal, points)
     where = xr.Dataset(coords={n: v for n, v in coords.items() if set(v.dims) <= set(points.dims)})
     still = [on_points(c, where, f"covariate {names_of(c)[0]!r}") for c in found.static]
+    fixed = np.empty((0, *placement.shape))
+    if still:
+        fixed = np.stack(still)[(slice(None), *turned)]
     return Couple(
         coarse=coarse,
         fine=fine.transpose(fine.dims[0], *points.dims),
@@ -179,7 +195,9 @@ def couple(
         turned=turned,
         dims=points.dims,
         covariates=tuple(c.transpose(*coarse.dims) for c in found.moving),
-        static=np.stack(still)[(slice(None), *turned)] if still else np.empty((0, *placement.shape)),
+        static=np.stack(still)[(slice(None), *turned)]
+        if still
+        else np.empty((0, *placement.shape)),
         names=found.names,
         attrs={**dataset.attrs, **goal.attrs},
     )
@@ -261,7 +279,9 @@ def _same_times(
     if not both.size:
         raise InputError(
             f"no step of the data, {stamps[0]} to {stamps[-1]}, has the stamp of one of the target,"
-            f" {fine.get_index(theirs)[0]} to {fine.get_index(theirs)[-1]}; expected the same times"
+            f" {fine.get_index(theirs)[0]} to {fine.get_index(theirs)[-1]}; expected the same "
+            "times: of means whose stamps differ by some hours, "
+            f"target=fine.assign_coords({theirs}=...)"
         )
     if both.size < len(stamps):
         warnings.warn(
@@ -270,6 +290,26 @@ def _same_times(
             stacklevel=5,
         )
     return both, at[both]
+
+
+def _inside(placement: Placement, fine: NDArray[Any]) -> Placement:
+    """Return the placement with a place for every point; of those without, nothing is learnt."""
+    rows, columns = placement.rows, placement.columns
+    if rows.ndim == 2:
+        outside = ~(np.isfinite(rows) & np.isfinite(columns))
+    else:
+        outside = ~(np.isfinite(rows)[:, None] & np.isfinite(columns))
+    if not outside.any():
+        return placement
+    for step in range(len(fine)):
+        fine[step][outside] = np.nan
+    return Placement(np.nan_to_num(rows), np.nan_to_num(columns), placement.factor)
+
+
+def usable_steps(pairs: Pairs) -> NDArray[np.bool_]:
+    """Return at which steps both fields have a value."""
+    both = zip(pairs.coarse, pairs.fine, strict=True)
+    return np.array([np.isfinite(c).any() and np.isfinite(f).any() for c, f in both], bool)
 
 
 def _stored(array: xr.DataArray, path: Path) -> NDArray[Any]:

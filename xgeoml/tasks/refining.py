@@ -391,7 +391,8 @@ def _kept(wish: Wish, target: Target) -> Bools | None:
     """Return which points of the result get a value, in the model's order."""
     if wish.mask is not None:
         assert isinstance(wish.mask, xr.DataArray)
-        return fine_mask(wish.mask, target.coords, target.dims)[target.turned]
+        kept = fine_mask(wish.mask, target.coords, target.dims, target.placement.shape)
+        return kept[target.turned]
     return target.trained.kept if target.trained is not None else None
 
 

@@ -15,6 +15,7 @@ from safetensors.numpy import load_file, save_file
 from torch import Tensor, nn
 
 from xgeoml.engine.handle import BASE
+from xgeoml.exceptions import SpecError
 from xgeoml.models.downscaling import Pairs
 from xgeoml.spec import ModelSpec
 from xgeoml.train.fitting import Score, Trained, chosen, hash_of, run_job, write_result
@@ -69,6 +70,8 @@ def fit_pairs(
     ------
     InputError
         If the folder holds another training, or there is nothing to learn.
+    SpecError, MissingExtraError
+        If the network cannot be made.
     ExecutionError
         If the network fails, or its loss is not finite.
     KeyboardInterrupt
@@ -86,6 +89,7 @@ def fit_pairs(
     )
 
     def prepare() -> None:
+        _check_made(spec)
         states = write_pairs(pairs, spec, bases, settings.validation, folder)
         arrays = {
             # `ascontiguousarray` makes a list of a single number.
@@ -96,6 +100,14 @@ def fit_pairs(
         save_file(arrays, folder / BASES)
 
     return run_job(job, folder, start, resume, began, prepare, lambda: _finish(job, folder))
+
+
+def _check_made(spec: ModelSpec) -> None:
+    """Make the network once, so that a wrong option is told of before base models are fitted."""
+    try:
+        spec.load_factory()(**spec.options)
+    except (TypeError, ValueError) as error:
+        raise SpecError(str(error), f"{spec.key} cannot be made as its spec says") from error
 
 
 def _finish(job: Job, folder: Path) -> None:

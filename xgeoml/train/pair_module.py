@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
+from xgeoml.exceptions import ExecutionError
 from xgeoml.spec import ModelSpec
 from xgeoml.train.job import Job
 from xgeoml.train.module import Training
@@ -64,6 +65,7 @@ class PairScore:
 
     def __init__(self, spec: ModelSpec, factor: int) -> None:
         self.factor, self.residual = factor, spec.outputs[0] == "residual"
+        self.key = spec.key
         self.loss = PairLoss(factor)
 
     def __call__(self, network: Any, batch: PairBatch) -> tuple[Tensor, Tensor]:
@@ -74,6 +76,11 @@ class PairScore:
             loss = mean_of(each, torch.isfinite(truth).to(each.dtype))
             return (weight * loss).sum(), weight.sum()
         output = network(coarse, fine, self.factor).float()
+        if output.shape != truth.shape:
+            raise ExecutionError(
+                f"{self.key} returned shape {tuple(output.shape)}, expected {tuple(truth.shape)}: "
+                "(sample, 1, y * factor, x * factor); mend its forward()"
+            )
         return self.loss(output + fine[:, :1] if self.residual else output, truth, weight)
 
 

@@ -1,0 +1,86 @@
+"""Settings of a fit that nobody asked for, and what they may be."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from xgeoml.engine.handle import ModelHandle
+from xgeoml.exceptions import InputError
+from xgeoml.spec import ModelSpec
+from xgeoml.tasks.filling import gives_months
+
+_FINE_TUNING_RATE = 1e-4
+# Windows in a step of a network that makes months.
+_MONTHLY: dict[str, Any] = {"batch_size": 8}
+# Of networks that learn from pairs: whole fields in a step, of which a record has few.
+_PAIRS: dict[str, Any] = {
+    "batch_size": 16,
+    "max_epochs": 40,
+    "learning_rate": 1e-3,
+    "warm_up": 100,
+    "weight_decay": 0.01,
+    "average": 0.995,
+}
+
+
+def usual_settings(spec: ModelSpec, begin: bool) -> dict[str, Any]:
+    """Return the settings of a training where they are other than those of `Settings`.
+
+    Parameters
+    ----------
+    spec : ModelSpec
+    begin : bool
+        Whether it begins with weights.
+    """
+    made: dict[str, Any] = {}
+    if spec.task == "downscale":
+        made = _PAIRS
+    elif gives_months(spec):
+        made = _MONTHLY
+    return {**made, "learning_rate": _FINE_TUNING_RATE} if begin else dict(made)
+
+
+def check_in_one_go(given: Mapping[str, Any], handle: ModelHandle) -> None:
+    """Raise if a model that is fitted in one go is given what is for networks."""
+    fits = ("validation", "dims", "model_options", "steps", "patterns")
+    wrong = [k for k, v in given.items() if k not in fits and v not in (None, "auto")]
+    wrong += [k for k in ("steps", "patterns") if k in given]
+    if wrong:
+        raise InputError(
+            f"{', '.join(f'{k}={given[k]!r}' for k in wrong)}: {handle.spec.key} is fitted in one "
+            "go, not step by step; leave it out"
+        )
+
+
+def seconds(max_time: float | str | timedelta | None) -> float | None:
+    """Return a length of time in seconds.
+
+    Raises
+    ------
+    InputError
+        If it is none.
+    """
+    if max_time is None:
+        return None
+    # To NumPy a timedelta is a number, and to Python True is.
+    numbers = (int, float, np.integer, np.floating)
+    if isinstance(max_time, numbers) and not isinstance(max_time, (bool, np.timedelta64)):
+        return float(max_time)
+    message = f"max_time={max_time!r}: expected seconds, or a length of time such as '5min'"
+    if isinstance(max_time, str):
+        with contextlib.suppress(ValueError):
+            max_time = timedelta(seconds=float(max_time))  # to pandas it were nanoseconds
+    try:
+        made = pd.Timedelta(max_time).total_seconds()
+    except (ValueError, TypeError) as error:
+        raise InputError(message) from error
+    if not math.isfinite(made):
+        raise InputError(message)
+    return made
