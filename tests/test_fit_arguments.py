@@ -5,7 +5,7 @@ import pytest
 from toy_training import DRIVEN, DROPPING, cycles, fit, same, weights
 
 from xgeoml.exceptions import InputError, SpecError
-from xgeoml.tasks.fit_settings import seconds
+from xgeoml.tasks import fit_settings
 
 
 @pytest.fixture(scope="module")
@@ -40,13 +40,13 @@ def test_covariates_are_bound_by_their_names(record):
 
 @pytest.mark.parametrize(("given", "seconds"), [("90", 90.0), (" 5 ", 5.0), ("2min", 120.0)])
 def test_a_text_without_a_unit_means_seconds(given, seconds):
-    assert seconds(given) == seconds
+    assert fit_settings.seconds(given) == seconds
 
 
 @pytest.mark.parametrize("given", ["NaT", "nan", "soon"])
 def test_a_text_that_is_no_time_is_refused(given):
     with pytest.raises(InputError, match="max_time"):
-        seconds(given)
+        fit_settings.seconds(given)
 
 
 def test_a_folder_that_cannot_be_made_is_told(record, tmp_path):

@@ -11,7 +11,11 @@ from xgeoml.exceptions import ModelNotFoundError, SpecError
 from xgeoml.spec import Channel, ModelSpec
 
 TOY = ModelSpec(
-    name="toy", task="invert_waveform", factory=toys.SeriesNet, inputs=(Channel("value"),), version="1.2"
+    name="toy",
+    task="invert_waveform",
+    factory=toys.SeriesNet,
+    inputs=(Channel("value"),),
+    version="1.2",
 )
 
 

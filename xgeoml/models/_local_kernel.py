@@ -168,7 +168,8 @@ def around_a_cell(
 def _apart(value: Singles, cells: Cells, own: Singles, weight: Singles) -> Singles:
     """Return what cells differ by from the own one, times their weights."""
     some = weight > _LEAST_WEIGHT
-    return (value[cells[some]] - own) * weight[some, None].astype(np.float32)
+    made = (value[cells[some]] - own) * weight[some, None]
+    return made.astype(np.float32)
 
 
 def covariance(

@@ -11,7 +11,7 @@ from xgeoml.models.downscaling import Clock, Pairs
 from xgeoml.models.series import Floats
 
 # The last leaves the mean.
-_PENALTIES = (0.1, 1.0, 10.0, 100.0, 1e3, 1e4, 1e8)
+_PENALTIES = (0.1, 1.0, 3.0, 10.0, 30.0, 100.0, 1e3, 1e4, 1e8)
 
 
 def cycles(clock: Clock) -> Floats:
@@ -27,7 +27,7 @@ def cycles(clock: Clock) -> Floats:
 def _harmonics(share: Floats) -> Floats:
     angle = 2.0 * np.pi * share[:, None] * np.array([1.0, 2.0])
     both = np.stack([np.cos(angle), np.sin(angle)], axis=2)
-    return np.nan_to_num(both.reshape(len(share), -1))
+    return np.asarray(np.nan_to_num(both.reshape(len(share), -1)))
 
 
 def penalised(regressors: Floats, target: Floats, penalty: float) -> Floats:

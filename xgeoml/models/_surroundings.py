@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -72,9 +72,9 @@ class Surroundings(NamedTuple):
     @classmethod
     def from_state(cls, state: State) -> Surroundings:
         """Return what `state` kept."""
-        kept = {name: state[name] for name in cls._fields}
+        kept: dict[str, Any] = {name: state[name] for name in cls._fields}
         kept["scale"], kept["spacing"] = float(kept["scale"]), float(kept["spacing"])
-        return cls(**kept)  # type: ignore[arg-type]
+        return cls(**kept)
 
     def state(self) -> State:
         """Return all as arrays."""

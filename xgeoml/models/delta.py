@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from xgeoml.models._regression import chosen_penalty, cycles, penalised
@@ -41,13 +43,13 @@ class Delta:
 
     def predict(self, window: Window, state: State) -> Floats:
         """Return the fine fields, ``(step, Y', X')``."""
+        kept: dict[str, Any] = dict(state)
         around, wanted = Surroundings.from_state(state), own_steps(window)
         made = np.full((len(wanted), *window.placement.shape), np.nan)
         there = np.isin(wanted, known_steps(window))
         steps = wanted[there]
-        share = state["share"]
         rows = slice(0, made.shape[1])
-        guess = first_guess(window.value[steps], window.placement, share, rows, around)
-        regressors = cycles(window.clock.steps(steps))[:, : len(state["mean_error"])]
-        made[there] = guess + np.tensordot(regressors, state["mean_error"], 1)
+        guess = first_guess(window.value[steps], window.placement, kept["share"], rows, around)
+        regressors = cycles(window.clock.steps(steps))
+        made[there] = guess + np.tensordot(regressors, kept["mean_error"], 1)
         return made

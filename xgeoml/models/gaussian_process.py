@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from scipy.linalg.lapack import spotrf, spotrs
@@ -110,8 +110,8 @@ class GaussianProcess:
         """Return the fine fields, ``(step, Y', X')``."""
         kept: dict[str, Any] = dict(state)
         around = Surroundings.from_state(state)
-        shape = Shape(*(float(v) for v in state["shape"]))
-        marks = _landmark_steps(state, around)
+        shape = Shape(*(float(v) for v in kept["shape"]))
+        marks = _landmark_steps(kept, around)
         seen = known_steps(window)
         value, clock = window.value[seen], window.clock.steps(seen)
         wanted = own_steps(window)
@@ -121,15 +121,15 @@ class GaussianProcess:
         if not there.any():
             return made
         at, value_at = position[there], window.value[wanted[there]]
-        covariates, _ = around.standardised(covariates_of(window), state["levels"])
+        covariates, _ = around.standardised(covariates_of(window), kept["levels"])
         steps = Steps.of(around.anomalies(value), covariates[:, seen], clock, around).some(at)
         times = in_time(steps, marks, shape)
         guess = first_guess(
-            value_at, window.placement, state["share"], slice(0, made.shape[1]), around
+            value_at, window.placement, kept["share"], slice(0, made.shape[1]), around
         )
-        guess += state["fine_mean"]
+        guess += kept["fine_mean"]
         flat = guess.reshape(len(guess), -1)
-        weight = state["weight"].reshape(len(state["weight"]), -1)
+        weight = kept["weight"].reshape(len(kept["weight"]), -1)
         for own, points in around.groups(slice(None)):
             points = points[np.isfinite(flat[:, points]).any(axis=0)]
             if len(points):
@@ -183,7 +183,7 @@ def _landmarks(steps: int, points: int) -> Cells:
     return np.unique(np.linspace(0, steps - 1, most).round().astype(np.intp))
 
 
-def _landmark_steps(state: State, around: Surroundings) -> Steps:
+def _landmark_steps(state: dict[str, Any], around: Surroundings) -> Steps:
     clock = Clock(*state["clock"])
     return Steps.of(state["anomaly"], state["covariates"], clock, around).some(state["marks"])
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from xgeoml.models._regression import chosen_penalty, cycles, penalised
@@ -55,18 +57,19 @@ class Ridge:
 
     def predict(self, window: Window, state: State) -> Floats:
         """Return the fine fields, ``(step, Y', X')``."""
+        kept: dict[str, Any] = dict(state)
         around, wanted = Surroundings.from_state(state), own_steps(window)
         made = np.full((len(wanted), *window.placement.shape), np.nan)
         there = np.isin(wanted, known_steps(window))
         steps = wanted[there]
         value = window.value[steps]
-        covariates, _ = around.standardised(covariates_of(window)[:, steps], state["levels"])
+        covariates, _ = around.standardised(covariates_of(window)[:, steps], kept["levels"])
         terms = cycles(window.clock.steps(steps))
         predictors = _Predictors(around, terms, around.anomalies(value), covariates)
         rows = slice(0, made.shape[1])
-        guess = first_guess(value, window.placement, state["share"], rows, around)
+        guess = first_guess(value, window.placement, kept["share"], rows, around)
         flat = guess.reshape(len(guess), -1)
-        coefficients = state["coefficients"].reshape(len(state["coefficients"]), -1)
+        coefficients = kept["coefficients"].reshape(len(kept["coefficients"]), -1)
         for own, points in around.groups(rows):
             regressors = predictors.of(own)
             flat[:, points] += regressors @ coefficients[: regressors.shape[1], points]
@@ -95,10 +98,10 @@ class _Predictors:
     @property
     def most(self) -> int:
         """The largest number of regressors that a point has."""
-        return self.terms.shape[1] + len(self.covariates) + (2 * REACH + 1) ** 2
+        return int(self.terms.shape[1]) + len(self.covariates) + (2 * REACH + 1) ** 2
 
     def of(self, own: int) -> Floats:
         """Return those of the points nearest to a predictor, ``(step, regressor)``."""
         cells, _ = self.around.near(own)
-        parts = [self.terms, self.covariates[:, :, own].T, self.anomaly[:, cells]]
-        return np.concatenate(parts, axis=1, dtype=np.float64)
+        driven = self.covariates[:, :, own].T
+        return np.concatenate([self.terms, driven, self.anomaly[:, cells]], axis=1)

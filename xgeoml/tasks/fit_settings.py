@@ -40,6 +40,8 @@ def usual_settings(spec: ModelSpec, begin: bool) -> dict[str, Any]:
         Whether it begins with weights.
     """
     made: dict[str, Any] = {}
+    if spec.backend == "numpy":
+        return made  # fitted in one go
     if spec.task == "downscale":
         made = _PAIRS
     elif gives_months(spec):
@@ -49,9 +51,9 @@ def usual_settings(spec: ModelSpec, begin: bool) -> dict[str, Any]:
 
 def check_in_one_go(given: Mapping[str, Any], handle: ModelHandle) -> None:
     """Raise if a model that is fitted in one go is given what is for networks."""
-    fits = ("validation", "dims", "model_options", "steps", "patterns")
+    fits, of_steps = ("validation", "dims", "model_options"), ("steps", "patterns", "clip")
     wrong = [k for k, v in given.items() if k not in fits and v not in (None, "auto")]
-    wrong += [k for k in ("steps", "patterns") if k in given]
+    wrong += [k for k in of_steps if k in given and k not in wrong]
     if wrong:
         raise InputError(
             f"{', '.join(f'{k}={given[k]!r}' for k in wrong)}: {handle.spec.key} is fitted in one "

@@ -195,9 +195,7 @@ def couple(
         turned=turned,
         dims=points.dims,
         covariates=tuple(c.transpose(*coarse.dims) for c in found.moving),
-        static=np.stack(still)[(slice(None), *turned)]
-        if still
-        else np.empty((0, *placement.shape)),
+        static=fixed,
         names=found.names,
         attrs={**dataset.attrs, **goal.attrs},
     )
