@@ -196,4 +196,4 @@ def remembered(steps: Cells, shape: Shape) -> Singles:
     way = np.abs(np.subtract.outer(steps, steps)).astype(np.float32)
     made = np.float32(shape.memory) * np.exp(-way / np.float32(_MEMORY))
     made.flat[:: len(steps) + 1] += shape.noise
-    return made
+    return np.asarray(made)
