@@ -127,8 +127,11 @@ class Learner:
         window = Window(
             np.asarray(pairs.coarse, np.float64), pairs.placement, (0, 0, 0), pairs.clock
         )
-        lacking = np.nanmean(pairs.fine - Bilinear().predict(window, {}), axis=0)
-        return {"lacking": self.settled(lacking)}
+        lacking = pairs.fine - Bilinear().predict(window, {})
+        known = np.isfinite(lacking)
+        total, count = np.where(known, lacking, 0.0).sum(0), known.sum(0)
+        mean = np.where(count > 0, total / np.maximum(count, 1), np.nan)
+        return {"lacking": self.settled(mean)}
 
     def settled(self, lacking):
         return lacking

@@ -144,7 +144,10 @@ def test_points_of_a_curvilinear_grid(coarse):
     rows, columns = np.meshgrid(np.linspace(41, 45, 12), np.linspace(11, 16, 15), indexing="ij")
     like = xr.DataArray(
         np.zeros(rows.shape),
-        {"lat": (("y", "x"), rows + 0.02 * columns), "lon": (("y", "x"), columns - 0.05 * (rows - 41))},
+        {
+            "lat": (("y", "x"), rows + 0.02 * columns),
+            "lon": (("y", "x"), columns - 0.05 * (rows - 41)),
+        },
         ("y", "x"),
     )
     plane = finer.plane(coarse).isel(time=0)

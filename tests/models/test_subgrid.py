@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 import torch
 
+from xgeoml import datasets
 from xgeoml.models._around import REACH
 from xgeoml.models.subgrid import Subgrid, places, polynomials
 
@@ -184,3 +185,28 @@ def test_polynomials_have_no_mean_and_are_means_of_finer_ones(factor):
 def test_other_channels_are_refused():
     with pytest.raises(ValueError, match="expected 2"):
         network()(torch.zeros(1, 3, 4, 4), torch.empty(1, 0, 8, 8), 2)
+
+
+@pytest.fixture(scope="module")
+def mountains():
+    made = datasets.mountain_temperature().isel(time=slice(24))
+    return made.isel(lat=slice(36), lon=slice(48))
+
+
+def error(fine, factor, **arguments):
+    coarse = fine.coarsen(lat=factor, lon=factor).mean()
+    made = coarse.geoml.downscale(factor=factor, **arguments).transpose(*fine.dims)
+    assert np.allclose(made.coarsen(lat=factor, lon=factor).mean(), coarse, atol=1e-3)
+    return float(((made.values - fine.values) ** 2).mean() ** 0.5)
+
+
+@pytest.mark.parametrize("factor", [2, 3, 4])
+def test_shipped_weight_is_better_than_interpolation(mountains, factor):
+    ours = error(mountains.t2m, factor, model="subgrid")
+    for other in ("bicubic", "conservative"):
+        assert ours < 0.97 * error(mountains.t2m, factor, model=other)
+
+
+def test_shipped_weight_makes_use_of_orography(mountains):
+    ours = error(mountains.t2m, 4, model="subgrid")
+    assert error(mountains.t2m, 4, model="subgrid", covariates=[mountains.orography]) < 0.8 * ours

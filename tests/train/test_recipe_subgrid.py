@@ -199,6 +199,9 @@ def test_run_resumes_and_exports(data_path, few, tmp_path, monkeypatch, capsys):
     path = out / "subgrid-9.9.safetensors"
     ours, other = load_file(path), load_file(whole / path.name)
     assert all(torch.equal(ours[k], other[k]) for k in ours)
+    subgrid.main([*common, "--out", str(whole)])
+    again = load_file(whole / path.name)
+    assert all(torch.equal(other[k], again[k]) for k in other)
     spec, card = read_spec(path), read_card(path)
     assert spec.inputs == BUILT_IN["subgrid"].inputs
     Subgrid(**spec.options).load_state_dict(ours)

@@ -314,7 +314,8 @@ def _finished(made: Floats, coarse: Floats, where: _Cut, job: Refinement) -> Flo
     share = job.share[where]
     if factor:
         return np.stack([conserve(m, coarse, factor, share) for m in made])
-    overlap = Overlap.of(placement, (coarse.shape[1], coarse.shape[2]), share)
+    around = job.grid[1].periodic
+    overlap = Overlap.of(placement, (coarse.shape[1], coarse.shape[2]), share, around)
     return np.stack([overlap.conserve(m, coarse) for m in made])
 
 

@@ -172,10 +172,15 @@ class Overlap:
     share: Floats
 
     @classmethod
-    def of(cls, placement: Placement, sizes: tuple[int, int], share: Floats) -> Overlap:
-        """Return the overlap of a placement with a coarse grid of `sizes`."""
-        rows, columns = _overlap(placement.rows, sizes[0]), _overlap(placement.columns, sizes[1])
-        return cls(rows, columns, share)
+    def of(
+        cls, placement: Placement, sizes: tuple[int, int], share: Floats, around: bool = False
+    ) -> Overlap:
+        """Return the overlap of a placement with a coarse grid of `sizes`.
+
+        `around` says whether the last column neighbours the first.
+        """
+        rows = _overlap(placement.rows, sizes[0])
+        return cls(rows, _overlap(placement.columns, sizes[1], around), share)
 
     def conserve(self, fine: Floats, coarse: Floats) -> Floats:
         """Spread back what the means of wholly covered cells lack, until they lack nothing."""
@@ -204,8 +209,14 @@ class Overlap:
         return means
 
 
-def _overlap(at: Floats, size: int) -> Floats:
+def _overlap(at: Floats, size: int, around: bool = False) -> Floats:
     """Return the length that each coarse cell shares with each fine one."""
+    if around:
+        known = np.isfinite(at)
+        at = at.copy()
+        at[known] = np.unwrap(at[known], period=size)
+        turns = (np.arange(3) - 1 - round(float(np.nanmean(at)) / size)) * size
+        return np.asarray(sum(_overlap(at + turn, size) for turn in turns))
     if at.size > 1:
         inner = 0.5 * (at[1:] + at[:-1])
         edges = np.concatenate([[2 * at[0] - inner[0]], inner, [2 * at[-1] - inner[-1]]])

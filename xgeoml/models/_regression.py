@@ -10,16 +10,25 @@ from xgeoml.models._surroundings import Surroundings, blocks_held_out, sample_of
 from xgeoml.models.downscaling import Clock, Pairs
 from xgeoml.models.series import Floats
 
+# Twelfths of the year that must have been seen for its cycle to be fitted.
+_MONTHS = 10
 # The last leaves the mean.
 _PENALTIES = (0.1, 1.0, 3.0, 10.0, 30.0, 100.0, 1e3, 1e4, 1e8)
 
 
-def cycles(clock: Clock) -> Floats:
+def seasons_seen(clock: Clock) -> bool:
+    """Return whether steps are spread over the year: of other records, the next season is new."""
+    there = np.unique(np.floor(12.0 * clock.season[np.isfinite(clock.season)]))
+    return len(there) >= _MONTHS
+
+
+def cycles(clock: Clock, seasons: bool) -> Floats:
     """Return a constant, harmonics of year and day, and their products, ``(step, term)``.
 
-    A cycle that is unknown is 0 throughout.
+    A cycle that is unknown, or of the year unless `seasons`, is 0 throughout.
     """
     year, day = (_harmonics(share) for share in (clock.season, clock.day))
+    year = year * seasons
     both = (year[:, :2, None] * day[:, None, :2]).reshape(len(clock), -1)
     return np.concatenate([np.ones((len(clock), 1)), year, day, both], axis=1)
 

@@ -22,7 +22,7 @@ _MOST_MISSING = 0.1
 _TINY = 1e-12
 # Cells of the coarse grid, spread over the domain, on whose points choices are made: at least, at
 # most, and values at each that make the least number enough. Short records need many.
-_FEWEST_CELLS, _MOST_CELLS, _ENOUGH = 8, 48, 1600
+_FEWEST_CELLS, _MOST_CELLS, _ENOUGH = 8, 24, 1600
 # Shorter records are held out block by block, longer ones only half of the blocks.
 _SHORT = 800
 # Values of the fine grid that are held in memory at once: 128 MB in float64.

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from xgeoml.models._regression import chosen_penalty, cycles, penalised
+from xgeoml.models._regression import chosen_penalty, cycles, penalised, seasons_seen
 from xgeoml.models._surroundings import (
     Surroundings,
     first_guess,
@@ -30,7 +30,8 @@ class Delta:
         """Return what interpolation lacks in these pairs."""
         around = Surroundings.of(pairs)
         coarse = np.asarray(pairs.coarse, dtype=np.float64)
-        regressors = cycles(pairs.clock)
+        seasons = seasons_seen(pairs.clock)
+        regressors = cycles(pairs.clock, seasons)
         penalty = chosen_penalty(pairs, coarse, around, lambda _own: regressors)
         height, width = pairs.placement.shape
         made = np.full((regressors.shape[1], height, width), np.nan, dtype=np.float32)
@@ -39,7 +40,12 @@ class Delta:
             left = unexplained(pairs, coarse, rows, around)
             found = penalised(regressors, left, penalty)
             made[:, rows] = found.reshape(len(found), -1, width)
-        return {**around.state(), "share": pairs.share.astype(np.float32), "mean_error": made}
+        return {
+            **around.state(),
+            "share": pairs.share.astype(np.float32),
+            "seasons": np.array(seasons),
+            "mean_error": made,
+        }
 
     def predict(self, window: Window, state: State) -> Floats:
         """Return the fine fields, ``(step, Y', X')``."""
@@ -50,6 +56,6 @@ class Delta:
         steps = wanted[there]
         rows = slice(0, made.shape[1])
         guess = first_guess(window.value[steps], window.placement, kept["share"], rows, around)
-        regressors = cycles(window.clock.steps(steps))
+        regressors = cycles(window.clock.steps(steps), bool(kept["seasons"]))
         made[there] = guess + np.tensordot(regressors, kept["mean_error"], 1)
         return made

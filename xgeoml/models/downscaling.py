@@ -144,6 +144,8 @@ class Pairs:
     covariates : ndarray, (covariate, step, Y, X)
     static : ndarray, (covariate, Y', X')
     seed : int
+    begin : mapping, optional
+        What the same model has learnt from part of these pairs: it may keep what it chose there.
     report : callable
         Called now and then with what is being done and the share that is done (0 to 1).
     """
@@ -156,7 +158,18 @@ class Pairs:
     covariates: NDArray[np.floating]
     static: Floats
     seed: int = 0
+    begin: State | None = None
     report: Callable[[str, float], None] = lambda _what, _share: None
+
+    def window(self, start: int, stop: int, around: int) -> Window:
+        """Return some steps as a model is given them, with `around` more on either side."""
+        which = np.arange(start - around, stop + around)
+        there = np.clip(which, 0, len(self.clock) - 1)
+        value = np.asarray(self.coarse[there], np.float64)
+        value[which != there] = np.nan
+        covariates = np.asarray(self.covariates[:, there], np.float64)
+        clock = self.clock.steps(there)
+        return Window(value, self.placement, (around, 0, 0), clock, covariates, self.static)
 
 
 class Interpolator(Protocol):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -17,6 +18,7 @@ from xgeoml.models._local_kernel import (
     in_time,
     remembered,
 )
+from xgeoml.models._regression import seasons_seen
 from xgeoml.models._surroundings import (
     FAR,
     LAGS,
@@ -68,6 +70,7 @@ class GaussianProcess:
         coarse = np.asarray(pairs.coarse, dtype=np.float64)
         anomaly = around.anomalies(coarse)
         covariates, levels = around.standardised(np.asarray(pairs.covariates))
+        pairs = replace(pairs, clock=_seen(pairs.clock, seasons_seen(pairs.clock)))
         steps = Steps.of(anomaly, covariates, pairs.clock, around)
         shape = _chosen(list(_sample(pairs, coarse, around)), steps, around, pairs, self.trials)
 
@@ -113,7 +116,8 @@ class GaussianProcess:
         shape = Shape(*(float(v) for v in kept["shape"]))
         marks = _landmark_steps(kept, around)
         seen = known_steps(window)
-        value, clock = window.value[seen], window.clock.steps(seen)
+        seasons = bool(np.isfinite(kept["clock"][0]).any())
+        value, clock = window.value[seen], _seen(window.clock.steps(seen), seasons)
         wanted = own_steps(window)
         made = np.full((len(wanted), *window.placement.shape), np.nan)
         position = np.searchsorted(seen, wanted)
@@ -138,6 +142,16 @@ class GaussianProcess:
                 flat[:, points] += covariance(here, then, times, shape) @ weight[:, points]
         made[there] = guess
         return made
+
+
+def _seen(clock: Clock, seasons: bool) -> Clock:
+    """Return a clock that knows of seasons only where the record has seen them.
+
+    In a shorter record likeness of the season is nearness in time: that helps in blocks that are
+    held out between others, and not afterwards.
+    """
+    season = clock.season if seasons else np.full(len(clock), np.nan)
+    return Clock(season, clock.day, clock.years)
 
 
 class _Target(NamedTuple):

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from xgeoml.models._regression import chosen_penalty, cycles, penalised
+from xgeoml.models._regression import chosen_penalty, cycles, penalised, seasons_seen
 from xgeoml.models._surroundings import (
     REACH,
     Singles,
@@ -34,7 +34,10 @@ class Ridge:
         around = Surroundings.of(pairs)
         coarse = np.asarray(pairs.coarse, dtype=np.float64)
         covariates, levels = around.standardised(np.asarray(pairs.covariates))
-        predictors = _Predictors(around, cycles(pairs.clock), around.anomalies(coarse), covariates)
+        seasons = seasons_seen(pairs.clock)
+        predictors = _Predictors(
+            around, cycles(pairs.clock, seasons), around.anomalies(coarse), covariates
+        )
         penalty = chosen_penalty(pairs, coarse, around, predictors.of)
         height, width = pairs.placement.shape
         made = np.zeros((predictors.most, height, width), dtype=np.float32)
@@ -50,6 +53,7 @@ class Ridge:
         return {
             **around.state(),
             "share": pairs.share.astype(np.float32),
+            "seasons": np.array(seasons),
             "levels": levels,
             "coefficients": made,
             "penalty": np.array(penalty),
@@ -64,7 +68,7 @@ class Ridge:
         steps = wanted[there]
         value = window.value[steps]
         covariates, _ = around.standardised(covariates_of(window)[:, steps], kept["levels"])
-        terms = cycles(window.clock.steps(steps))
+        terms = cycles(window.clock.steps(steps), bool(kept["seasons"]))
         predictors = _Predictors(around, terms, around.anomalies(value), covariates)
         rows = slice(0, made.shape[1])
         guess = first_guess(value, window.placement, kept["share"], rows, around)

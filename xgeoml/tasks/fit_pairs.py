@@ -11,13 +11,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import xarray as xr
+from numpy.typing import NDArray
 
 from xgeoml.engine.handle import ModelHandle
+from xgeoml.engine.refine import steps_of_a_pass
 from xgeoml.engine.regrid import conserve
 from xgeoml.exceptions import InputError
 from xgeoml.model import Model
-from xgeoml.models.downscaling import Pairs, Window
-from xgeoml.models.series import Floats
+from xgeoml.models.downscaling import Pairs
+from xgeoml.models.series import Floats, State
 from xgeoml.options import Options, shows_progress
 from xgeoml.registry import get_model
 from xgeoml.spec import ModelSpec
@@ -104,11 +106,13 @@ def _fit_numpy(
     with _bar(spec.name, options) as report:
         first = len(pairs.clock) - round(validation * len(pairs.clock))
         rows: tuple[SkillRow, ...] = ()
+        begin: State | None = None
         usable = usable_steps(pairs)
         if usable[:first].sum() >= _FEWEST and usable[first:].any():
             trial = model.fit(replace(_steps(pairs, slice(0, first)), report=report))
             rows = (_skill(found, pairs, first, {spec.name: (model, trial)}),)
-        state = model.fit(replace(pairs, report=report))
+            begin = trial
+        state = model.fit(replace(pairs, begin=begin, report=report))
     arrays = {**state, **found.grids(pairs).arrays()}
     card = make_card(spec, found, rows, call)
     path = write_weights(folder / MODEL_FILE, arrays, spec, card)
@@ -180,32 +184,17 @@ def _skill(
     )
 
 
-def _predicted(model: Any, state: Any, pairs: Pairs, steps: np.ndarray[Any, Any]) -> Floats:
-    around = _reach(model)
+def _predicted(model: Any, state: Any, pairs: Pairs, steps: NDArray[np.intp]) -> Floats:
+    """Return what a model says of some steps, which it sees with those between them."""
+    around = int(getattr(model, "around", 0))  # steps before and after that it looks at
+    each = steps_of_a_pass(*pairs.placement.shape)
     made = []
-    for step in steps:
-        which = np.arange(step - around, step + around + 1)
-        inside = np.clip(which, 0, len(pairs.clock) - 1)
-        value = pairs.coarse[inside].astype(np.float64)
-        value[which != inside] = np.nan
-        window = Window(
-            value,
-            pairs.placement,
-            (around, 0, 0),
-            pairs.clock.steps(inside),
-            np.asarray(pairs.covariates[:, inside], np.float64),
-            pairs.static,
-        )
-        if np.isfinite(value).any():
-            made.append(model.predict(window, state)[0])
-        else:
-            made.append(np.full(pairs.placement.shape, np.nan))
-    return np.stack(made)
-
-
-def _reach(model: Any) -> int:
-    """Return how many steps before and after a model looks at."""
-    return int(getattr(model, "around", 0))
+    for start in range(int(steps[0]), int(steps[-1]) + 1, each):
+        own = steps[(steps >= start) & (steps < start + each)]
+        window = pairs.window(start, min(start + each, len(pairs.clock)), around)
+        if len(own):
+            made.append(np.asarray(model.predict(window, state))[own - start])
+    return np.concatenate(made)
 
 
 def _kept(made: Floats, held: Pairs) -> Floats:

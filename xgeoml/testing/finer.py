@@ -31,7 +31,7 @@ from xgeoml.weights.files import write_weights
 FACTOR = 2
 # Cells of a tile in the checks, few enough that a small field has several.
 TILE = 6
-N_STEPS, N_LAT, N_LON = 24, 6, 7
+N_STEPS, N_SEEN, N_LAT, N_LON = 24, 18, 6, 7
 _QUIET: dict[str, Any] = {"device": "cpu", "progress": False}
 # The first steps are large, so that the network says something.
 _SHORT: dict[str, Any] = {"max_epochs": 1, "steps": 2, "batch_size": 8, "learning_rate": 1e-2}
@@ -77,11 +77,11 @@ class Finer:
 
     @property
     def own(self) -> ModelLike:
-        """The model, ready to be used: fitted on `pairs` if it learns."""
+        """The model, ready to be used: fitted on `seen` if it learns."""
         if "own" not in self._made:
             # Of a network what it is after its last step, even if it was better before.
             rest = {"validation": 0} if self.is_torch else {}
-            self._made["own"] = self.fit(*pairs(), **rest) if self.learns else self.model
+            self._made["own"] = self.fit(*seen(), **rest) if self.learns else self.model
         return self._made["own"]
 
     @property
@@ -183,6 +183,12 @@ def pairs(seed: int = 0, *, steps: int = N_STEPS) -> tuple[xr.DataArray, xr.Data
     fine = _field(values, time, (40.25, 0.5), (10.25, 0.5)).assign_attrs(attrs)
     coarse = fine.coarsen(lat=FACTOR, lon=FACTOR).mean()
     return coarse.astype(np.float32), fine
+
+
+def seen() -> tuple[xr.DataArray, xr.DataArray]:
+    """Return the pairs that a model under test is fitted on: the last steps only have a target."""
+    coarse, fine = pairs()
+    return coarse[:N_SEEN], fine
 
 
 def wide(seed: int = 0, *, steps: int = 3, around: bool = False) -> xr.DataArray:

@@ -17,7 +17,7 @@ from numpy.lib.format import open_memmap
 from numpy.typing import NDArray
 
 from xgeoml.exceptions import InputError, SpecError
-from xgeoml.models.downscaling import Clock, Pairs, Window
+from xgeoml.models.downscaling import Clock, Pairs
 from xgeoml.models.series import Bools, Floats, State
 from xgeoml.spec import ModelSpec, Scale
 
@@ -286,18 +286,7 @@ def _predict(
     around = int(getattr(model, "around", 0))
     each = max(1, _AT_A_TIME // 16 // max(1, math.prod(pairs.placement.shape)))
     for start, stop in _runs(steps, each):
-        which = np.arange(start - around, stop + around)
-        there = np.clip(which, 0, len(pairs.clock) - 1)
-        value = np.asarray(pairs.coarse[there], np.float64)
-        value[which != there] = np.nan
-        window = Window(
-            value,
-            pairs.placement,
-            (around, 0, 0),
-            pairs.clock.steps(there),
-            np.asarray(pairs.covariates[:, there], np.float64),
-            pairs.static,
-        )
+        window = pairs.window(start, stop, around)
         made = np.asarray(model.predict(window, state), np.float64) - reference
         out[start:stop] = np.where(np.isfinite(made), made, 0.0)
 

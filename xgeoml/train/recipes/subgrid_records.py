@@ -159,16 +159,13 @@ def _fields(path: Path, names: Sequence[str] | None, part: float = 1.0) -> dict[
 def draw_patches(sources: Iterator[Source], rng: Generator) -> dict[int, Patches]:
     """Return neighbourhoods of all sources, by factor."""
     gathered: dict[int, _Gathered] = {f: _Gathered() for f in FACTORS}
-    with warnings.catch_warnings():
-        # Blocks without any value have no mean.
-        warnings.filterwarnings("ignore", "Mean of empty slice", RuntimeWarning)
-        for source in sources:
-            for coarsening in source.coarsenings:
-                for fields, latitude, part in _variants(source, coarsening, rng):
-                    share = source.share * part / len(source.coarsenings)
-                    for factor in source.factors:
-                        drawn = _draw(fields, latitude, factor, int(source.count * part), rng)
-                        gathered[factor].add(drawn, share)
+    for source in sources:
+        for coarsening in source.coarsenings:
+            for fields, latitude, part in _variants(source, coarsening, rng):
+                share = source.share * part / len(source.coarsenings)
+                for factor in source.factors:
+                    drawn = _draw(fields, latitude, factor, int(source.count * part), rng)
+                    gathered[factor].add(drawn, share)
     return {factor: some.patches() for factor, some in gathered.items() if some.share}
 
 
@@ -218,7 +215,14 @@ def means(fields: Floats | Single, rows: int, columns: int | None = None) -> Sin
     columns = columns or rows
     n, y, x = fields.shape
     cut = fields[:, : y // rows * rows, : x // columns * columns]
-    made: Single = np.nanmean(cut.reshape(n, y // rows, rows, x // columns, columns), axis=(2, 4))
+    return _mean(cut.reshape(n, y // rows, rows, x // columns, columns), (2, 4))
+
+
+def _mean(blocks: Floats | Single, axes: tuple[int, ...]) -> Single:
+    with warnings.catch_warnings():
+        # Blocks without any value have no mean.
+        warnings.filterwarnings("ignore", "Mean of empty slice", RuntimeWarning)
+        made: Single = np.nanmean(blocks, axis=axes)
     return made
 
 
@@ -246,7 +250,7 @@ def _draw_one(
     rows, columns = ((n - o) // factor for n, o in zip(one.shape, (y, x), strict=True))
     fine = one[y : y + rows * factor, x : x + columns * factor]
     fine = fine.reshape(rows, factor, columns, factor).swapaxes(1, 2)
-    coarse = np.nanmean(fine, axis=(2, 3))
+    coarse = _mean(fine, (2, 3))
     known = np.isfinite(coarse)
     if known.sum() < 3:
         return None
@@ -271,7 +275,7 @@ def _roughness(padded: Single) -> Floats:
     inner = slice(REACH, -REACH)
     centre = padded[inner, inner]
     steps = [np.roll(padded, by, axis)[inner, inner] - centre for axis in (0, 1) for by in (1, -1)]
-    mean = np.nan_to_num(np.nanmean(steps, axis=0))
-    square = np.nan_to_num(np.nanmean(np.square(steps), axis=0))
+    stacked = np.stack(steps)
+    mean, square = (np.nan_to_num(_mean(v, (0,))) for v in (stacked, stacked**2))
     made: Floats = np.sqrt(mean**2 + 0.1 * square)
     return made

@@ -19,7 +19,7 @@ from torch.utils.data import DataLoader, IterableDataset
 
 from xgeoml.models._around import OFFSETS, REACH, Cells
 from xgeoml.models.subgrid import Subgrid, places, shape_of
-from xgeoml.train.checkpoint import SafeCheckpointIO
+from xgeoml.train.checkpoint import SafeCheckpointIO, best_state
 from xgeoml.train.loop import _quiet
 from xgeoml.train.module import RunningMean
 from xgeoml.train.recipes.subgrid_records import SIDE, Patches
@@ -255,3 +255,5 @@ def train(network: Subgrid, lots: Mapping[int, Lot], plan: Plan, folder: Path) -
             enable_model_summary=False,
         )
         trainer.fit(Learning(network, lots, plan), ckpt_path=last if last.exists() else None)
+    # Where nothing was left to do, the network itself does not hold the running mean.
+    network.load_state_dict(best_state(last))
