@@ -119,6 +119,14 @@ def test_a_grid_around_the_earth_has_no_seam():
     like = grid(np.linspace(-15.0, -2.0, 20), np.linspace(-179.0, 179.0, 100))
     there = refine(data, model="bilinear", like=like)
     assert bool(there.notnull().all())
+    cells = np.linspace(-180.0, 180.0, 97)
+    kept = grid(np.linspace(-20.5, 1.5, 23), 0.5 * (cells[1:] + cells[:-1]))
+    kept = refine(data.isel(time=0, drop=True), model="bilinear", like=kept, conserve="mean")
+    shifted = kept.roll(lon=2, roll_coords=False)  # the first coarse cell begins at -187.5
+    means = shifted.values.reshape(23, 24, 4).mean(-1)
+    rows = means[:21].reshape(7, 3, 24).mean(1)
+    expected = data.isel(time=0).roll(lon=12, roll_coords=False).values[:7]
+    assert float(np.abs(rows - expected)[1:].max()) < 1e-3
     seam = refine(data, model="bilinear", like=grid(like["lat"].values, [-4.0, -1.0, 2.0]))
     west, east = data.sel(lon=345.0).values, data.sel(lon=0.0).values
     assert np.ptp(seam.values, axis=-1).max() < np.abs(east - west).max()
@@ -313,7 +321,7 @@ def test_bounds_and_what_cannot_be_refined(coarse):
     data["lat"].attrs["bounds"] = "lat_bnds"
     data["count"] = (("lat", "lon"), np.ones((6, 7), int))
     data["crs"] = ((), 0, {"grid_mapping_name": "latitude_longitude"})
-    data["air"].attrs["grid_mapping"] = "crs"
+    data["air"].attrs |= {"grid_mapping": "crs", "cell_measures": "area: cell_area"}
     with pytest.warns(UserWarning, match="left out") as told:
         made = refine(data, 2)
     text = str(told[0].message)
@@ -322,6 +330,7 @@ def test_bounds_and_what_cannot_be_refined(coarse):
     np.testing.assert_allclose(made["lat_bnds"].mean("bnds"), made["lat"], rtol=1e-12)
     np.testing.assert_allclose(made["lat_bnds"][1:, 0], made["lat_bnds"][:-1, 1], rtol=1e-12)
     assert made["air"].attrs["grid_mapping"] == "crs"
+    assert "cell_measures" not in made["air"].attrs, "it points to what is left out"
 
 
 def test_the_grid_given_brings_its_coordinates_and_projection(coarse):

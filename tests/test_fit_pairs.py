@@ -236,7 +236,7 @@ def test_missing_data(both):
     assert bool(made[7].isnull().all())
     assert bool(made.drop_isel(time=7).notnull().all(["lat", "lon"]).any())
     assert error(made.drop_isel(time=7).fillna(0 * fine + 280.0), fine.drop_isel(time=7)) < 3.0
-    nothing = "at none of the 24 steps both the data and the target have a value"
+    nothing = "at 0 of 24 steps both the data and the target have a value; expected 2 or more"
     with pytest.raises(InputError, match=nothing):
         fit(coarse, fine * np.nan)
     with pytest.raises(InputError, match=nothing):
@@ -244,6 +244,35 @@ def test_missing_data(both):
     late = fine.where(fine["time"] < fine["time"][18])
     own = fit(coarse, late, validation=0.2)
     assert own.card.skill == (), "there is nothing to measure a skill on"
+
+
+def test_stamps_that_are_there_twice(both):
+    coarse, fine = both
+    twice = xr.concat([fine, fine[:1]], "time")
+    with pytest.raises(InputError, match=r"the target have steps .*drop_duplicates\('time'\)"):
+        fit(coarse, twice)
+    with pytest.raises(InputError, match=r"the data have steps with the same stamp"):
+        fit(xr.concat([coarse, coarse[:1]], "time"), fine)
+    with pytest.raises(InputError, match="at 1 of 1 steps both .*expected 2 or more"):
+        fit(coarse[:1], fine[:1])
+
+
+def test_coordinates_and_bounds_of_the_target_are_kept(both):
+    coarse, fine = both
+    target = fine.assign_coords(
+        height=("lat", np.arange(12.0)), run=7, name=("lat", list("abcdefghijkl"))
+    ).to_dataset(name="t2m")
+    edges = np.stack([fine["lat"] - 0.25, fine["lat"] + 0.25], 1)
+    target["lat_bnds"] = (("lat", "bnds"), edges)
+    target["lat"].attrs["bounds"] = "lat_bnds"
+    target["crs"] = ((), b"", {"grid_mapping_name": "latitude_longitude"})
+    target["t2m"].attrs["grid_mapping"] = "crs"
+    with pytest.warns(UserWarning, match=r"coordinates \['name'\] of the target"):
+        own = fit(coarse, target["t2m"].to_dataset().assign(target[["lat_bnds", "crs"]]))
+    made = refine(coarse.to_dataset(), own)
+    np.testing.assert_array_equal(made["lat_bnds"], edges)
+    np.testing.assert_array_equal(made["height"], np.arange(12.0))
+    assert made["crs"].attrs == {"grid_mapping_name": "latitude_longitude"}
 
 
 def test_lazy_pairs_give_the_same_model(both, own):

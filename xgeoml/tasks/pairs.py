@@ -31,6 +31,8 @@ from xgeoml.tasks.values import in_numbers
 # Means differ from the coarse values by less than this share of their deviation where they are
 # meant to be equal; the steps on which that is looked at.
 _EQUAL, _LOOKED_AT = 1e-3, 64
+# Steps without which there is nothing to learn.
+_FEWEST = 2
 # Steps that are read at a time.
 _PIECE = 2**24
 
@@ -98,10 +100,11 @@ class Couple:
             self.static,
             seed,
         )
-        if not usable_steps(made).any():
+        usable = int(usable_steps(made).sum())
+        if usable < _FEWEST:
             raise InputError(
-                f"at none of the {len(coarse)} steps both the data and the target have a value; "
-                "expected some to learn from"
+                f"at {usable} of {len(coarse)} steps both the data and the target have a value; "
+                f"expected {_FEWEST} or more to learn from"
             )
         return made
 
@@ -179,7 +182,8 @@ def couple(
             "expected a finer grid: is it the other way round?"
         )
     found = sort_out(covariates, dataset, (), coarse, axes)
-    coords = given_coords(goal, points)
+    whole = target if isinstance(target, xr.Dataset) else goal  # which has bounds too
+    coords = _in_file(given_coords(whole, points))
     where = xr.Dataset(coords={n: v for n, v in coords.items() if set(v.dims) <= set(points.dims)})
     still = [on_points(c, where, f"covariate {names_of(c)[0]!r}") for c in found.static]
     fixed = np.empty((0, *placement.shape))
@@ -272,6 +276,12 @@ def _same_times(
         every = np.arange(coarse.sizes[ours])
         return every, every
     stamps = coarse.get_index(ours)
+    for label, array, dim in (("the data", coarse, ours), ("the target", fine, theirs)):
+        if not array.get_index(dim).is_unique:
+            raise InputError(
+                f"{label} have steps with the same stamp; expected each once: "
+                f"obj.drop_duplicates({dim!r})"
+            )
     at = fine.get_index(theirs).get_indexer(stamps)
     both = np.flatnonzero(at >= 0)
     if not both.size:
@@ -288,6 +298,23 @@ def _same_times(
             stacklevel=5,
         )
     return both, at[both]
+
+
+def _in_file(coords: dict[Hashable, xr.Variable]) -> dict[Hashable, xr.Variable]:
+    """Return the coordinates that a model's file can hold: numbers, and attributes of any."""
+    made = {
+        name: xr.Variable((), 0, variable.attrs) if variable.ndim == 0 else variable
+        for name, variable in coords.items()
+        if variable.ndim == 0 or variable.dtype.kind in "biuf"
+    }
+    lost = [str(name) for name in coords if name not in made]
+    if lost:
+        warnings.warn(
+            f"left out: coordinates {lost} of the target, which are no numbers; the model's file "
+            "cannot hold them",
+            stacklevel=6,
+        )
+    return made
 
 
 def _inside(placement: Placement, fine: NDArray[Any]) -> Placement:

@@ -35,6 +35,8 @@ TASK: Literal["downscale"] = "downscale"
 DEFAULT = "subgrid"
 Conserve = bool | Literal["auto", "area", "mean"]
 CONSERVE = ("auto", True, False, "area", "mean")
+# Attributes that name other variables.
+_POINTING = ("cell_measures", "coordinates", "ancillary_variables")
 # The dim of an ensemble.
 MEMBER = "member"
 
@@ -185,7 +187,7 @@ def refine_variable(
     variable = xr.Variable((MEMBER, *(new.get(d, d) for d in ready.dims)), made)
     shape = [new.get(str(d), d) for d in original.dims]
     variable = variable.transpose(MEMBER, *shape) if wish.members else variable[0].transpose(*shape)
-    variable.attrs = _attrs(original, wish.like)
+    variable.attrs = _attrs(original, wish.like, target.lost)
     variable.encoding = {
         k: v
         for k, v in provenance.encoding_that_holds(original.encoding).items()
@@ -421,9 +423,14 @@ def _share(wish: Wish, target: Target, grid: Grid) -> Floats | None:
     return np.asarray(cell_area(blank, found).transpose(*target.dims).values)[target.turned]
 
 
-def _attrs(original: xr.DataArray, like: xr.DataArray | xr.Dataset | None) -> dict[Any, Any]:
-    """Return the attributes, with the projection of the new grid."""
+def _attrs(
+    original: xr.DataArray, like: xr.DataArray | xr.Dataset | None, lost: Sequence[str]
+) -> dict[Any, Any]:
+    """Return the attributes, with the projection of the new grid and without what it has lost."""
     attrs = dict(original.attrs)
+    for key in _POINTING:
+        if set(str(attrs.get(key, "")).split()) & set(lost):
+            del attrs[key]
     if like is None:
         return attrs
     attrs.pop("grid_mapping", None)

@@ -189,7 +189,7 @@ def rank() -> int:
 def run(folder: Path, settings: Settings) -> None:
     """Train the job in `folder` to its end, from its last checkpoint if there is one."""
     job = Job.read(folder)
-    with _quiet():
+    with quiet():
         data, module, validates = _parts(job, folder, settings)
         trainer = _trainer(folder, settings, validates)
         last = folder / LAST
@@ -281,7 +281,7 @@ def _board(folder: Path) -> Any:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """Keep Lightning's notes to itself: on devices, workers, and what it would rather have."""
     loggers: Sequence[logging.Logger] = [
         logging.getLogger(name) for name in ("lightning.pytorch", "lightning.fabric")

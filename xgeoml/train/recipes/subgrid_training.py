@@ -20,7 +20,7 @@ from torch.utils.data import DataLoader, IterableDataset
 from xgeoml.models._around import OFFSETS, REACH, Cells
 from xgeoml.models.subgrid import Subgrid, places, shape_of
 from xgeoml.train.checkpoint import SafeCheckpointIO, best_state
-from xgeoml.train.loop import _quiet
+from xgeoml.train.loop import quiet
 from xgeoml.train.module import RunningMean
 from xgeoml.train.recipes.subgrid_records import SIDE, Patches
 
@@ -240,7 +240,7 @@ def train(network: Subgrid, lots: Mapping[int, Lot], plan: Plan, folder: Path) -
         folder, filename=last.stem, enable_version_counter=False, save_on_train_epoch_end=True
     )
     keeper.FILE_EXTENSION = last.suffix
-    with _quiet():
+    with quiet():
         trainer = pl.Trainer(
             default_root_dir=folder,
             accelerator="cpu",
