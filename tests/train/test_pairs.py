@@ -66,6 +66,27 @@ def test_no_base_model_has_seen_what_it_is_asked(tmp_path, monkeypatch):
     assert states["slope"]["count"] == 40
 
 
+def test_base_models_see_the_steps_around(tmp_path, monkeypatch):
+    windows = []
+    usual = toy_pairs.Slope.predict
+
+    def predict(self, window, state):
+        windows.append(window)
+        inner = window.with_value(window.value[2:-2])
+        return usual(self, inner, state)
+
+    monkeypatch.setattr(toy_pairs.Slope, "predict", predict)
+    data = pairs(steps=20)
+    written(tmp_path, data, DDPM.replace(axes=(*DDPM.axes, AxisSpec("T", "tile", 1, halo=2))))
+    assert [w.halo for w in windows] == [(2, 0, 0)] * 5
+    first, last = windows[0], windows[-1]
+    assert np.isnan(first.value[:2]).all()
+    assert np.array_equal(first.value[2:], data.coarse[:6])
+    assert np.array_equal(last.value[:-2], data.coarse[14:])
+    assert np.isnan(last.value[-2:]).all()
+    assert last.clock.years.tolist() == [*range(2014, 2020), 2019, 2019]
+
+
 def test_steps_without_data_are_in_no_part(tmp_path):
     data = pairs(steps=20)
     data.coarse[3], data.fine[18] = np.nan, np.nan

@@ -76,6 +76,7 @@ DOWNSCALE = (
         axes=(*_GRIDS, AxisSpec("T", "tile", 1, halo=4)),
         covariates=True,
         summary="regression of each point on the cells and steps around it, linear and by likeness",
+        citation="Rasmussen and Williams (2006), Gaussian Processes for Machine Learning, MIT",
     ),
     ModelSpec(
         name="conv_baseline",

@@ -243,7 +243,7 @@ def fit(
         "fit",
         options,
         model=model,
-        target=None if target is None else getattr(target, "name", None) or "Dataset",
+        target=_label(target),
         variables=variables,
         covariates=covariates,
         start=start,
@@ -335,6 +335,15 @@ def _resolve(
             )
         handle = replace(handle, spec=handle.spec.replace(scaling=scaling, scale=None))
     return handle, begin
+
+
+def _label(target: xr.DataArray | xr.Dataset | None) -> str | None:
+    """Return what a call says of its target."""
+    if target is None:
+        return None
+    # A Dataset may have a variable that is called name.
+    name = target.name if isinstance(target, xr.DataArray) else None
+    return "Dataset" if name is None else str(name)
 
 
 def _of_pairs(model: ModelLike) -> bool:

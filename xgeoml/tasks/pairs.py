@@ -239,9 +239,11 @@ def _variables(
             "fields"
         )
     choice = [name] if name in target.data_vars else list(target.data_vars)
+    if len(choice) != 1:  # bounds and a projection may lie beside it
+        choice = variables_with_a_grid(target, None, None, None, None)
     if len(choice) != 1:
         raise InputError(
-            f"target has variables {list(map(str, target.data_vars))}, none of them {name!r}; "
+            f"target has variables {list(map(str, choice))}, none of them {name!r}; "
             "expected one: target=fine['...']"
         )
     return dataset, name, target[choice[0]]

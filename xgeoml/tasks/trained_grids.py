@@ -114,7 +114,10 @@ class TrainedGrids:
         }
         made |= {f"coord:{n}": np.asarray(v.values) for n, v in self.variables.items()}
         native = {k: a.astype(a.dtype.newbyteorder("=")) for k, a in made.items()}
-        return {f"{_PREFIX}{k}": np.ascontiguousarray(a) for k, a in native.items()}
+        # `ascontiguousarray` makes a list of a single number.
+        return {
+            f"{_PREFIX}{k}": np.ascontiguousarray(a).reshape(np.shape(a)) for k, a in native.items()
+        }
 
     def coords(self) -> dict[Hashable, xr.Variable]:
         """Return the target's coordinates and bounds."""

@@ -51,7 +51,7 @@ class Finer:
 
     model: ModelLike
     spec: ModelSpec
-    _made: dict[str, ModelLike] = field(default_factory=dict, compare=False)
+    _made: dict[str, Any] = field(default_factory=dict, compare=False)
 
     @property
     def is_torch(self) -> bool:
@@ -76,16 +76,16 @@ class Finer:
         return self.spec.axis("T").halo or 0
 
     @property
-    def own(self) -> ModelLike:
+    def own(self) -> Any:
         """The model, ready to be used: fitted on `seen` if it learns."""
         if "own" not in self._made:
             # Of a network what it is after its last step, even if it was better before.
-            rest = {"validation": 0} if self.is_torch else {}
+            rest: dict[str, Any] = {"validation": 0} if self.is_torch else {}
             self._made["own"] = self.fit(*seen(), **rest) if self.learns else self.model
         return self._made["own"]
 
     @property
-    def in_tiles(self) -> ModelLike:
+    def in_tiles(self) -> Any:
         """The same model, cut into small tiles if it serves any grid."""
         if "tiles" not in self._made:
             self._made["tiles"] = self._cut(self.own)
@@ -122,7 +122,7 @@ class Finer:
         """Return fields that hold several of the tiles of `in_tiles`."""
         return pairs()[0].isel(time=slice(0, 12)) if self.spec.bound else wide()
 
-    def handle(self, model: ModelLike) -> ModelHandle:
+    def handle(self, model: Any) -> ModelHandle:
         """Return the handle of the model, or of a form of it."""
         return make_handle(model, "downscale", None, 0)
 
@@ -139,7 +139,7 @@ class Finer:
             raise CheckSkippedError("it sees the whole field")
         return TILE - 1 + max(a.halo or 0 for a in axes)
 
-    def _cut(self, model: ModelLike) -> ModelLike:
+    def _cut(self, model: Any) -> Any:
         handle = self.handle(model)
         if all(handle.spec.axis(a).mode != "tile" for a in "YX"):
             return model

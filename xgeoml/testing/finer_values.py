@@ -76,7 +76,7 @@ def unseen_truth(subject: Finer) -> None:
     other = fine.copy()
     late = {"time": slice(finer.N_SEEN, None)}
     other[late] = 600.0 - other[late]
-    rest = {"validation": 0} if subject.is_torch else {}
+    rest: dict[str, Any] = {"validation": 0} if subject.is_torch else {}
     first, second = (_arrays(subject, m) for m in (subject.own, subject.fit(coarse, other, **rest)))
     expect(first.keys() == second.keys(), f"it keeps {set(first) ^ set(second)} in one case only")
     wrong = [k for k, v in first.items() if not np.array_equal(v, second[k], equal_nan=True)]

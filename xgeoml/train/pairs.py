@@ -203,8 +203,11 @@ def write_pairs(
     shape = (len(spec.bases), *pairs.fine.shape)
     estimates = open_memmap(path / "estimates.npy", "w+", np.float32, shape)
     states = {}
+    # As the engine does it: base models see the steps around that the network's spec names.
+    around = spec.axis("T").halo or 0
     for i, name in enumerate(spec.bases):
-        states[name] = _estimate(name, bases[name], pairs, learnt, kept, reference, estimates[i])
+        ask = _Asked(name, bases[name], pairs, around, reference, estimates[i])
+        states[name] = ask.cross_fitted(learnt, kept)
     estimates.flush()
     about = {"factor": pairs.placement.factor, "reference": reference}
     (path / _ABOUT).write_text(json.dumps(about))
@@ -235,31 +238,56 @@ def _copy(path: Path, array: NDArray[np.floating], dtype: type, reference: float
     made.flush()
 
 
-def _estimate(
-    name: str,
-    model: Any,
-    pairs: Pairs,
-    learnt: NDArray[np.intp],
-    kept: NDArray[np.intp],
-    reference: float,
-    out: NDArray[np.float32],
-) -> State:
-    """Write what a base model says of every step, and return its state."""
-    every = np.concatenate([learnt, kept])
-    out[:] = 0.0
-    if not hasattr(model, "fit"):
-        _predict(model, {}, pairs, every, reference, out)
-        return {}
-    blocks = list(np.array_split(learnt, _FOLDS))
-    seen = [np.setdiff1d(learnt, block) for block in blocks]
-    if len(kept):
-        blocks, seen = [*blocks, kept], [*seen, learnt]
-    for i, (block, steps) in enumerate(zip(blocks, seen, strict=True)):
-        pairs.report(f"fitting {name}, {i + 1} of {len(blocks) + 1}", i / (len(blocks) + 1))
-        _predict(model, model.fit(_part(pairs, steps)), pairs, block, reference, out)
-    pairs.report(f"fitting {name} on all steps", len(blocks) / (len(blocks) + 1))
-    state: State = model.fit(_part(pairs, every))
-    return state
+@dataclass(frozen=True)
+class _Asked:
+    """A base model that is asked about pairs.
+
+    Attributes
+    ----------
+    name : str
+    model : object
+    pairs : Pairs
+    around : int
+        Steps before and after that it sees.
+    reference : float
+    out : ndarray, (step, Y', X')
+        What it says, as a departure from `reference`; 0 where nothing.
+    """
+
+    name: str
+    model: Any
+    pairs: Pairs
+    around: int
+    reference: float
+    out: NDArray[np.float32]
+
+    def cross_fitted(self, learnt: NDArray[np.intp], kept: NDArray[np.intp]) -> State:
+        """Write what it says of every step without having seen it, and return its state."""
+        every = np.concatenate([learnt, kept])
+        self.out[:] = 0.0
+        if not hasattr(self.model, "fit"):
+            self.predict({}, every)
+            return {}
+        blocks = list(np.array_split(learnt, _FOLDS))
+        seen = [np.setdiff1d(learnt, block) for block in blocks]
+        if len(kept):
+            blocks, seen = [*blocks, kept], [*seen, learnt]
+        report, fits = self.pairs.report, len(blocks) + 1
+        for i, (block, steps) in enumerate(zip(blocks, seen, strict=True)):
+            report(f"fitting {self.name}, {i + 1} of {fits}", i / fits)
+            self.predict(self.model.fit(_part(self.pairs, steps)), block)
+        report(f"fitting {self.name} on all steps", 1.0 - 1.0 / fits)
+        state: State = self.model.fit(_part(self.pairs, every))
+        return state
+
+    def predict(self, state: State, steps: NDArray[np.intp]) -> None:
+        """Write what it says of some steps."""
+        pairs = self.pairs
+        each = max(1, _AT_A_TIME // 16 // max(1, math.prod(pairs.placement.shape)))
+        for start, stop in _runs(steps, each):
+            window = pairs.window(start, stop, self.around)
+            made = np.asarray(self.model.predict(window, state), np.float64) - self.reference
+            self.out[start:stop] = np.where(np.isfinite(made), made, 0.0)
 
 
 def _part(pairs: Pairs, steps: NDArray[np.intp]) -> Pairs:
@@ -272,23 +300,6 @@ def _part(pairs: Pairs, steps: NDArray[np.intp]) -> Pairs:
         covariates=pairs.covariates[:, steps],
         report=lambda _what, _share: None,
     )
-
-
-def _predict(
-    model: Any,
-    state: State,
-    pairs: Pairs,
-    steps: NDArray[np.intp],
-    reference: float,
-    out: NDArray[np.float32],
-) -> None:
-    """Write what a model says of some steps."""
-    around = int(getattr(model, "around", 0))
-    each = max(1, _AT_A_TIME // 16 // max(1, math.prod(pairs.placement.shape)))
-    for start, stop in _runs(steps, each):
-        window = pairs.window(start, stop, around)
-        made = np.asarray(model.predict(window, state), np.float64) - reference
-        out[start:stop] = np.where(np.isfinite(made), made, 0.0)
 
 
 def _runs(steps: NDArray[np.intp], longest: int) -> Iterator[tuple[int, int]]:
