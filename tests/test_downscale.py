@@ -479,6 +479,39 @@ def test_data_that_do_not_fit(coarse):
         refine(coarse.astype(np.complex64), 2)
 
 
+@pytest.mark.parametrize(
+    "lat", [[40, 42, 41, 43, 44, 45], [40, 41, 41, 42, 43, 44], [40, 41, np.nan, 43, 44, 45]]
+)
+def test_coordinates_out_of_order(coarse, lat):
+    odd = coarse.assign_coords(lat=np.array(lat, float))
+    fine = refine(coarse, 2).isel(time=0, drop=True)
+    for call in (lambda: refine(odd, 2), lambda: refine(odd, like=fine)):
+        with pytest.raises(
+            InputError, match=r"'lat' neither ascends .*sortby\('lat'\)"
+        ):
+            call()
+
+
+def test_points_need_a_place(coarse):
+    fine = refine(coarse, 2).isel(time=0, drop=True)
+    with pytest.raises(InputError, match="expected latitude and longitude of both"):
+        refine(coarse, like=fine.drop_vars(["lat", "lon"]))
+    with pytest.raises(InputError, match="expected latitude and longitude of both"):
+        refine(coarse.drop_vars(["lat", "lon"]), like=fine)
+
+
+def test_a_curvilinear_grid_may_have_no_place_on_land(coarse):
+    data = finer.turned(coarse)
+    expected = refine(data, 2)
+    lat = data["lat"].values.copy()
+    lat[:2, 0] = np.nan
+    made = refine(data.assign_coords(lat=(("y", "x"), lat)), 2)
+    np.testing.assert_array_equal(made, expected)
+    known = made["lat"].notnull()
+    assert int((~known).sum()) == 15, "parts that lie between a cell with a place and one without"
+    np.testing.assert_allclose(made["lat"].values[known], expected["lat"].values[known])
+
+
 def test_nothing_else_is_warned_of(coarse):
     with warnings.catch_warnings():
         warnings.simplefilter("error")

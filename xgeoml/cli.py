@@ -235,6 +235,7 @@ def fill_gaps(
 @click.option("--covariates", multiple=True, help="Names in the file, or FILE:NAME in another.")
 @click.option("--mask", help="Which fine cells get a value: FILE:NAME.")
 @click.option("--conserve", type=click.Choice(["auto", "area", "mean", "no"]), default="auto")
+@click.option("--minimum", type=float, help="The smallest value there can be, such as 0 of rain.")
 @click.option("--members", type=int, help="Answers of a model that draws random numbers.")
 @click.option("--batch-size", type=int, help="Fields in a pass.")
 @click.option("--precision", type=click.Choice(get_args(Precision)), help="Of the network.")

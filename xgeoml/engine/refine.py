@@ -50,6 +50,8 @@ class Refinement:
     share : ndarray, (Y', X'), optional
         Weights with which points of the result count in their coarse cell's mean, which is then
         kept.
+    least : float, optional
+        The smallest value that a point of the result may have.
     members : int
         Members of an ensemble; 0 for a model that gives one answer.
     regrid : Regrid, optional
@@ -66,6 +68,7 @@ class Refinement:
     static: Floats
     kept: Bools | None = None
     share: Floats | None = None
+    least: float | None = None
     members: int = 0
     regrid: Regrid | None = None
     wanted: Placement | None = None
@@ -309,14 +312,14 @@ def _finished(made: Floats, coarse: Floats, where: _Cut, job: Refinement) -> Flo
         missing = np.isnan(coarse)
         if missing.any():
             made = np.where(_at_points(missing, placement, factor), np.nan, made)
-    if job.share is None:
-        return made
-    share = job.share[where]
-    if factor:
-        return np.stack([conserve(m, coarse, factor, share) for m in made])
-    around = job.grid[1].periodic
-    overlap = Overlap.of(placement, (coarse.shape[1], coarse.shape[2]), share, around)
-    return np.stack([overlap.conserve(m, coarse) for m in made])
+    if job.share is not None and factor:
+        share = job.share[where]
+        return np.stack([conserve(m, coarse, factor, share, job.least) for m in made])
+    if job.share is not None:
+        sizes = (coarse.shape[1], coarse.shape[2])
+        overlap = Overlap.of(placement, sizes, job.share[where], job.grid[1].periodic)
+        made = np.stack([overlap.conserve(m, coarse) for m in made])
+    return made if job.least is None else np.maximum(made, job.least)
 
 
 def _at_points(missing: Bools, placement: Placement, factor: int) -> Bools:

@@ -128,8 +128,13 @@ def _cell_means(at: Floats, size: int, around: bool = False) -> sparse.csr_array
     return sparse.csr_array((values[known], (row[known], column[known])), shape=(at.size, size))
 
 
-def conserve(fine: Floats, coarse: Floats, factor: int, share: Floats) -> Floats:
+def conserve(
+    fine: Floats, coarse: Floats, factor: int, share: Floats, least: float | None = None
+) -> Floats:
     """Add a constant to the parts of each coarse cell such that their mean is its value.
+
+    With `least`, parts below it are raised to it, and what the others are above it is multiplied by
+    one number a cell.
 
     Parameters
     ----------
@@ -139,20 +144,31 @@ def conserve(fine: Floats, coarse: Floats, factor: int, share: Floats) -> Floats
     factor : int
     share : ndarray, broadcast to (Y * factor, X * factor)
         Relative weight of each part.
+    least : float, optional
     """
     steps, rows, columns = coarse.shape
     blocks = fine.reshape(steps, rows, factor, columns, factor)
     weight = np.broadcast_to(share, fine.shape[1:]).reshape(rows, factor, columns, factor)
+    # Where the coarse value is missing nothing is lacking.
+    lacking = np.nan_to_num(coarse - _block_means(blocks, weight))
+    made = blocks + lacking[:, :, None, :, None]
+    if least is not None:
+        above = np.maximum(made - least, 0.0)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            factors = np.maximum(coarse - least, 0.0) / _block_means(above, weight)
+        made = least + above * np.where(np.isfinite(factors), factors, 1.0)[:, :, None, :, None]
+    return np.asarray(made.reshape(fine.shape))
+
+
+def _block_means(blocks: Floats, weight: Floats) -> Floats:
+    """Return weighted means of the parts of each cell, ``(step, y, x)``."""
     known = np.isfinite(blocks)
     if known.all():
-        mean = np.einsum("nrfcg,rfcg->nrc", blocks, weight) / weight.sum((1, 3))
-    else:
-        each = np.where(known, weight, 0.0)
-        with np.errstate(invalid="ignore", divide="ignore"):
-            mean = np.einsum("nrfcg,nrfcg->nrc", np.where(known, blocks, 0.0), each)
-            mean /= each.sum((2, 4))
-    lacking = np.nan_to_num(coarse - mean)  # where the coarse value is missing nothing is lacking
-    return np.asarray((blocks + lacking[:, :, None, :, None]).reshape(fine.shape))
+        return np.asarray(np.einsum("nrfcg,rfcg->nrc", blocks, weight) / weight.sum((1, 3)))
+    each = np.where(known, weight, 0.0)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        mean = np.einsum("nrfcg,nrfcg->nrc", np.where(known, blocks, 0.0), each)
+        return np.asarray(mean / each.sum((2, 4)))
 
 
 @dataclass(frozen=True)

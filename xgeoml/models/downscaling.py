@@ -144,8 +144,6 @@ class Pairs:
     covariates : ndarray, (covariate, step, Y, X)
     static : ndarray, (covariate, Y', X')
     seed : int
-    begin : mapping, optional
-        What the same model has learnt from part of these pairs: it may keep what it chose there.
     report : callable
         Called now and then with what is being done and the share that is done (0 to 1).
     """
@@ -158,7 +156,6 @@ class Pairs:
     covariates: NDArray[np.floating]
     static: Floats
     seed: int = 0
-    begin: State | None = None
     report: Callable[[str, float], None] = lambda _what, _share: None
 
     def window(self, start: int, stop: int, around: int) -> Window:

@@ -72,11 +72,8 @@ class GaussianProcess:
         covariates, levels = around.standardised(np.asarray(pairs.covariates))
         pairs = replace(pairs, clock=_seen(pairs.clock, seasons_seen(pairs.clock)))
         steps = Steps.of(anomaly, covariates, pairs.clock, around)
-        if pairs.begin is None:
-            some = list(_sample(pairs, coarse, around))
-            shape = _chosen(some, steps, around, pairs, self.trials)
-        else:
-            shape = _shape(pairs.begin)
+        some = list(_sample(pairs, coarse, around))
+        shape = _chosen(some, steps, around, pairs, self.trials)
 
         marks = _landmarks(len(coarse), pairs.fine[0].size)
         exact = len(marks) == len(coarse)
@@ -191,10 +188,6 @@ class _Target(NamedTuple):
         total = np.where(known, left, 0.0).sum(axis=0)
         mean = total / np.maximum(known.sum(axis=0), 1)
         return cls(points, steps, np.where(known, left - mean, 0.0).astype(np.float32), mean)
-
-
-def _shape(state: State) -> Shape:
-    return Shape(*(float(v) for v in state["shape"]))
 
 
 def _landmarks(steps: int, points: int) -> Cells:

@@ -34,6 +34,7 @@ def downscale(
     covariates: Covariates = None,
     mask: str | xr.DataArray | None = None,
     conserve: Conserve = "auto",
+    minimum: float | None = None,
     members: int | None = None,
     dims: Mapping[str, str] | None = None,
     model_options: Mapping[str, Any] | None = None,
@@ -79,6 +80,10 @@ def downscale(
         with which a field that is linear in latitude comes back exactly. ``True`` or ``"area"``:
         weighted by area. ``False``: not at all. ``"auto"``: as it was in the pairs that a model was
         fitted on; otherwise ``"mean"`` where cells are divided, and not with other grids.
+    minimum : float, optional
+        The smallest value that there can be, such as 0 of rain: models may fall below it beside dry
+        cells. Such values are raised to it, and the others in the cell lowered in proportion, so
+        that its mean stays.
     members : int, optional
         Of models that draw random numbers: how many answers to give, along a new dim ``member``.
         They depend on `seed` and the position, not on chunks.
@@ -115,7 +120,7 @@ def downscale(
     options = get_options(
         device=device, batch_size=batch_size, precision=precision, progress=progress, seed=seed
     )
-    check_wish(factor, like, mask, conserve, members, dims)
+    check_wish(factor, like, mask, conserve, minimum, members, dims)
     told = None if like is None else (like.name if isinstance(like, xr.DataArray) else "Dataset")
     call = describe_call(
         "downscale",
@@ -128,6 +133,7 @@ def downscale(
         covariates=covariates,
         mask=mask,
         conserve=None if conserve == "auto" else str(conserve),
+        minimum=minimum,
         members=members,
         dims=dims,
         model_options=model_options,
@@ -140,6 +146,7 @@ def downscale(
         covariates=covariates,
         mask=mask,
         conserve=conserve,
+        minimum=None if minimum is None else float(minimum),
         members=members,
         dims=dims,
         model_options=model_options,
@@ -151,7 +158,13 @@ def downscale(
 
 
 def check_wish(
-    factor: object, like: object, mask: object, conserve: object, members: object, dims: object
+    factor: object,
+    like: object,
+    mask: object,
+    conserve: object,
+    minimum: object,
+    members: object,
+    dims: object,
 ) -> None:
     """Complain of arguments that are wrong whatever the data."""
 
@@ -171,6 +184,9 @@ def check_wish(
         )
     if conserve not in CONSERVE:
         raise InputError(f"conserve={conserve!r}: expected one of {', '.join(map(repr, CONSERVE))}")
+    number = isinstance(minimum, (int, float, np.integer, np.floating))
+    if minimum is not None and not (number and np.isfinite(minimum) and minimum is not True):  # type: ignore[call-overload]
+        raise InputError(f"minimum={minimum!r}: expected a number, such as 0, or None")
     if members is not None and not (whole(members) and int(str(members)) > 0):
         raise InputError(f"members={members!r}: expected a whole number above 0")
     if dims is not None and not isinstance(dims, Mapping):

@@ -19,7 +19,7 @@ from xgeoml.engine.regrid import conserve
 from xgeoml.exceptions import InputError
 from xgeoml.model import Model
 from xgeoml.models.downscaling import Pairs
-from xgeoml.models.series import Floats, State
+from xgeoml.models.series import Floats
 from xgeoml.options import Options, shows_progress
 from xgeoml.registry import get_model
 from xgeoml.spec import ModelSpec
@@ -106,13 +106,12 @@ def _fit_numpy(
     with _bar(spec.name, options) as report:
         first = len(pairs.clock) - round(validation * len(pairs.clock))
         rows: tuple[SkillRow, ...] = ()
-        begin: State | None = None
         usable = usable_steps(pairs)
         if usable[:first].sum() >= _FEWEST and usable[first:].any():
             trial = model.fit(replace(_steps(pairs, slice(0, first)), report=report))
             rows = (_skill(found, pairs, first, {spec.name: (model, trial)}),)
-            begin = trial
-        state = model.fit(replace(pairs, begin=begin, report=report))
+        # All over again: what is learnt does not depend on how much was set aside for the card.
+        state = model.fit(replace(pairs, report=report))
     arrays = {**state, **found.grids(pairs).arrays()}
     card = make_card(spec, found, rows, call)
     path = write_weights(folder / MODEL_FILE, arrays, spec, card)

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import xarray as xr
+from numpy.typing import NDArray
 
 from xgeoml.axes import Axes, find_axes, require
 from xgeoml.exceptions import InputError
@@ -54,13 +55,17 @@ class Grid:
         y_dim, x_dim = require(axes, "Y", "X", purpose="downscaling")
         lat, lon = latitude(obj, axes), longitude(obj, axes)
         both = lat is not None and lon is not None and lat.ndim == lon.ndim
-        one_d = [obj.coords.get(d) for d in (y_dim, x_dim)]
+        # Asked for a dim without a coordinate, xarray would count its cells.
+        one_d = [obj[d] if d in obj.coords else None for d in (y_dim, x_dim)]
         if both and lat is not None and lon is not None and lat.ndim == 1:
             one_d = [lat, lon]
         numbers = [
             None if c is None or c.dtype.kind not in "iuf" else c.values.astype(np.float64)
             for c in one_d
         ]
+        in_circle = both and lat is not None and lat.ndim == 1
+        for dim, values in zip((y_dim, x_dim), numbers, strict=True):
+            _check_order(dim, unwrap(values) if in_circle and dim == x_dim else values)
         return cls(
             (y_dim, x_dim),
             (obj.sizes[y_dim], obj.sizes[x_dim]),
@@ -105,6 +110,18 @@ class Grid:
             return self.lat, self.lon
         lat, lon = np.meshgrid(self.lat, self.lon, indexing="ij")
         return lat, lon
+
+
+def _check_order(dim: str, values: NDArray[np.generic] | None) -> None:
+    """Raise unless a coordinate ascends or descends throughout."""
+    if values is None or values.ndim != 1:
+        return
+    steps = np.diff(values.astype(np.float64))
+    if not ((steps > 0).all() or (steps < 0).all()):
+        raise InputError(
+            f"the coordinate along {dim!r} neither ascends nor descends throughout; expected cells "
+            f"in their order, each once: obj.sortby({dim!r}).drop_duplicates({dim!r})"
+        )
 
 
 def _plane(coord: xr.DataArray | None, dims: tuple[str, str]) -> Floats | None:

@@ -196,7 +196,7 @@ def plan(
     if wrong:
         raise InputError(f"{', '.join(wrong)}: not of task={task!r}; leave it out")
     if task == "downscale":
-        check_wish(factor, like, None, "auto", members, dims)
+        check_wish(factor, like, None, "auto", None, members, dims)
         wish = Wish(
             factor=factor,
             model=model,
@@ -205,6 +205,7 @@ def plan(
             covariates=covariates,
             mask=None,
             conserve="auto",
+            minimum=None,
             members=members,
             dims=dims,
             model_options=model_options,

@@ -100,15 +100,16 @@ def _is_angle(variable: xr.Variable, name: Hashable) -> bool:
 def _fine_plane(variable: xr.Variable, grid: Grid, factor: int) -> xr.Variable:
     """Return latitude or longitude of the parts of a curvilinear grid, linear between cells."""
     values = variable.transpose(*grid.dims).values.astype(np.float64)
-    turns = np.cumsum(np.round(np.diff(values, axis=1) / 360.0), axis=1)
+    turns = np.cumsum(np.nan_to_num(np.round(np.diff(values, axis=1) / 360.0)), axis=1)
     values[:, 1:] -= 360.0 * turns
-    values -= 360.0 * np.round((values - values[:1, :1]) / 360.0)
+    known = values[np.isfinite(values)]  # there may be none on land
+    values -= 360.0 * np.round((values - known[:1]) / 360.0) if known.size else 0.0
     at = Placement.refined(values.shape[0], values.shape[1], factor)
     fine = _linear(_linear(values, at.rows, 0), at.columns, 1)
     given = variable.values
-    if np.nanmax(given) > 180.0:
+    if (given > 180.0).any():
         fine = fine % 360.0
-    elif np.nanmax(np.abs(fine)) > 180.0:
+    elif (np.abs(fine) > 180.0).any():
         fine = (fine + 180.0) % 360.0 - 180.0
     dtype = variable.dtype if variable.dtype.kind == "f" else np.dtype(np.float64)
     made = xr.Variable(grid.dims, fine.astype(dtype), variable.attrs, _encoding(variable))

@@ -52,6 +52,7 @@ class Wish:
     covariates: Covariates
     mask: str | xr.DataArray | None
     conserve: Conserve
+    minimum: float | None
     members: int | None
     dims: Mapping[str, str] | None
     model_options: Mapping[str, Any] | None
@@ -331,6 +332,7 @@ def _job(
         static=static,
         kept=_kept(wish, target),
         share=_share(wish, target, grid),
+        least=wish.minimum,
         members=wish.members or 0,
         regrid=regrid,
         wanted=placement if regrid is not None else None,

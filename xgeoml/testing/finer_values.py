@@ -87,7 +87,7 @@ def units(subject: Finer) -> None:
     """Use other units: f(a x + b) = a f(x) + b, to 1e-3 of the standard deviation."""
     if subject.is_torch and subject.handle(subject.own).spec.scaling == "training":
         raise CheckSkippedError("it is scaled by the data that it was trained on")
-    coarse, fine = finer.pairs()
+    coarse, fine = finer.seen()
     few = slice(0, 4)
     plain = subject.refine(coarse[few].astype(np.float64))
     for a, b in _UNITS[: 1 if subject.learns else None]:

@@ -125,12 +125,13 @@ def _cut(
     beyond: float | None,
 ) -> Floats:
     """Return a piece with its halo, along the last two axes; `beyond` the edges, or the edge's."""
-    where, lacking = [], []
+    where: list[Any] = [...]
+    lacking = []
     for c, (n, halo), size in zip(corner, cuts, array.shape[-2:], strict=True):
         start, stop = (c - halo) * factor, (c + n + halo) * factor
         where.append(slice(max(start, 0), min(stop, size)))
         lacking.append((max(-start, 0), max(stop - size, 0)))
-    piece = np.asarray(array[(..., *where)], np.float64)
+    piece = np.asarray(array[tuple(where)], np.float64)
     if not any(map(any, lacking)):
         return piece
     padding = [(0, 0)] * (array.ndim - 2) + lacking

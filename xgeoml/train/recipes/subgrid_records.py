@@ -12,10 +12,13 @@ import numpy as np
 import xarray as xr
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.random import Generator
+from numpy.typing import NDArray
 
 from xgeoml.models._around import REACH
 from xgeoml.models.series import Bools, Floats
 from xgeoml.train.patterns import Single
+
+Reals = NDArray[np.floating]
 
 GLOBE = "pretrain/era5_global_fields_0p25.nc"
 STATIC = "static/era5_orography_landmask_global_0p25.nc"
@@ -174,7 +177,7 @@ class _Gathered:
     drawn: list[tuple[Single, Single, Single]] = field(default_factory=list)
     share: list[float] = field(default_factory=list)
 
-    def add(self, drawn: list[tuple[Floats, Floats, Floats]], share: float) -> None:
+    def add(self, drawn: list[tuple[Reals, Reals, Reals]], share: float) -> None:
         if not drawn:
             return
         around, inside, weight = (np.concatenate(part) for part in zip(*drawn, strict=True))
@@ -228,7 +231,7 @@ def _mean(blocks: Floats | Single, axes: tuple[int, ...]) -> Single:
 
 def _draw(
     fields: Single, latitude: Single | None, factor: int, count: int, rng: Generator
-) -> list[tuple[Floats, Floats, Floats]]:
+) -> list[tuple[Reals, Reals, Reals]]:
     """Return neighbourhoods from several grids."""
     cells = (fields.shape[1] // factor) * (fields.shape[2] // factor)
     grids = max(1, count // max(_FEWEST, min(_MOST, cells)))
@@ -242,7 +245,7 @@ def _draw(
 
 def _draw_one(
     one: Single, latitude: Single | None, factor: int, count: int, rng: Generator
-) -> tuple[Floats, Floats, Floats] | None:
+) -> tuple[Reals, Reals, Reals] | None:
     """Return neighbourhoods of a grid that begins somewhere in a field; None where it is tiny."""
     if min(one.shape) < 2 * factor:
         return None
