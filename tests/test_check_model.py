@@ -67,6 +67,13 @@ SMALL = {
 }
 
 
+def small(model):
+    """Return a network that is fitted soon, with a first estimate that need not be fitted."""
+    spec = BUILT_IN[model].with_options(SMALL[model])
+    inputs = [Channel("estimate", "bicubic") if c.name else c for c in spec.inputs]
+    return spec.replace(inputs=tuple(inputs))
+
+
 def of_task(task):
     return [name for name, spec in BUILT_IN.items() if spec.task == task]
 
@@ -83,7 +90,7 @@ def test_every_registered_model_passes(model):
 @pytest.mark.parametrize("model", of_task("downscale"))
 def test_every_registered_model_of_downscaling_passes(model):
     spec = BUILT_IN[model]
-    report = check_model(spec.with_options(SMALL[model]) if model in SMALL else model)
+    report = check_model(small(model) if model in SMALL else model)
     assert set(report) == set(list_checks("downscale")) - {"processes"}
     skipped = {name for name, said in report.items() if said.startswith("skipped")}
     learns = hasattr(spec.load_factory(), "fit") or (spec.backend == "torch" and not spec.weights)
@@ -93,6 +100,14 @@ def test_every_registered_model_of_downscaling_passes(model):
     whole = {"far_cells", "near_missing", "seams", "small_grids", "global_roll"}
     allowed |= whole if spec.bound else {"other_grid"}
     assert skipped <= allowed
+
+
+def test_a_network_around_an_estimate_that_is_fitted_too():
+    spec = BUILT_IN["ddpm"].with_options(SMALL["ddpm"])
+    fitted = [b for b in spec.bases if hasattr(BUILT_IN[b].load_factory(), "fit")]
+    assert fitted
+    checks = ["no_leak", "means_kept", "weights_file", "chunks"]
+    assert check_model(spec, checks=checks) == dict.fromkeys(checks, "passed")
 
 
 @pytest.mark.parametrize("model", ["bicubic", "delta"])

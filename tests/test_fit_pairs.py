@@ -466,3 +466,22 @@ def _same(found, expected, but=("about",)):
             np.testing.assert_array_equal(found[name], array, err_msg=name)
     about = [json.loads(a["grid:about"].tobytes()) for a in (found, expected)]
     assert about[0]["factor"] == about[1]["factor"]
+
+
+def test_a_cell_that_is_missing_now_stays_missing(both, own):
+    coarse, fine = both
+    cloudy = coarse[20:].copy(data=coarse[20:].values)
+    cloudy[1, 2, 3] = np.nan
+    made = refine(cloudy, own)
+    gone = made.isnull().values
+    assert gone[1, 4:6, 6:8].all()
+    assert gone.sum() == 4
+    everywhere = xr.ones_like(fine[0], bool).reset_coords(drop=True)
+    assert refine(cloudy, own, mask=everywhere).notnull().all()
+
+
+def test_a_cell_that_never_had_a_value_may_have_a_target(both):
+    coarse, fine = both
+    coast = coarse.where((coarse["lat"] != coarse["lat"][2]) | (coarse["lon"] != coarse["lon"][3]))
+    made = refine(coast[20:], fit(coast[:20], fine, "ridge"))
+    assert made.notnull().all()

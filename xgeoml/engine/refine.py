@@ -47,6 +47,8 @@ class Refinement:
         At the points that the model makes.
     kept : ndarray of bool, (Y', X'), optional
         Points of the result that get a value; by default those in cells that have one.
+    seen : ndarray of bool, (Y, X), optional
+        With `kept`: coarse cells that take their points with them where they are missing.
     share : ndarray, (Y', X'), optional
         Weights with which points of the result count in their coarse cell's mean, which is then
         kept.
@@ -67,6 +69,7 @@ class Refinement:
     clock: Clock
     static: Floats
     kept: Bools | None = None
+    seen: Bools | None = None
     share: Floats | None = None
     least: float | None = None
     members: int = 0
@@ -306,12 +309,13 @@ def _finished(made: Floats, coarse: Floats, where: _Cut, job: Refinement) -> Flo
     job : Refinement
     """
     placement, factor = job.result, job.result.factor
+    missing = np.isnan(coarse)
     if job.kept is not None:
         made = np.where(job.kept[where], made, np.nan)
-    else:
-        missing = np.isnan(coarse)
-        if missing.any():
-            made = np.where(_at_points(missing, placement, factor), np.nan, made)
+        taken = _of_cells(job.seen, where, factor) if job.seen is not None else False
+        missing = missing & taken
+    if missing.any():
+        made = np.where(_at_points(missing, placement, factor), np.nan, made)
     if job.share is not None and factor:
         share = job.share[where]
         return np.stack([conserve(m, coarse, factor, share, job.least) for m in made])
@@ -320,6 +324,14 @@ def _finished(made: Floats, coarse: Floats, where: _Cut, job: Refinement) -> Flo
         overlap = Overlap.of(placement, sizes, job.share[where], job.grid[1].periodic)
         made = np.stack([overlap.conserve(m, coarse) for m in made])
     return made if job.least is None else np.maximum(made, job.least)
+
+
+def _of_cells(seen: Bools, where: _Cut, factor: int) -> Bools:
+    """Return those coarse cells that some fine points, all or a rectangle, lie in."""
+    if where[0].start is None:
+        return seen
+    rows, columns = (slice(w.start // factor, w.stop // factor) for w in where)
+    return np.asarray(seen[rows, columns])
 
 
 def _at_points(missing: Bools, placement: Placement, factor: int) -> Bools:

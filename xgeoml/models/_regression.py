@@ -54,7 +54,10 @@ def penalised(regressors: Floats, target: Floats, penalty: float) -> Floats:
     known = np.isfinite(target)
     made = np.full((regressors.shape[1], target.shape[1]), np.nan)
     # Points that are seen at the same steps share their equations.
-    patterns, which = np.unique(known, axis=1, return_inverse=True)
+    if (known == known[:, :1]).all():
+        patterns, which = known[:, :1], np.zeros(known.shape[1], np.intp)
+    else:
+        patterns, which = np.unique(known, axis=1, return_inverse=True)
     for number, seen in enumerate(patterns.T):
         if not seen.any():
             continue

@@ -134,15 +134,21 @@ class Couple:
     def grids(self, pairs: Pairs) -> TrainedGrids:
         """Return what the model's file keeps of the two grids."""
         y, x = coordinates(Grid.of(self.coarse, self.axes))
-        kept = np.zeros(self.placement.shape, bool)
-        piece = max(1, _PIECE // max(1, kept.size))
-        for first in range(0, len(pairs.fine), piece):
-            kept |= np.isfinite(pairs.fine[first : first + piece]).any(0)
+        kept, seen = _ever(pairs.fine), _ever(pairs.coarse)
         share = pairs.share if pairs.share.any() else None
         hours = bool(np.isfinite(self.clock.day).any())
         return TrainedGrids(
-            y, x, self.placement, kept, share, self.dims, self.points, hours, self.turned
+            y, x, self.placement, kept, share, self.dims, self.points, seen, hours, self.turned
         )
+
+
+def _ever(fields: NDArray[np.floating]) -> NDArray[np.bool_]:
+    """Return which cells ever have a value, read piece by piece."""
+    found = np.zeros(fields.shape[1:], bool)
+    piece = max(1, _PIECE // max(1, found.size))
+    for first in range(0, len(fields), piece):
+        found |= np.isfinite(fields[first : first + piece]).any(0)
+    return found
 
 
 def couple(

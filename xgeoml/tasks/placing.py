@@ -65,7 +65,8 @@ class Grid:
         ]
         in_circle = both and lat is not None and lat.ndim == 1
         for dim, values in zip((y_dim, x_dim), numbers, strict=True):
-            _check_order(dim, unwrap(values) if in_circle and dim == x_dim else values)
+            if values is not None:
+                _check_order(dim, unwrap(values) if in_circle and dim == x_dim else values)
         return cls(
             (y_dim, x_dim),
             (obj.sizes[y_dim], obj.sizes[x_dim]),
@@ -112,10 +113,8 @@ class Grid:
         return lat, lon
 
 
-def _check_order(dim: str, values: NDArray[np.generic] | None) -> None:
+def _check_order(dim: str, values: NDArray[np.generic]) -> None:
     """Raise unless a coordinate ascends or descends throughout."""
-    if values is None or values.ndim != 1:
-        return
     steps = np.diff(values.astype(np.float64))
     if not ((steps > 0).all() or (steps < 0).all()):
         raise InputError(

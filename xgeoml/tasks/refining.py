@@ -331,6 +331,7 @@ def _job(
         clock=clock_of(data, axes, hours),
         static=static,
         kept=_kept(wish, target),
+        seen=target.trained.seen if target.trained is not None and wish.mask is None else None,
         share=_share(wish, target, grid),
         least=wish.minimum,
         members=wish.members or 0,

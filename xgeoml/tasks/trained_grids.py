@@ -41,6 +41,8 @@ class TrainedGrids:
         Of the target, Y and X.
     variables : dict
         The target's coordinates and bounds.
+    seen : ndarray of bool, (Y, X)
+        Coarse cells that ever had a value: where one of them is missing, so are its points.
     hours : bool
         Whether the hour of a stamp meant something: steps were shorter than a day.
     turned : tuple of slice
@@ -54,6 +56,7 @@ class TrainedGrids:
     share: Floats | None
     dims: tuple[str, str]
     variables: dict[Hashable, xr.Variable]
+    seen: Bools
     hours: bool
     turned: tuple[slice, slice]
 
@@ -82,6 +85,7 @@ class TrainedGrids:
             share if share.any() else None,
             (about["dims"][0], about["dims"][1]),
             variables,
+            arrays[f"{_PREFIX}seen"].astype(bool),
             about["hours"],
             (slice(None, None, about["turned"][0]), slice(None, None, about["turned"][1])),
         )
@@ -110,6 +114,7 @@ class TrainedGrids:
             "rows": self.placement.rows,
             "columns": self.placement.columns,
             "kept": self.kept.astype(np.uint8),
+            "seen": self.seen.astype(np.uint8),
             "share": share.astype(np.float32),
         }
         made |= {f"coord:{n}": np.asarray(v.values) for n, v in self.variables.items()}
