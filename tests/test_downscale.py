@@ -443,3 +443,20 @@ def test_nothing_else_is_warned_of(coarse):
             like=grid(np.arange(42.1, 44.0, 0.3), np.arange(12.0, 15.0, 0.3)),
             conserve="mean",
         )
+
+
+@pytest.mark.parametrize("step", [1, -1])
+def test_static_covariates_on_another_grid(step):
+    truth = xgeoml.datasets.mountain_temperature(steps=2)
+    coarse = truth["t2m"].coarsen(lat=4, lon=4).mean().isel(lat=slice(None, None, step))
+    like = xr.DataArray(
+        np.zeros((27, 31)),
+        dims=("lat", "lon"),
+        coords={"lat": np.linspace(42.2, 45.6, 27)[::-1], "lon": np.linspace(4.2, 8.4, 31)},
+    )
+    there = truth["t2m"].interp(lat=like["lat"], lon=like["lon"])
+    plain, high = (
+        coarse.geoml.downscale(like=like, covariates=c) for c in (None, truth["orography"])
+    )
+    assert high.sizes == plain.sizes
+    assert ((high - there) ** 2).mean() < 0.7 * ((plain - there) ** 2).mean()

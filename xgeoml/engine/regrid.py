@@ -15,6 +15,8 @@ from xgeoml.models.series import Floats
 if TYPE_CHECKING:
     from scipy import sparse
 
+# Weights, zeros included, up to which whole matrices are faster than sparse ones.
+_SMALL = 2**14
 # Share of a point's weight that must have a value.
 _ENOUGH = 0.5
 # Rounds of spreading back what the means of coarse cells lack, and when to stop, in deviations.
@@ -95,6 +97,8 @@ class Regrid:
         if self.columns is None:
             flat = self.rows @ fields.reshape(steps, -1).T
             return np.asarray(flat.T.reshape(steps, *self.shape))
+        if max(math.prod(self.rows.shape), math.prod(self.columns.shape)) <= _SMALL:
+            return np.asarray(self.rows.toarray() @ fields @ self.columns.toarray().T)
         height = fields.shape[1]
         flat = (self.columns @ fields.reshape(-1, fields.shape[2]).T).T
         across = flat.reshape(steps, height, self.shape[1])

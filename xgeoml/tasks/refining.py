@@ -164,10 +164,15 @@ def make_ready(
     data = numbers.isel(dict(zip(grid.dims, order, strict=True)))
     turned = grid.turned(order)
     target = _target(dataset, grid, turned, order, handle, trained, wish)
-    beside = gather(wish.covariates, dataset, above, data, axes, target.coords, target.dims, handle)
+    if handle.spec.bound or target.placement.factor == target.factor:
+        points, along, cut = target.coords, target.dims, target.turned
+    else:  # covariates are wanted where the model works, not at the points of `like`
+        points, _ = refined_coords(dataset, grid, target.factor)
+        along, cut = grid.dims, order
+    beside = gather(wish.covariates, dataset, above, data, axes, points, along, handle)
     dims = _dims(data, axes)
     hours = None if trained is None else trained.hours
-    static = beside.static[(slice(None), *target.turned)]
+    static = beside.static[(slice(None), *cut)]
     job = _job(data, axes, turned, handle, target, static, wish, hours)
     arrays = [_in_floats(a).transpose(*dims).variable.data for a in (data, *beside.moving)]
     return Ready(original, grid, axes, dims, arrays, job, target, handle)
