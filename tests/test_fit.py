@@ -30,6 +30,7 @@ from xgeoml.exceptions import (
 from xgeoml.model import Model
 from xgeoml.spec import AxisSpec
 from xgeoml.tasks import fit as fit_module
+from xgeoml.tasks import fit_settings
 
 
 @pytest.fixture(scope="module")
@@ -279,8 +280,8 @@ def test_bad_arguments(record, case, monkeypatch, tmp_path):
 
 @pytest.mark.parametrize("max_time", ["5min", 300, timedelta(minutes=5), np.int64(300)])
 def test_forms_of_a_length_of_time(max_time):
-    assert fit_module._seconds(max_time) == 300.0
-    assert fit_module._seconds(np.timedelta64(5, "m")) == 300.0
+    assert fit_settings.seconds(max_time) == 300.0
+    assert fit_settings.seconds(np.timedelta64(5, "m")) == 300.0
 
 
 def test_without_lightning(record, monkeypatch):
