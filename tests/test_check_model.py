@@ -55,7 +55,7 @@ SMALL = {
     "conv_baseline": {"width": 8},
     "swin2sr": {"embed": 12, "depths": [2], "heads": [2]},
     "ddpm": {
-        "steps": 4,
+        "steps": 2,
         "unet_options": {
             "patch": 2,
             "n_channels": 8,
