@@ -158,6 +158,16 @@ class Pairs:
     seed: int = 0
     report: Callable[[str, float], None] = lambda _what, _share: None
 
+    def steps(self, which: slice | NDArray[Any]) -> Pairs:
+        """Return some of the steps."""
+        return replace(
+            self,
+            coarse=self.coarse[which],
+            fine=self.fine[which],
+            clock=self.clock.steps(which),
+            covariates=self.covariates[:, which],
+        )
+
     def window(self, start: int, stop: int, around: int) -> Window:
         """Return some steps as a model is given them, with `around` more on either side."""
         which = np.arange(start - around, stop + around)

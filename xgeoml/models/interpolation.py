@@ -6,6 +6,7 @@ row and column back as it is, at the edges of the domain too.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import NamedTuple
 
 import numpy as np
@@ -40,7 +41,7 @@ class Nearest:
         return made
 
 
-class _Smooth:
+class _Smooth(ABC):
     """Sums of coarse values, the weights of which depend on the distance along each axis.
 
     `reach` is how far from a point's cell the weights go, in cells.
@@ -58,9 +59,9 @@ class _Smooth:
         """How far missing cells are filled: as points in the outermost of them need it."""
         return self.reach + 1
 
+    @abstractmethod
     def kernel(self, distance: Floats, factor: int) -> Floats:
         """Return the weight of a coefficient at this distance from a point, in cells."""
-        raise NotImplementedError
 
     def coefficients(self, size: int) -> Floats:
         """Return the matrix from values to coefficients along an axis."""

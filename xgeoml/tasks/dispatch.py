@@ -8,7 +8,7 @@ from typing import TypeVar
 
 import xarray as xr
 
-from xgeoml.exceptions import GeoMLError, InputError
+from xgeoml.exceptions import GeoMLError, InputError, did_you_mean
 from xgeoml.insert import add_steps
 from xgeoml.steps import infer_steps
 
@@ -161,6 +161,16 @@ def _tell_of_floats(
 def groups_above(node: xr.DataTree) -> list[xr.Dataset]:
     """Return the groups above one, the nearest first: it inherits no data variable of theirs."""
     return [above.to_dataset() for above in node.parents]
+
+
+def check_named(dataset: xr.Dataset, names: Sequence[Hashable]) -> None:
+    """Raise if a variable that was asked for is not in the Dataset."""
+    for name in names:
+        if name not in dataset.data_vars:
+            known = list(map(str, dataset.data_vars))
+            near = did_you_mean(name, known)
+            hint = f"did you mean {near}?" if near else f"found {known}"
+            raise InputError(f"variable {name!r} is not in the Dataset: {hint}")
 
 
 def check_found(groups: Mapping[str, xr.Dataset], variables: list[Hashable] | None) -> None:

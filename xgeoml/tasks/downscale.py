@@ -11,12 +11,12 @@ import xarray as xr
 
 from xgeoml import provenance
 from xgeoml.axes import find_axes
-from xgeoml.exceptions import AxisError, InputError, did_you_mean
+from xgeoml.exceptions import AxisError, InputError
 from xgeoml.insert import bounds_name
 from xgeoml.options import get_options
 from xgeoml.tasks.choose import ModelLike, WeightsLike
 from xgeoml.tasks.covariates import Covariates
-from xgeoml.tasks.dispatch import GeoObject, NothingToDoError, on_object
+from xgeoml.tasks.dispatch import GeoObject, NothingToDoError, check_named, on_object
 from xgeoml.tasks.fill_gaps import describe_call, listed
 from xgeoml.tasks.placing import FACTORS
 from xgeoml.tasks.refined import on_new_grid
@@ -237,12 +237,7 @@ def variables_with_a_grid(
         If a name is not there, or no variable fits.
     """
     if names is not None:
-        for name in names:
-            if name not in dataset.data_vars:
-                known = list(map(str, dataset.data_vars))
-                near = did_you_mean(name, known)
-                hint = f"did you mean {near}?" if near else f"found {known}"
-                raise InputError(f"variable {name!r} is not in the Dataset: {hint}")
+        check_named(dataset, names)
         return names
     given = covariates if isinstance(covariates, (list, tuple)) else [covariates]
     apart: set[object] = {c for c in given if isinstance(c, str)}

@@ -12,13 +12,19 @@ import xarray as xr
 
 from xgeoml import provenance
 from xgeoml.axes import find_axes
-from xgeoml.exceptions import InputError, did_you_mean
+from xgeoml.exceptions import InputError
 from xgeoml.insert import bounds_name
 from xgeoml.months import Freq, check_freq
 from xgeoml.options import Options, get_options
 from xgeoml.tasks.choose import ModelLike, WeightsLike
 from xgeoml.tasks.covariates import Covariates, lookup, names_of
-from xgeoml.tasks.dispatch import GeoObject, NothingToDoError, on_object, with_own_steps
+from xgeoml.tasks.dispatch import (
+    GeoObject,
+    NothingToDoError,
+    check_named,
+    on_object,
+    with_own_steps,
+)
 from xgeoml.tasks.earlier import flag_name, spread_name
 from xgeoml.tasks.filling import Request, fill_variable
 from xgeoml.tasks.gaps import MaxGap, check_max_gap
@@ -268,12 +274,7 @@ def variables_to_fill(
         If a name is not there, or no variable fits.
     """
     if names is not None:
-        for name in names:
-            if name not in dataset.data_vars:
-                known = list(map(str, dataset.data_vars))
-                near = did_you_mean(name, known)
-                hint = f"did you mean {near}?" if near else f"found {known}"
-                raise InputError(f"variable {name!r} is not in the Dataset: {hint}")
+        check_named(dataset, names)
         return names
     drivers = request.covariates
     if drivers is None or isinstance(drivers, (str, xr.DataArray)):

@@ -108,7 +108,7 @@ def _fit_numpy(
         rows: tuple[SkillRow, ...] = ()
         usable = usable_steps(pairs)
         if usable[:first].sum() >= _FEWEST and usable[first:].any():
-            trial = model.fit(replace(_steps(pairs, slice(0, first)), report=report))
+            trial = model.fit(replace(pairs.steps(slice(0, first)), report=report))
             rows = (_skill(found, pairs, first, {spec.name: (model, trial)}),)
         # All over again: what is learnt does not depend on how much was set aside for the card.
         state = model.fit(replace(pairs, report=report))
@@ -142,30 +142,19 @@ class _bar:  # noqa: N801  reads as a context, not as a class
             self.bar.close()
 
 
-def _steps(pairs: Pairs, cut: slice) -> Pairs:
-    """Return some of the steps."""
-    return replace(
-        pairs,
-        coarse=pairs.coarse[cut],
-        fine=pairs.fine[cut],
-        clock=pairs.clock.steps(cut),
-        covariates=pairs.covariates[:, cut],
-    )
-
-
 def _skill(
     found: Couple, pairs: Pairs, first: int, models: Mapping[str, tuple[Any, Any]]
 ) -> SkillRow:
     """Return the error on the steps from `first` on, beside that of simple models."""
-    steps = first + np.flatnonzero(usable_steps(_steps(pairs, slice(first, None))))
+    steps = first + np.flatnonzero(usable_steps(pairs.steps(slice(first, None))))
     steps = steps[:: max(1, len(steps) // _SCORED)]
-    held = _steps(pairs, steps)  # type: ignore[arg-type]
+    held = pairs.steps(steps)
     named = dict(models)
     for name in BASELINES:
         if name in named:
             continue
         simple = get_model(name).load_factory()(**get_model(name).options)
-        state = simple.fit(_steps(pairs, slice(0, first))) if hasattr(simple, "fit") else {}
+        state = simple.fit(pairs.steps(slice(0, first))) if hasattr(simple, "fit") else {}
         named[name] = (simple, state)
     truth = held.fine.astype(np.float64)
     errors = {}

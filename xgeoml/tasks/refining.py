@@ -258,10 +258,12 @@ def _target(
     """Return the grid that is wanted; `given` as the user has it, `grid` in the model's order."""
     spec = handle.spec
     fixed = spec.options.get("factor")
-    if trained is not None and (spec.bound or (wish.factor is None and wish.like is None)):
+    if trained is not None and not spec.bound:
+        # A network serves other grids too: its own target is what the user gets on its own grid.
+        own = wish.like is None and wish.factor in (None, trained.placement.factor)
+        trained = trained if own and trained.find(given) is not None else None
+    if trained is not None:
         trained.check_wish(wish.factor, wish.like, spec.key)
-        if not spec.bound:
-            trained.order(given, spec.key)
         coords = trained.coords()
         lost: list[str] = []
         placement = trained.placement

@@ -136,6 +136,18 @@ class TrainedGrids:
         InputError
             If it is another grid.
         """
+        found = self.find(grid)
+        if found is not None:
+            return found
+        y, x = coordinates(grid)
+        raise InputError(
+            f"model {key} was fitted on a grid of {_told(self.y, self.x)}; found one of "
+            f"{_told(y, x)}: it knows its own grid only. Cut the data to it, or fit a model to "
+            "these: obj.geoml.fit(..., target=fine)"
+        )
+
+    def find(self, grid: Grid) -> tuple[slice, slice] | None:
+        """Return how to cut a grid into the order of the coarse one; None if it is another."""
         y, x = coordinates(grid)
         cut = []
         if y.shape == self.y.shape and x.shape == self.x.shape:
@@ -146,13 +158,7 @@ class TrainedGrids:
                     if _same(ours, turned, degrees=i == 1 and grid.lat is not None):
                         cut.append(turn)
                         break
-        if len(cut) == 2:
-            return cut[0], cut[1]
-        raise InputError(
-            f"model {key} was fitted on a grid of {_told(self.y, self.x)}; found one of "
-            f"{_told(y, x)}: it knows its own grid only. Cut the data to it, or fit a model to "
-            "these: obj.geoml.fit(..., target=fine)"
-        )
+        return (cut[0], cut[1]) if len(cut) == 2 else None
 
     def check_wish(self, factor: int | None, like: object, key: str) -> None:
         """Raise if another grid is wanted than the target's."""

@@ -275,9 +275,9 @@ class _Asked:
         report, fits = self.pairs.report, len(blocks) + 1
         for i, (block, steps) in enumerate(zip(blocks, seen, strict=True)):
             report(f"fitting {self.name}, {i + 1} of {fits}", i / fits)
-            self.predict(self.model.fit(_part(self.pairs, steps)), block)
+            self.predict(self.model.fit(_quietly(self.pairs, steps)), block)
         report(f"fitting {self.name} on all steps", 1.0 - 1.0 / fits)
-        state: State = self.model.fit(_part(self.pairs, every))
+        state: State = self.model.fit(_quietly(self.pairs, every))
         return state
 
     def predict(self, state: State, steps: NDArray[np.intp]) -> None:
@@ -290,20 +290,13 @@ class _Asked:
             self.out[start:stop] = np.where(np.isfinite(made), made, 0.0)
 
 
-def _part(pairs: Pairs, steps: NDArray[np.intp]) -> Pairs:
-    """Return the pairs of some steps."""
-    return replace(
-        pairs,
-        coarse=pairs.coarse[steps],
-        fine=pairs.fine[steps],
-        clock=pairs.clock.steps(steps),
-        covariates=pairs.covariates[:, steps],
-        report=lambda _what, _share: None,
-    )
-
-
 def _runs(steps: NDArray[np.intp], longest: int) -> Iterator[tuple[int, int]]:
     """Yield where runs of neighbouring steps start and stop."""
     for run in np.split(steps, np.flatnonzero(np.diff(steps) > 1) + 1):
         for start in range(0, len(run), longest):
             yield int(run[start]), int(run[min(start + longest, len(run)) - 1]) + 1
+
+
+def _quietly(pairs: Pairs, steps: NDArray[np.intp]) -> Pairs:
+    """Return the pairs of some steps; of fits within a fit nothing is reported."""
+    return replace(pairs.steps(steps), report=lambda _what, _share: None)

@@ -1,0 +1,140 @@
+"""Other ways to ask for finer fields: the command line, a plan, a network that was trained here."""
+
+import numpy as np
+import pytest
+import xarray as xr
+from click.testing import CliRunner
+
+import xgeoml
+from xgeoml import cli
+from xgeoml.exceptions import InputError
+from xgeoml.testing import finer
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory):
+    pytest.importorskip("netCDF4")
+    folder = tmp_path_factory.mktemp("fields")
+    truth = xgeoml.datasets.mountain_temperature(steps=12)
+    truth.to_netcdf(folder / "fine.nc")
+    truth[["t2m"]].coarsen(lat=4, lon=4).mean().to_netcdf(folder / "coarse.nc")
+    return folder
+
+
+def run(*arguments):
+    return CliRunner().invoke(cli.main, [str(a) for a in arguments])
+
+
+def test_a_file_by_a_factor(files, tmp_path):
+    out = tmp_path / "out.nc"
+    done = run("downscale", files / "coarse.nc", "--factor", 2, "--model", "bicubic", "--out", out)
+    assert done.exit_code == 0, done.output
+    with xr.open_dataset(files / "coarse.nc") as coarse, xr.open_dataset(out) as made:
+        xr.testing.assert_allclose(made.t2m, coarse.geoml.downscale(2, "bicubic").t2m)
+
+
+def test_a_file_like_another_with_a_covariate_and_a_mask(files, tmp_path):
+    out, fine = tmp_path / "out.nc", files / "fine.nc"
+    options = ["--covariates", f"{fine}:orography", "--conserve", "no", "--minimum", "280"]
+    done = run("downscale", files / "coarse.nc", "--like", fine, *options, "--out", out)
+    assert done.exit_code == 0, done.output
+    with (
+        xr.open_dataset(files / "coarse.nc") as coarse,
+        xr.open_dataset(fine) as truth,
+        xr.open_dataset(out) as made,
+    ):
+        expected = coarse.t2m.geoml.downscale(
+            like=truth, covariates=truth.orography, conserve=False, minimum=280
+        )
+        np.testing.assert_allclose(made.t2m, expected, rtol=1e-6)
+        assert float(made.t2m.min()) == 280.0
+
+
+def test_a_model_fitted_and_used(files, tmp_path):
+    own, out = tmp_path / "own.safetensors", tmp_path / "out.nc"
+    coarse, target = files / "coarse.nc", f"{files / 'fine.nc'}:t2m"
+    fitted = run("fit", "delta", coarse, "--target", target, "--out", own)
+    assert fitted.exit_code == 0, fitted.output
+    done = run("downscale", coarse, "--model", own, "--out", out)
+    assert done.exit_code == 0, done.output
+    with xr.open_dataset(files / "fine.nc") as truth, xr.open_dataset(out) as made:
+        assert made.t2m.sizes == truth.t2m.sizes
+        assert float(abs(made.t2m - truth.t2m).mean()) < 1.0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["--out", "out.txt"], "ends in .nc or .zarr"),
+        (["--out", "out.nc", "--covariates", "{fine}:height"], "no 'height'"),
+        (["--out", "out.nc"], "factor=4"),
+        (["--out", "out.nc", "--factor", "9"], "expected a whole number, 2 to 8"),
+    ],
+)
+def test_a_wrong_call_says_what_to_type(files, tmp_path, monkeypatch, arguments, told):
+    monkeypatch.chdir(tmp_path)
+    given = [a.format(fine=files / "fine.nc") for a in arguments]
+    done = run("downscale", files / "coarse.nc", *given)
+    assert done.exit_code != 0
+    assert told in done.output
+    assert "Traceback" not in done.output
+
+
+def test_a_target_is_a_variable_of_a_file(files, tmp_path):
+    out = tmp_path / "own.safetensors"
+    done = run("fit", "delta", files / "coarse.nc", "--target", "t2m", "--out", out)
+    assert done.exit_code != 0
+    assert "expected FILE:NAME" in done.output
+
+
+def test_a_plan_says_what_the_call_does():
+    coarse = xr.DataArray(
+        np.zeros((5, 90, 180), np.float32),
+        dims=("time", "lat", "lon"),
+        coords={
+            "time": np.arange("2001-01-01", "2001-01-06", dtype="datetime64[D]").astype(
+                "datetime64[ns]"
+            ),
+            "lat": np.linspace(-89, 89, 90),
+            "lon": np.arange(1.0, 360.0, 2.0),
+        },
+        name="air",
+    )
+    plan = coarse.geoml.plan("downscale", "bicubic", factor=3)
+    assert plan.sizes == coarse.geoml.downscale(3, "bicubic").sizes
+    assert plan.factor == 3
+    assert "lon: 64 cells at a time, which see 7 around, closed around the Earth" in repr(plan)
+    lazy = coarse.chunk(time=1).geoml.plan("downscale", "bicubic", factor=3)
+    made = coarse.chunk(time=1).geoml.downscale(3, "bicubic")
+    assert [len(c) for c in lazy.chunks] == [len(c) for c in made.chunks]
+    assert 0 < lazy.memory < 1e9
+    half = coarse.isel(lat=slice(0, 45))
+    there = half.geoml.plan("downscale", "bicubic", like=coarse.geoml.downscale(2)[:, 3:50, 5:70])
+    assert there.regrids
+    assert there.sizes == {"time": 5, "lat": 47, "lon": 65}
+
+
+@pytest.mark.parametrize(
+    ("task", "given", "told"),
+    [
+        ("downscale", {"freq": "MS"}, "freq=: not of task='downscale'"),
+        ("fill_gaps", {"factor": 2}, "factor=: not of task='fill_gaps'"),
+        ("forecast", {}, "expected 'fill_gaps' or 'downscale'"),
+    ],
+)
+def test_a_plan_of_something_else(task, given, told):
+    coarse, _ = finer.pairs()
+    with pytest.raises(InputError, match=told):
+        coarse.geoml.plan(task, "auto", **given)
+
+
+def test_a_network_on_its_own_grid_and_on_others():
+    coarse, fine = finer.pairs()
+    sea = fine["lon"] > fine["lon"][-3]
+    spec = xgeoml.get_model("conv_baseline").with_options({"width": 4})
+    own = coarse.geoml.fit(spec, target=fine.where(~sea), max_epochs=1, steps=1, validation=0)
+    made = coarse.geoml.downscale(model=own)
+    xr.testing.assert_identical(made.drop_attrs(), coarse.geoml.downscale(2, own).drop_attrs())
+    assert (made.isnull() == sea).all()
+    elsewhere = coarse.assign_coords(lon=coarse["lon"] + 40.0).geoml.downscale(model=own)
+    assert elsewhere.notnull().all()
