@@ -136,5 +136,11 @@ def test_a_network_on_its_own_grid_and_on_others():
     made = coarse.geoml.downscale(model=own)
     xr.testing.assert_identical(made.drop_attrs(), coarse.geoml.downscale(2, own).drop_attrs())
     assert (made.isnull() == sea).all()
+    # With factor= the result runs as the data do, without it as the target does.
+    turned = coarse.isel(lat=slice(None, None, -1), lon=slice(None, None, -1))
+    there = turned.geoml.downscale(2, own)
+    assert float(there["lat"][0]) == float(fine["lat"][-1])
+    xr.testing.assert_allclose(there.sortby(["lat", "lon"]), made.sortby(["lat", "lon"]))
+    xr.testing.assert_allclose(turned.geoml.downscale(model=own), made)
     elsewhere = coarse.assign_coords(lon=coarse["lon"] + 40.0).geoml.downscale(model=own)
     assert elsewhere.notnull().all()

@@ -259,10 +259,10 @@ def _target(
     spec = handle.spec
     fixed = spec.options.get("factor")
     if trained is not None and not spec.bound:
-        # A network serves other grids too: its own target is what the user gets on its own grid.
+        # A network serves other grids too: what it knows of its target holds on its own grid.
         own = wish.like is None and wish.factor in (None, trained.placement.factor)
         trained = trained if own and trained.find(given) is not None else None
-    if trained is not None:
+    if trained is not None and (spec.bound or wish.factor is None):
         trained.check_wish(wish.factor, wish.like, spec.key)
         coords = trained.coords()
         lost: list[str] = []
@@ -279,7 +279,7 @@ def _target(
     if wanted is not None:
         coords, lost = refined_coords(dataset, given, wanted)
         placement = Placement.refined(*grid.sizes, wanted)
-        return Target(placement, wanted, coords, given.dims, lost, order)
+        return Target(placement, wanted, coords, given.dims, lost, order, trained)
     if wish.like is None:
         raise InputError(
             "neither factor= nor like= is given; type factor=4 for cells divided into 4 by 4, or "
