@@ -366,6 +366,10 @@ def test_several_variables_of_a_dataset_and_a_tree(coarse):
     grown = refine(tree, 2)
     assert grown["/a/air"].sizes["lat"] == grown["/b/sea"].sizes["lat"] == 12
     np.testing.assert_array_equal(grown["/a/air"], made["air"])
+    below = xr.Dataset({"row": ("lat", np.arange(6.0)), "number": 5})
+    grown = refine(xr.DataTree.from_dict({"/": data[["air"]], "/c": below}), 2)
+    assert grown["/air"].sizes["lat"] == 12
+    assert int(grown["/c/number"]) == 5
 
 
 def test_history_and_encoding(coarse, tmp_path):

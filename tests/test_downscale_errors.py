@@ -96,6 +96,38 @@ def test_coordinates_out_of_order(coarse, lat):
             call()
 
 
+def test_covariates_that_a_model_has_no_use_for():
+    coarse, fine = (fields[:8] for fields in finer.pairs())
+    height, rain = fine[0].drop_vars("time").rename("height"), coarse.rename("rain")
+    own = coarse.geoml.fit("ridge", target=fine, validation=0)
+    with pytest.raises(SpecError, match="fitted without any: leave them out"):
+        coarse.geoml.downscale(model=own, covariates=height)
+    small = {"validation": 0, "max_epochs": 1, "steps": 1, "model_options": {"width": 8}}
+    network = coarse.geoml.fit("conv_baseline", target=fine, **small)
+    with pytest.raises(SpecError, match="fitted without any: leave them out"):
+        coarse.geoml.downscale(model=network, covariates=height)
+    with pytest.raises(SpecError, match=r"takes fields without a time axis on a fine grid") as told:
+        coarse.geoml.downscale(2, covariates=[height, rain])
+    assert "covariates=['rain']" in str(told.value)
+    with pytest.raises(SpecError, match="takes fields without a time axis on a fine grid"):
+        coarse.geoml.fit("subgrid", target=fine, covariates=rain)
+
+
+def test_a_covariate_of_one_step_on_a_fine_grid_is_a_fixed_field(coarse):
+    height = refine(coarse, 2)[0].rename("height")
+    alone = coarse.geoml.downscale(2, covariates=height.drop_vars("time"))
+    np.testing.assert_array_equal(
+        coarse.geoml.downscale(2, covariates=height.expand_dims("time")), alone
+    )
+
+
+@pytest.mark.parametrize("dtype", [bool, np.uint8, np.int32])
+def test_masks_of_whole_numbers(coarse, dtype):
+    mask = refine(coarse, 2)[0] > 281.0
+    made = refine(coarse, 2, mask=mask.astype(dtype))
+    np.testing.assert_array_equal(made[0].notnull(), mask)
+
+
 def test_points_need_a_place(coarse):
     fine = refine(coarse, 2).isel(time=0, drop=True)
     with pytest.raises(InputError, match="expected latitude and longitude of both"):

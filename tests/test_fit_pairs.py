@@ -298,6 +298,16 @@ def test_a_single_step_is_what_it_is_among_others(both, own):
     xr.testing.assert_allclose(coarser[-1], refine(coarse[[22]], own)[0], rtol=1e-7)
 
 
+def test_a_step_that_was_picked_knows_its_time(both):
+    coarse, fine = both
+    own = fit(coarse[:20], fine, "delta")  # depends on the time of the day
+    forecast = coarse.assign_coords(begun=coarse["time"].values[0])
+    for called in ("time", "valid_time"):
+        one = refine(forecast.rename(time=called)[22], own)
+        np.testing.assert_allclose(one, refine(coarse[[22]], own)[0], rtol=1e-7)
+    assert abs(refine(coarse[22].drop_vars("time"), own) - one).max() > 0.01, "it would matter"
+
+
 def test_covariates_coarse_and_fine(both):
     coarse, fine = both
     random = np.random.default_rng(0)

@@ -94,6 +94,8 @@ class Axes:
         Whether X and Y are the index dimensions of two-dimensional latitude and longitude.
     seen : tuple of str
         Each dimension in words, for error messages.
+    marked : dict
+        ``"latitude"`` and ``"longitude"`` -> the coordinates that CF attributes say are these.
     """
 
     names: dict[AxisName, str]
@@ -102,6 +104,7 @@ class Axes:
     others: tuple[str, ...] = ()
     curvilinear: bool = False
     seen: tuple[str, ...] = ()
+    marked: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
     def get(self, axis: AxisName) -> str | None:
         """Return the dimension of an axis, or None."""
@@ -166,8 +169,9 @@ def find_axes(obj: xr.DataArray | xr.Dataset, dims: Mapping[str, str] | None = N
     _check_dimensions(obj)
     given = _check_dims(obj, dims or {})
     claims = [_Claim(0, axis, dim, _own(obj, dim), "dims=") for axis, dim in given.items()]
-    claims += _attribute_claims(obj)
-    plane = _plane(obj)
+    marked = {key: tuple(map(str, names)) for key, names in obj.cf.coordinates.items()}
+    claims += _attribute_claims(obj, marked)
+    plane = _plane(obj, marked)
     if plane is not None:
         how = "index dimension of 2-D latitude and longitude"
         claims += [_Claim(6, axis, dim, name, how) for axis, (dim, name) in plane.items()]
@@ -197,6 +201,7 @@ def find_axes(obj: xr.DataArray | xr.Dataset, dims: Mapping[str, str] | None = N
         curvilinear=plane is not None
         and {dim for dim, _ in plane.values()} == {names.get("X"), names.get("Y")},
         seen=tuple(_describe(obj, str(dim)) for dim in obj.dims),
+        marked=marked,
     )
 
 
@@ -301,17 +306,19 @@ def _along(obj: xr.DataArray | xr.Dataset) -> Iterator[tuple[str, str, xr.DataAr
             yield str(name), str(coord.dims[0]), coord
 
 
-def _attribute_claims(obj: xr.DataArray | xr.Dataset) -> list[_Claim]:
+def _attribute_claims(
+    obj: xr.DataArray | xr.Dataset, marked: Mapping[str, tuple[str, ...]]
+) -> list[_Claim]:
     """Return what CF attributes say of one-dimensional coordinates."""
     marks: dict[str, list[tuple[float, str, AxisName]]] = {}
     for letter, names in obj.cf.axes.items():
         for name in names:
             attrs = obj.coords[name].attrs if name in obj.coords else {}
             marks.setdefault(str(name), []).append((*_axis_reason(attrs), letter))
-    for key, names in obj.cf.coordinates.items():
-        for name in names:
+    for key, labels in marked.items():
+        for name in labels:
             attrs = obj.coords[name].attrs if name in obj.coords else {}
-            marks.setdefault(str(name), []).append((*_coordinate_reason(attrs), _COORDINATES[key]))
+            marks.setdefault(name, []).append((*_coordinate_reason(attrs), _COORDINATES[key]))
 
     own, lent = [], []
     for name, dim, coord in _along(obj):
@@ -369,12 +376,14 @@ def _monotonic(obj: xr.DataArray | xr.Dataset, name: str) -> bool:
     return bool((values[1:] > values[:-1]).all() or (values[1:] < values[:-1]).all())
 
 
-def _plane(obj: xr.DataArray | xr.Dataset) -> dict[AxisName, tuple[str, str]] | None:
+def _plane(
+    obj: xr.DataArray | xr.Dataset, marked: Mapping[str, tuple[str, ...]]
+) -> dict[AxisName, tuple[str, str]] | None:
     """Return {"X": (dim, longitude), "Y": (dim, latitude)} of a curvilinear grid."""
     flat = {str(name): coord for name, coord in obj.coords.items() if coord.ndim == 2}
     found: dict[str, list[str]] = {}
     for key, axis in (("longitude", LETTERS[0]), ("latitude", LETTERS[1])):
-        by_cf = [str(name) for name in obj.cf.coordinates.get(key, []) if name in flat]
+        by_cf = [name for name in marked.get(key, ()) if name in flat]
         by_name = [name for name in flat if name.lower() in _NAMES[axis][0]]
         found[key] = by_cf or by_name
     # Bounds may carry the same attributes, but never on the same two dims.

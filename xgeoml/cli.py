@@ -233,6 +233,11 @@ def fill_gaps(
 @click.option("--weights", help="Other weights than the model's own.")
 @click.option("--variable", multiple=True, help="What to downscale; by default all on the grid.")
 @click.option("--covariates", multiple=True, help="Names in the file, or FILE:NAME in another.")
+@click.option(
+    "--terrain/--no-terrain",
+    default=True,
+    help="Whether subgrid may use its own map of elevation, without --covariates.",
+)
 @click.option("--mask", help="Which fine cells get a value: FILE:NAME.")
 @click.option("--conserve", type=click.Choice(["auto", "area", "mean", "no"]), default="auto")
 @click.option("--minimum", type=float, help="The smallest value there can be, such as 0 of rain.")

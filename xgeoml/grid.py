@@ -180,6 +180,14 @@ def longitude(obj: xr.DataArray | xr.Dataset, axes: Axes) -> xr.DataArray | None
     return _angle(obj, axes, "X", "longitude", ("lon", "longitude", "lons", "nav_lon", "xlong"))
 
 
+def is_rotated(coord: xr.DataArray | None) -> bool:
+    """Whether a latitude or longitude counts from another pole than the Earth's."""
+    if coord is None:
+        return False
+    name, standard = str(coord.name).lower(), str(coord.attrs.get("standard_name", ""))
+    return standard.startswith("grid_") or (not standard and name in ("rlat", "rlon"))
+
+
 def cell_area(obj: xr.DataArray | xr.Dataset, axes: Axes) -> xr.DataArray:
     """Return relative cell areas: the cosine of latitude, 1 where there is none.
 
@@ -352,7 +360,7 @@ def _angle(
     """Return the 2-D coordinate over both space dims, else the 1-D one along `axis`."""
     if axis not in axes.names:
         return None
-    by_cf = [str(name) for name in obj.cf.coordinates.get(key, [])]
+    by_cf = [name for name in axes.marked.get(key, ()) if name in obj.coords]
     by_name = [str(name) for name in obj.coords if str(name).lower() in names]
     rotated = [
         str(name)

@@ -55,6 +55,9 @@ class ModelSpec:
         The trained parameters.
     covariates : bool
         Whether the model makes use of covariates.
+    terrain : bool
+        Of models of downscaling: whether it is given `xgeoml.terrain.elevation` where the user
+        gives no covariates.
     listed : bool
         Whether `list_models` names it: what only serves as a base of other models is no choice.
     scaling : {"sample", "training"}
@@ -84,6 +87,7 @@ class ModelSpec:
     options: Mapping[str, Any] = field(default_factory=dict)
     weights: WeightsRef | None = None
     covariates: bool = False
+    terrain: bool = False
     listed: bool = True
     scaling: Scaling = "sample"
     scale: Scale | None = None

@@ -176,12 +176,12 @@ def _fine(part: Floats, corner: tuple[int, ...], number: int, job: Refinement) -
     made = np.empty((job.n_fields, steps, *before))
     for y, x in _tiles(rows, columns, job):
         window = _window(part, (y, x), corner, job)
-        cut = _parts((y, x), job)
         spots = _spots((y, x), corner, steps, number, job)
-        made[(..., *cut)] = _estimate(window, spots, job)
+        tile = _estimate(window, spots, job)
         if job.regrid is None:
             where = _parts((_moved(y, corner[1]), _moved(x, corner[2])), job)
-            made[(..., *cut)] = _finished(made[(..., *cut)], coarse[:, y, x], where, job)
+            tile = _finished(tile, coarse[:, y, x], where, job)
+        made[(..., *_parts((y, x), job))] = tile
     if job.regrid is None:
         return made
     made = job.regrid(made.reshape(-1, *before)).reshape(job.n_fields, steps, *job.regrid.shape)
@@ -302,6 +302,7 @@ def _finished(made: Floats, coarse: Floats, where: _Cut, job: Refinement) -> Flo
     Parameters
     ----------
     made : ndarray, (member, step, y', x')
+        May be written over.
     coarse : ndarray, (step, y, x)
         What it was made from.
     where : tuple of slice
@@ -318,11 +319,14 @@ def _finished(made: Floats, coarse: Floats, where: _Cut, job: Refinement) -> Flo
         made = np.where(_at_points(missing, placement, factor), np.nan, made)
     if job.share is not None and factor:
         share = job.share[where]
-        return np.stack([conserve(m, coarse, factor, share, job.least) for m in made])
+        for i, member in enumerate(made):
+            made[i] = conserve(member, coarse, factor, share, job.least)
+        return made
     if job.share is not None:
         sizes = (coarse.shape[1], coarse.shape[2])
         overlap = Overlap.of(placement, sizes, job.share[where], job.grid[1].periodic)
-        made = np.stack([overlap.conserve(m, coarse) for m in made])
+        for i, member in enumerate(made):
+            made[i] = overlap.conserve(member, coarse)
     return made if job.least is None else np.maximum(made, job.least)
 
 

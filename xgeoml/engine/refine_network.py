@@ -73,12 +73,15 @@ def run_refiner(
     cut = tuple(
         slice(h * factor, n - h * factor) for h, n in zip(window.halo[1:], shape, strict=True)
     )
-    first = estimates[spec.bases[0]] if spec.outputs[0] == "residual" else mean[:, None, None]
-    made = []
-    for member in range(max(1, members)):
-        output = run_network(handle, coarse, options, shape, partial(call, member=member))[:, 0]
-        made.append((first + output * deviation[:, None, None])[(slice(None), *cut)])
-    return np.stack(made)
+    residual = spec.outputs[0] == "residual"
+    first = estimates[spec.bases[0]][(slice(None), *cut)] if residual else mean[:, None, None]
+    sizes = (c.stop - c.start for c in cut)
+    made = np.empty((max(1, members), len(coarse), *sizes))
+    for member, field in enumerate(made):
+        output = run_network(handle, coarse, options, shape, partial(call, member=member))
+        np.multiply(output[(slice(None), 0, *cut)], deviation[:, None, None], out=field)
+        field += first
+    return made
 
 
 def scale_of(value: Floats, spec: ModelSpec) -> tuple[Floats, Floats]:

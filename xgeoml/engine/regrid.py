@@ -137,7 +137,7 @@ def conserve(
 ) -> Floats:
     """Add a constant to the parts of each coarse cell such that their mean is its value.
 
-    With `least`, parts below it are raised to it, and what the others are above it is multiplied by
+    The result may be `fine` itself, written over. With `least`, parts below it are raised to it, and what the others are above it is multiplied by
     one number a cell.
 
     Parameters
@@ -155,7 +155,7 @@ def conserve(
     weight = np.broadcast_to(share, fine.shape[1:]).reshape(rows, factor, columns, factor)
     # Where the coarse value is missing nothing is lacking.
     lacking = np.nan_to_num(coarse - _block_means(blocks, weight))
-    made = blocks + lacking[:, :, None, :, None]
+    made = np.add(blocks, lacking[:, :, None, :, None], out=blocks)
     if least is not None:
         above = np.maximum(made - least, 0.0)
         with np.errstate(invalid="ignore", divide="ignore"):

@@ -162,6 +162,7 @@ DOWNSCALE = (
         options={"width": 144, "layers": 3, "degree": 5},
         weights=release("subgrid@1.0").ref,
         covariates=True,
+        terrain=True,
         summary="network for any field and factor: polynomials within each cell",
         citation="after Harder et al. (2023), J. Mach. Learn. Res. 24, 372 (exact means)",
         license="Apache-2.0",

@@ -133,7 +133,8 @@ class Subgrid(nn.Module):
             place = torch.from_numpy(places(factor)).to(shape.slope)
             basis = torch.from_numpy(polynomials(factor, self.degree)).to(shape.slope)
             curved = coefficients.to(shape.slope.dtype) @ basis
-            return shape.slope @ place + shape.size * curved
+            # A constant field has no departures, and stays as it is to the last bit.
+            return shape.slope @ place + (shape.size - _TINY) * curved
 
     def coefficients(self, valid: Tensor, shape: Shape, factor: int) -> Tensor:
         """Return those of the polynomials in units of the departures, (cell, polynomial)."""

@@ -19,13 +19,17 @@ from xgeoml.spec import ModelSpec
 from xgeoml.steps import infer_steps
 from xgeoml.tasks.covariates import Covariates, align_covariates, lookup, names_of
 from xgeoml.tasks.placing import Grid, place
+from xgeoml.tasks.refined import fine_angles
 from xgeoml.tasks.values import in_numbers
+from xgeoml.terrain import elevation
 from xgeoml.times import check_time, decimal_years
 
 # Share of a day, from which on the time of the day says nothing.
 _A_DAY = 0.999
 # Points of which at least so much lies in cells of a mask count as inside.
 _INSIDE = 0.5
+# Degrees: over larger cells elevation told less than it disturbed.
+_LARGEST_CELL = 4.0
 
 
 def clock_of(data: xr.DataArray, axes: Axes, hours: bool | None = None) -> Clock:
@@ -39,12 +43,12 @@ def clock_of(data: xr.DataArray, axes: Axes, hours: bool | None = None) -> Clock
         Whether the hours of the stamps mean something; by default where steps are shorter than a
         day.
     """
-    time = axes.names.get("T")
+    time = axes.names.get("T") or _stamp_of(data)
     size = data.sizes[time] if time is not None and time in data.dims else 1
     unknown = Clock(*(np.full(size, np.nan) for _ in range(3)))
     if time is None or time not in data.coords or size == 0:
         return unknown
-    stamps = data[time].values
+    stamps = np.atleast_1d(data[time].values)
     if stamps.dtype.kind != "M" and not is_cftime(stamps):
         return unknown
     years = decimal_years(stamps)
@@ -54,6 +58,23 @@ def clock_of(data: xr.DataArray, axes: Axes, hours: bool | None = None) -> Clock
         hours = size > 1 and float(np.median(np.abs(np.diff(days)))) < _A_DAY
     day = days % 1.0 if hours else np.full(size, np.nan)
     return Clock(years % 1.0, day, years)
+
+
+def _stamp_of(data: xr.DataArray) -> str | None:
+    """Return the coordinate that says when a single step is, which was picked of several."""
+    found = [
+        str(name)
+        for name, coord in data.coords.items()
+        if coord.ndim == 0 and (coord.dtype.kind == "M" or coord.dtype == object)
+    ]
+    # Of a forecast there are those of its beginning and its length too.
+    times = [name for name in found if find_axes(data.expand_dims(name)).names.get("T") == name]
+    return min(times, key=lambda name: "time" != name) if times else None
+
+
+def axes_of(obj: xr.DataArray | xr.Dataset, said: Mapping[str, str] | None) -> Axes:
+    """Return the axes of what is given beside the data; the user's ``dims=`` holds there too."""
+    return find_axes(obj, {axis: dim for axis, dim in (said or {}).items() if dim in obj.dims})
 
 
 @dataclass(frozen=True)
@@ -84,6 +105,7 @@ def gather(
     coords: Mapping[Hashable, xr.Variable],
     dims: tuple[str, str],
     handle: ModelHandle,
+    said: Mapping[str, str] | None = None,
 ) -> Beside:
     """Return the covariates where a model wants them.
 
@@ -104,19 +126,39 @@ def gather(
     dims : tuple of str
         Along which these lie.
     handle : ModelHandle
+    said : mapping, optional
+        The user's word of which dim is which axis.
 
     Raises
     ------
     InputError, SpecError
         If one does not fit, or the model has no use for them.
     """
-    found = sort_out(covariates, dataset, above, data, axes)
+    found = sort_out(covariates, dataset, above, data, axes, said)
     points = _points(coords, dims)
-    still = [on_points(c, points, f"covariate {names_of(c)[0]!r}") for c in found.static]
+    still = [on_points(c, points, f"covariate {names_of(c)[0]!r}", said) for c in found.static]
     shape = tuple(points.sizes.get(d, 0) for d in dims)  # without coordinates it has no points
     static = np.stack(still) if still else np.empty((0, *shape))
     beside = Beside(found.moving, static, found.names)
     return in_order(beside, handle.spec)
+
+
+def terrain_of(grid: Grid, factor: int) -> Floats | None:
+    """Return the elevation of the land in the parts of all cells, ``(1, Y', X')``.
+
+    None where the grid has no latitude and longitude, its cells are too large for the terrain to
+    show, or there is no land.
+    """
+    if grid.lat is None or grid.lon is None or _cell_size(grid.lat) > _LARGEST_CELL:
+        return None
+    height, _ = elevation(*fine_angles(grid, factor))
+    return height[None].astype(np.float64) if np.isfinite(height).any() else None
+
+
+def _cell_size(lat: Floats) -> float:
+    """Return the distance of neighbouring rows, degrees."""
+    steps = np.abs(np.diff(lat, axis=0))
+    return float(np.nanmedian(steps)) if np.isfinite(steps).any() else np.inf
 
 
 @dataclass(frozen=True)
@@ -134,6 +176,7 @@ def sort_out(
     above: Sequence[xr.Dataset],
     data: xr.DataArray,
     axes: Axes,
+    said: Mapping[str, str] | None = None,
 ) -> Sorted:
     """Return covariates by whether they change in time."""
     if covariates is None:
@@ -149,7 +192,8 @@ def sort_out(
                 f"covariates hold a {type(given).__name__}; expected names in the Dataset or "
                 "DataArrays, such as covariates=[orography]"
             )
-        changes = "T" in find_axes(given).names
+        given = _without_time(given, axes_of(given, said), data, axes)
+        changes = "T" in axes_of(given, said).names
         (moving if changes else static).append(given)
     aligned: list[xr.DataArray] = []
     if moving:
@@ -170,6 +214,21 @@ def sort_out(
     return Sorted(tuple(aligned), tuple(static), names)
 
 
+def _without_time(
+    given: xr.DataArray, own: Axes, data: xr.DataArray, axes: Axes
+) -> xr.DataArray:
+    """Return a covariate of one step without its time, unless it lies on the grid of the data.
+
+    Files of orography often have a time axis of one step.
+    """
+    theirs = own.names
+    time = theirs.get("T")
+    if time is None or given.sizes[time] != 1 or not {"Y", "X"} <= set(theirs):
+        return given
+    same = all(given.sizes[theirs[a]] == data.sizes[axes.names[a]] for a in ("Y", "X"))
+    return given if same else given.isel({time: 0}, drop=True)
+
+
 def in_order(beside: Beside, spec: ModelSpec) -> Beside:
     """Return the covariates in the order of a model's training.
 
@@ -184,7 +243,15 @@ def in_order(beside: Beside, spec: ModelSpec) -> Beside:
             "it makes no use of covariates; leave them out",
             f"model {spec.key} cannot take covariates={names}",
         )
+    if names and not wanted and (spec.bound or spec.scale is not None):
+        raise SpecError(
+            "it was fitted without any: leave them out, or fit one that knows them, "
+            "obj.geoml.fit(..., target=fine, covariates=...)",
+            f"model {spec.key} cannot take covariates={names}",
+        )
     if not wanted:
+        if beside.moving and spec.backend == "torch":
+            raise static_only(names[: len(beside.moving)], spec)
         return beside
     if sorted(names) != sorted(wanted):
         raise SpecError(
@@ -198,11 +265,22 @@ def in_order(beside: Beside, spec: ModelSpec) -> Beside:
     return Beside(tuple(beside.moving[i] for i in moving), beside.static[static], tuple(wanted))
 
 
+def static_only(moving: Sequence[str], spec: ModelSpec) -> SpecError:
+    """Return the error of a network that is given covariates which it has no channels for."""
+    return SpecError(
+        "of covariates it takes fields without a time axis on a fine grid, such as orography; "
+        "leave others out, or fit a model that learns from them, such as 'ridge'",
+        f"model {spec.key} cannot take covariates={list(moving)}",
+    )
+
+
 def _points(coords: Mapping[Hashable, xr.Variable], dims: tuple[str, str]) -> xr.Dataset:
     return xr.Dataset(coords={n: v for n, v in coords.items() if set(v.dims) <= set(dims)})
 
 
-def on_points(given: xr.DataArray, points: xr.Dataset, label: str) -> Floats:
+def on_points(
+    given: xr.DataArray, points: xr.Dataset, label: str, said: Mapping[str, str] | None = None
+) -> Floats:
     """Return a field without time at the points of a grid, ``(Y', X')``.
 
     Means over their cells where the field is finer than they are, else linear between its cells.
@@ -212,15 +290,14 @@ def on_points(given: xr.DataArray, points: xr.Dataset, label: str) -> Floats:
     InputError
         If it has other dims, or does not cover them.
     """
-    found = find_axes(given)
-    theirs = Grid.of(given, found)
+    theirs = Grid.of(given, axes_of(given, said))
     extra = [d for d in given.dims if d not in theirs.dims]
     if extra:
         raise InputError(
             f"{label} has dims {given.dims}; expected Y and X only: pick one of the others, "
             f"cov.isel({extra[0]}=0)"
         )
-    placement = place(Grid.of(points, find_axes(points)), theirs, label)
+    placement = place(Grid.of(points, axes_of(points, said)), theirs, label)
     values = in_numbers(given, label).transpose(*theirs.dims).values.astype(np.float64)
     made: Floats = Regrid.to(placement, theirs.sizes, around=theirs.around)(values[None])[0]
     if not np.isfinite(made).any():
@@ -233,13 +310,14 @@ def fine_mask(
     coords: Mapping[Hashable, xr.Variable],
     dims: tuple[str, str],
     shape: tuple[int, int],
+    said: Mapping[str, str] | None = None,
 ) -> Bools:
     """Return a mask at the points of a grid, ``(Y', X')``."""
-    if given.dtype.kind not in "bi":
+    if given.dtype.kind not in "biu":
         raise InputError(
             f"mask has dtype {given.dtype}; expected True where values are wanted: compare first, "
             f"such as mask={given.name if given.name is not None else 'mask'} > 0.5"
         )
     if set(given.dims) == set(dims) and given.transpose(*dims).shape == shape and not given.coords:
         return np.asarray(given.transpose(*dims).values.astype(bool))
-    return on_points(given.astype(np.float64), _points(coords, dims), "mask") >= _INSIDE
+    return on_points(given.astype(np.float64), _points(coords, dims), "mask", said) >= _INSIDE

@@ -192,10 +192,10 @@ def _follow(
     for other, treated in done.items():
         for dim in before[path].dims:
             here = before[path] if grown is None else grown
-            same_length = here.sizes[dim] == before[other].sizes.get(dim)
-            if not same_length or here.sizes[dim] == treated.sizes[dim]:
+            # It may have gone already, with another axis.
+            if dim not in here.dims or here.sizes[dim] != before[other].sizes.get(dim):
                 continue
-            if _share(dim, path, other, before):
+            if here.sizes[dim] != treated.sizes[dim] and _share(dim, path, other, before):
                 grown = follow(here, str(dim), before[other], treated)
     return grown
 

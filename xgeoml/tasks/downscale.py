@@ -32,6 +32,7 @@ def downscale(
     weights: WeightsLike | None = None,
     variables: str | Sequence[Hashable] | None = None,
     covariates: Covariates = None,
+    terrain: bool = True,
     mask: str | xr.DataArray | None = None,
     conserve: Conserve = "auto",
     minimum: float | None = None,
@@ -72,6 +73,10 @@ def downscale(
         For models that make use of them: fields without a time axis on a grid as fine as that
         wanted or finer, such as orography and land mask, or fields on the grid and at the times of
         `obj`. Names in the Dataset, or DataArrays.
+    terrain : bool
+        Whether `subgrid` is to know the height of the land from a map of the package's own
+        (`xgeoml.terrain.elevation`) where it is given no covariates and the grid has latitude and
+        longitude.
     mask : str or DataArray of bool, optional
         On the grid of the result, or a finer one: which of its cells get a value. By default those
         in cells that have one; of a model fitted on pairs, those that its target had.
@@ -131,6 +136,7 @@ def downscale(
         weights=weights,
         variables=variables,
         covariates=covariates,
+        terrain=None if terrain else False,
         mask=mask,
         conserve=None if conserve == "auto" else str(conserve),
         minimum=minimum,
@@ -144,6 +150,7 @@ def downscale(
         like=like,
         weights=weights,
         covariates=covariates,
+        terrain=terrain,
         mask=mask,
         conserve=conserve,
         minimum=None if minimum is None else float(minimum),
@@ -243,6 +250,9 @@ def variables_with_a_grid(
     apart: set[object] = {c for c in given if isinstance(c, str)}
     apart |= {mask} if isinstance(mask, str) else set()
     apart |= {n for v in dataset.variables.values() if (n := bounds_name(v)) is not None}
+    # Areas are no means: those of the parts are other ones.
+    for variable in dataset.variables.values():
+        apart |= set(str(variable.attrs.get("cell_measures", "")).split())
     found: list[Hashable] = []
     for name, variable in dataset.data_vars.items():
         if variable.dtype.kind == "f" and name not in apart:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import warnings
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import replace
@@ -23,6 +24,7 @@ from xgeoml.models.series import Floats
 from xgeoml.options import Options, shows_progress
 from xgeoml.registry import get_model
 from xgeoml.spec import ModelSpec
+from xgeoml.tasks.beside import static_only
 from xgeoml.tasks.covariates import Covariates
 from xgeoml.tasks.pairs import Couple, couple, usable_steps
 from xgeoml.weights.card import Card, SkillRow, TrainingData
@@ -76,9 +78,9 @@ def fit_on_pairs(
         For the card.
     """
     found = couple(obj, target, variables, covariates, dims)
-    pairs = found.pairs(folder, options.seed)
     spec = handle.spec.replace(weights=None, covariate_names=found.names)
     _check_covariates(spec, found)
+    pairs = found.pairs(folder, options.seed)
     if spec.backend == "numpy":
         return _fit_numpy(found, pairs, spec, validation, options, folder, call)
     assert settings is not None
@@ -90,6 +92,10 @@ def _check_covariates(spec: ModelSpec, found: Couple) -> None:
         raise InputError(
             f"covariates={list(found.names)}: {spec.key} makes no use of them; leave them out"
         )
+    moving = found.names[: len(found.covariates)]
+    takes = inspect.signature(spec.load_factory()).parameters
+    if moving and spec.backend == "torch" and "channels" not in takes:
+        raise static_only(moving, spec)  # it has as many coarse channels as ever
 
 
 def _fit_numpy(

@@ -18,7 +18,7 @@ from xgeoml.exceptions import InputError
 from xgeoml.grid import cell_area
 from xgeoml.models.downscaling import Clock, Pairs, Placement
 from xgeoml.models.series import Floats
-from xgeoml.tasks.beside import clock_of, on_points, sort_out
+from xgeoml.tasks.beside import axes_of, clock_of, on_points, sort_out
 from xgeoml.tasks.covariates import Covariates, names_of
 from xgeoml.tasks.dispatch import as_dataset
 from xgeoml.tasks.downscale import variables_with_a_grid
@@ -170,7 +170,7 @@ def couple(
     fine = in_numbers(goal, "target")
     others = [d for d in dataset.dims if d not in coarse.dims]
     axes = find_axes(coarse, {k: d for k, d in (dims or {}).items() if d not in others})
-    grid, their_axes = Grid.of(coarse, axes), find_axes(fine)
+    grid, their_axes = Grid.of(coarse, axes), axes_of(fine, dims)
     points = Grid.of(fine, their_axes)
     coarse = _with_time(coarse, axes, grid, f"variable {name!r}")
     fine = _with_time(fine, their_axes, points, "target")
@@ -179,7 +179,7 @@ def couple(
     coarse = coarse.isel({coarse.dims[0]: ours, **turn})
     turned = ascending(points)
     fine = fine.isel({fine.dims[0]: theirs, **dict(zip(points.dims, turned, strict=True))})
-    axes = find_axes(coarse, {"Y": grid.dims[0], "X": grid.dims[1]})
+    axes = find_axes(coarse, dict(zip("TYX", map(str, coarse.dims), strict=True)))
     grid = Grid.of(coarse, axes)
     placement = place(points.turned(turned), grid, "target")
     if factor_for(placement) == 1:
@@ -187,11 +187,11 @@ def couple(
             f"target has {points.sizes} cells and is no finer than the data with {grid.sizes}; "
             "expected a finer grid: is it the other way round?"
         )
-    found = sort_out(covariates, dataset, (), coarse, axes)
+    found = sort_out(covariates, dataset, (), coarse, axes, dims)
     whole = target if isinstance(target, xr.Dataset) else goal  # which has bounds too
     coords = _in_file(given_coords(whole, points))
     where = xr.Dataset(coords={n: v for n, v in coords.items() if set(v.dims) <= set(points.dims)})
-    still = [on_points(c, where, f"covariate {names_of(c)[0]!r}") for c in found.static]
+    still = [on_points(c, where, f"covariate {names_of(c)[0]!r}", dims) for c in found.static]
     fixed = np.empty((0, *placement.shape))
     if still:
         fixed = np.stack(still)[(slice(None), *turned)]
@@ -246,7 +246,7 @@ def _variables(
         )
     choice = [name] if name in target.data_vars else list(target.data_vars)
     if len(choice) != 1:  # bounds and a projection may lie beside it
-        choice = variables_with_a_grid(target, None, None, None, None)
+        choice = variables_with_a_grid(target, None, None, None, dims)
     if len(choice) != 1:
         raise InputError(
             f"target has variables {list(map(str, choice))}, none of them {name!r}; "

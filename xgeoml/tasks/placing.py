@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from xgeoml.axes import Axes, find_axes, require
+from xgeoml.axes import Axes, require
 from xgeoml.exceptions import InputError
-from xgeoml.grid import is_global, latitude, longitude, unwrap
+from xgeoml.grid import is_global, is_rotated, latitude, longitude, unwrap
 from xgeoml.models.downscaling import Placement
 from xgeoml.models.series import Floats
 
@@ -54,6 +55,8 @@ class Grid:
         """Return the grid of an object whose axes Y and X were found."""
         y_dim, x_dim = require(axes, "Y", "X", purpose="downscaling")
         lat, lon = latitude(obj, axes), longitude(obj, axes)
+        if is_rotated(lat) or is_rotated(lon):
+            lat = lon = None  # of another pole: the place on Earth is not known
         both = lat is not None and lon is not None and lat.ndim == lon.ndim
         # Asked for a dim without a coordinate, xarray would count its cells.
         one_d = [obj[d] if d in obj.coords else None for d in (y_dim, x_dim)]
@@ -113,6 +116,11 @@ class Grid:
         return lat, lon
 
 
+def named_in(obj: xr.DataArray | xr.Dataset, dims: Mapping[str, str] | None) -> dict[str, str]:
+    """Return what the user said of axes, as far as an object has these dims."""
+    return {axis: dim for axis, dim in (dims or {}).items() if dim in obj.dims}
+
+
 def _check_order(dim: str, values: NDArray[np.generic]) -> None:
     """Raise unless a coordinate ascends or descends throughout."""
     steps = np.diff(values.astype(np.float64))
@@ -134,13 +142,8 @@ def _units(coord: xr.DataArray | None) -> str:
     return "" if coord is None else str(coord.attrs.get("units", ""))
 
 
-def grid_of(obj: xr.DataArray | xr.Dataset, dims: dict[str, str] | None = None) -> Grid:
-    """Return the grid of an object."""
-    return Grid.of(obj, find_axes(obj, dims))
-
-
-def place(points: Grid, cells: Grid, label: str = "like") -> Placement:
-    """Return where `points` lie among `cells`.
+def place(points: Grid, cells: Grid, label: str = "like", of: str = "the data") -> Placement:
+    """Return where `points` lie among `cells`; for messages, what they are and whose these are.
 
     NaN for points more than half a cell beyond the outermost edge.
 
@@ -169,14 +172,14 @@ def place(points: Grid, cells: Grid, label: str = "like") -> Placement:
         made = Placement(_along(points.y, cells.y), _along(points.x, cells.x))
     else:
         raise InputError(
-            f"{label} has {_told(points)}, the data have {_told(cells)}; expected latitude and "
+            f"{label} has {_told(points)}, {of} {_told(cells)}; expected latitude and "
             "longitude of both, or coordinates of one map projection: assign_coords(lat=..., "
             "lon=...) gives them"
         )
     if not (np.isfinite(made.rows).any() and np.isfinite(made.columns).any()):
         raise InputError(
-            f"no point of {label} lies on the grid of the data: found {_span(points)}, the data "
-            f"cover {_span(cells)}; expected the two to overlap"
+            f"no point of {label} lies on the grid of {of}: found {_span(points)}, and there "
+            f"{_span(cells)}; expected the two to overlap"
         )
     return _with_factor(made, cells.sizes)
 

@@ -203,6 +203,7 @@ def plan(
             like=like,
             weights=weights,
             covariates=covariates,
+            terrain=True,
             mask=None,
             conserve="auto",
             minimum=None,

@@ -45,6 +45,8 @@ class GridPlan:
         Of the coarse data, along each of `dims`.
     members : int
         Of an ensemble; 0 for one answer.
+    terrain : bool
+        Whether the model is given the package's own map of elevation.
     device : str
         Where a network runs.
     memory : int
@@ -62,6 +64,7 @@ class GridPlan:
     regrids: bool
     chunks: tuple[tuple[int, ...], ...]
     members: int
+    terrain: bool
     device: str
     memory: int
 
@@ -83,6 +86,7 @@ class GridPlan:
             ("refines", how + (", then to the points of the other grid" * self.regrids)),
             ("result", ", ".join(f"{d}: {n}" for d, n in self.sizes.items())),
             *(("tiles", line) for line in tiles),
+            *([("covariates", "the package's own map of elevation")] if self.terrain else []),
             ("members", str(self.members or "-")),
             ("output", f"{n_chunks} chunk{'s' * (n_chunks != 1)}"),
             ("device", self.device),
@@ -135,6 +139,7 @@ def plan_downscale(obj: GeoObject, variable: Hashable | None, wish: Wish) -> Gri
         regrids=job.regrid is not None,
         chunks=tuple(cut),
         members=wish.members or 0,
+        terrain=ready.terrain,
         device=device,
         memory=elements * value.dtype.itemsize + work * _WORK_ARRAYS,
     )

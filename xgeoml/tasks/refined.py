@@ -50,12 +50,27 @@ def refined_coords(
             elif variable.dims == (along[0],):
                 fine = _fine_centres(variable, factor, _is_longitude(variable, grid))
             elif name not in bounds and set(variable.dims) == set(grid.dims):
-                fine = _fine_plane(variable, grid, factor) if _is_angle(variable, name) else None
+                fine = _fine_plane(variable, grid, factor) if is_angle(variable, name) else None
         if fine is None:
             lost.append(str(name))
         else:
             made[name] = fine
     return made, lost
+
+
+def fine_angles(grid: Grid, factor: int) -> tuple[Floats, Floats]:
+    """Return latitude and longitude of the parts of all cells, both 1-D or both ``(Y', X')``.
+
+    The grid must have these.
+    """
+    assert grid.lat is not None
+    assert grid.lon is not None
+    if grid.regular:
+        lat, lon = (refine_centres(unwrap(v), factor) for v in (grid.lat, grid.lon))
+    else:
+        planes = (xr.Variable(grid.dims, v) for v in (grid.lat, grid.lon))
+        lat, lon = (_fine_plane(plane, grid, factor).values for plane in planes)
+    return lat, lon
 
 
 def _fine_centres(variable: xr.Variable, factor: int, in_circle: bool) -> xr.Variable | None:
@@ -85,7 +100,7 @@ def _is_longitude(variable: xr.Variable, grid: Grid) -> bool:
     return np.array_equal(variable.values.astype(np.float64), grid.lon)
 
 
-def _is_angle(variable: xr.Variable, name: Hashable) -> bool:
+def is_angle(variable: xr.Variable, name: Hashable) -> bool:
     """Whether a plane holds latitudes or longitudes."""
     units = str(variable.attrs.get("units", "")).lower()
     return units.startswith("degree") or str(name).lower()[:3] in (

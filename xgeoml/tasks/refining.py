@@ -22,12 +22,12 @@ from xgeoml.models.downscaling import Placement
 from xgeoml.models.series import Bools, Floats
 from xgeoml.options import Options
 from xgeoml.spec import ModelSpec
-from xgeoml.tasks.beside import clock_of, fine_mask, gather
+from xgeoml.tasks.beside import clock_of, fine_mask, gather, terrain_of
 from xgeoml.tasks.choose import ModelLike, WeightsLike, make_handle
 from xgeoml.tasks.covariates import Covariates, lookup
 from xgeoml.tasks.filling import told
-from xgeoml.tasks.placing import Grid, factor_for, place
-from xgeoml.tasks.refined import given_coords, refined_coords
+from xgeoml.tasks.placing import Grid, factor_for, named_in, place
+from xgeoml.tasks.refined import given_coords, is_angle, refined_coords
 from xgeoml.tasks.trained_grids import TrainedGrids
 from xgeoml.tasks.values import in_numbers
 
@@ -36,7 +36,7 @@ DEFAULT = "subgrid"
 Conserve = bool | Literal["auto", "area", "mean"]
 CONSERVE = ("auto", True, False, "area", "mean")
 # Attributes that name other variables.
-_POINTING = ("cell_measures", "coordinates", "ancillary_variables")
+_POINTING = ("coordinates", "ancillary_variables")
 # The dim of an ensemble.
 MEMBER = "member"
 
@@ -50,6 +50,7 @@ class Wish:
     like: xr.DataArray | xr.Dataset | None
     weights: WeightsLike | None
     covariates: Covariates
+    terrain: bool
     mask: str | xr.DataArray | None
     conserve: Conserve
     minimum: float | None
@@ -130,6 +131,8 @@ class Ready:
     job : Refinement
     target : Target
     handle : ModelHandle
+    terrain : bool
+        Whether the package's own map of elevation is among the covariates.
     """
 
     original: xr.DataArray
@@ -140,6 +143,7 @@ class Ready:
     job: Refinement
     target: Target
     handle: ModelHandle
+    terrain: bool
 
 
 def make_ready(
@@ -151,6 +155,11 @@ def make_ready(
     original = dataset[name]
     if original.size == 0:
         raise InputError(f"variable {name!r} is empty: sizes {dict(original.sizes)}")
+    if wish.members and MEMBER in {*dataset.variables, *dataset.dims}:
+        raise InputError(
+            f"members={wish.members} goes along a new dim {MEMBER!r}, which the data have already; "
+            f"rename theirs first: obj.rename({MEMBER}='run')"
+        )
     others = [dim for dim in dataset.dims if dim not in original.dims]
     axes = find_axes(original, {k: d for k, d in (wish.dims or {}).items() if d not in others})
     grid = Grid.of(original, axes)
@@ -173,9 +182,13 @@ def make_ready(
     dims = _dims(data, axes)
     hours = None if trained is None else trained.hours
     static = beside.static[(slice(None), *cut)]
+    terrain = None
+    if wish.terrain and handle.spec.terrain and not beside.names:
+        terrain = terrain_of(turned, target.factor)
+        static = static if terrain is None else terrain
     job = _job(data, axes, turned, handle, target, static, wish, hours)
     arrays = [_in_floats(a).transpose(*dims).variable.data for a in (data, *beside.moving)]
-    return Ready(original, grid, axes, dims, arrays, job, target, handle)
+    return Ready(original, grid, axes, dims, arrays, job, target, handle, terrain is not None)
 
 
 def refine_variable(
@@ -190,16 +203,24 @@ def refine_variable(
         made = refine([a[..., None, :, :] for a in ready.arrays], ready.job)[..., 0, :, :]
     made = made[(..., *target.turned)]
     new = dict(zip(ready.grid.dims, target.dims, strict=True))
-    variable = xr.Variable((MEMBER, *(new.get(d, d) for d in ready.dims)), made)
+    along = tuple(new.get(d, d) for d in ready.dims)
     shape = [new.get(str(d), d) for d in original.dims]
-    variable = variable.transpose(MEMBER, *shape) if wish.members else variable[0].transpose(*shape)
+    if wish.members:
+        variable = xr.Variable((MEMBER, *along), made).transpose(MEMBER, *shape)
+    else:
+        variable = xr.Variable(along, made[0]).transpose(*shape)
     variable.attrs = _attrs(original, wish.like, target.lost)
     variable.encoding = {
         k: v
         for k, v in provenance.encoding_that_holds(original.encoding).items()
         if k != "coordinates"
     }
-    return Fine(variable, ready.grid, target.coords, target.lost, told(ready.handle))
+    return Fine(variable, ready.grid, target.coords, target.lost, _told(ready))
+
+
+def _told(ready: Ready) -> str:
+    """Return what the history says of the model."""
+    return told(ready.handle) + ", with its map of elevation" * ready.terrain
 
 
 def resolve(wish: Wish) -> ModelHandle:
@@ -285,13 +306,13 @@ def _target(
             "neither factor= nor like= is given; type factor=4 for cells divided into 4 by 4, or "
             "like=fine for the grid of another object"
         )
-    fine = Grid.of(wish.like, find_axes(wish.like))
+    fine = Grid.of(wish.like, find_axes(wish.like, named_in(wish.like, wish.dims)))
     turned = ascending(fine)
     placement = place(fine.turned(turned), grid)
     lost = [
         str(n)
         for n, v in dataset.coords.variables.items()
-        if set(v.dims) & set(given.dims) and v.ndim == 1 and n not in given.dims
+        if set(v.dims) & set(given.dims) and n not in given.dims and not is_angle(v, n)
     ]
     factor = placement.factor or int(fixed or 0) or factor_for(placement)
     if factor == 1:
@@ -438,6 +459,7 @@ def _attrs(
 ) -> dict[Any, Any]:
     """Return the attributes, with the projection of the new grid and without what it has lost."""
     attrs = dict(original.attrs)
+    attrs.pop("cell_measures", None)  # areas of the cells as they were
     for key in _POINTING:
         if set(str(attrs.get(key, "")).split()) & set(lost):
             del attrs[key]

@@ -216,11 +216,16 @@ def is_there(path: Path) -> bool:
 
 def warn_of(sha256: str, path: Path) -> None:
     """Warn if a file is a bad release, as the list of releases or its own card says."""
-    text = releases.warning_of(sha256)
-    if not text and (card := read_card(path)):
-        text = card.warning
+    text = releases.warning_of(sha256) or _own_warning(sha256, path)
     if text:
         warnings.warn(f"this weight is a bad release: {text}", stacklevel=_to_user())
+
+
+@lru_cache(maxsize=64)
+def _own_warning(_sha256: str, path: Path) -> str:
+    """Return the warning of a file's card: as long as its hash is the same, so is the card."""
+    card = read_card(path)
+    return "" if card is None else card.warning
 
 
 def _to_user() -> int:
