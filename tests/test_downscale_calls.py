@@ -69,6 +69,8 @@ def test_a_model_fitted_and_used(files, tmp_path):
         (["--out", "out.nc", "--covariates", "{fine}:height"], "no 'height'"),
         (["--out", "out.nc"], "factor=4"),
         (["--out", "out.nc", "--factor", "9"], "expected a whole number, 2 to 8"),
+        (["--out", "{fine}", "--like", "{fine}"], "is one of the files that are read"),
+        (["--out", "{fine}", "--factor", "4", "--mask", "{fine}:land"], "files that are read"),
     ],
 )
 def test_a_wrong_call_says_what_to_type(files, tmp_path, monkeypatch, arguments, told):
@@ -144,3 +146,15 @@ def test_a_network_on_its_own_grid_and_on_others():
     xr.testing.assert_allclose(turned.geoml.downscale(model=own), made)
     elsewhere = coarse.assign_coords(lon=coarse["lon"] + 40.0).geoml.downscale(model=own)
     assert elsewhere.notnull().all()
+
+
+def test_the_card_of_a_network_names_the_baselines():
+    coarse, fine = finer.pairs()
+    spec = xgeoml.get_model("conv_baseline").with_options({"width": 4})
+    own = coarse.geoml.fit(spec, target=fine, max_epochs=1, steps=1, validation=0.25)
+    (row,) = own.card.skill
+    assert row.hidden == "the last 6 steps"
+    assert list(row.values) == ["conv_baseline", "bicubic", "conservative", "delta", "ridge"]
+    simple = coarse.geoml.fit("delta", target=fine, validation=0.25).card.skill[0]
+    for name in ("bicubic", "conservative", "delta", "ridge"):
+        assert row.values[name] == pytest.approx(simple.values[name], rel=1e-4), "the same steps"

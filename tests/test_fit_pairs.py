@@ -368,6 +368,7 @@ def test_datasets(both):
         (lambda c, f: f.expand_dims(level=2), "pick one of the others, obj.isel(level=0)"),
         (lambda c, f: f.assign_coords(lat=f["lat"] - 90.0), "expected the two to overlap"),
         (lambda c, f: f.drop_vars(["lat", "lon"]), "target has no latitude and longitude, but"),
+        (lambda c, f: (f - 273.15).assign_attrs(units="degC"), "data are in 'K' and the target in"),
     ],
 )
 def test_targets_that_do_not_fit(both, target, told):
@@ -457,7 +458,6 @@ def test_a_model_in_the_language_of_others(both):
     coarse, fine = both
     target = fine.rename(time="Zeit").transpose("lon", "Zeit", "lat")
     target.encoding = {"scale_factor": 0.1, "dtype": "int16"}
-    target.attrs["units"] = "degC"
     made = refine(coarse, fit(coarse.transpose("lat", "lon", "time"), target))
     assert made.dims == coarse.dims
     np.testing.assert_array_equal(made, refine(coarse, fit(coarse, fine)))

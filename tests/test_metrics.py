@@ -66,6 +66,12 @@ def test_misplaced_cells_are_refused(truth):
         metrics.rmse(truth, truth.assign_coords(longitude=truth.longitude + 0.1))
     with pytest.raises(InputError, match="at other places than the truth"):
         metrics.rmse(truth, truth[:, ::-1])
+    turned = (truth.isel(time=0) > 280)[::-1]
+    for given in ({"where": turned}, {"area": turned * 1.0}):
+        with pytest.raises(InputError, match="along latitude a weight or mask is at other places"):
+            metrics.rmse(truth, truth, **given)
+    with pytest.raises(InputError, match="a weight or mask is at other places"):
+        downscaling_skill(truth, {"a": truth}, by=turned)
     with pytest.raises(InputError, match="19 cells along longitude"):
         metrics.rmse(truth, truth[..., 1:])
     with pytest.raises(InputError, match="the estimate has the dims"):

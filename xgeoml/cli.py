@@ -261,12 +261,14 @@ def downscale(
     \b
     Examples:
       xgeoml downscale era5.nc --factor 4 --out fine.nc
-      xgeoml downscale era5.nc --like cerra.nc --model own.safetensors --out fine.nc
+      xgeoml downscale era5.nc --like cerra.nc --out fine.nc
+      xgeoml downscale era5.nc --model own.safetensors --out fine.nc
       xgeoml downscale era5.nc --factor 5 --covariates orography.nc:z --out fine.nc
     """
     from xgeoml.tasks.downscale import downscale as refine
 
-    _check_out(out, data)
+    others = [Path(text.rpartition(":")[0]) for text in (*covariates, mask or "") if ":" in text]
+    _check_out(out, data, *others, *filter(None, [like]))
     given = {k: v for k, v in options.items() if v is not None}
     given["conserve"] = False if conserve == "no" else conserve
     with ExitStack() as files:
@@ -294,11 +296,13 @@ def _named(text: str, files: ExitStack) -> str | xr.DataArray:
     return dataset[name]
 
 
-def _check_out(out: Path, data: Path) -> None:
+def _check_out(out: Path, data: Path, *others: Path) -> None:
     if out.suffix not in (".nc", ".zarr"):
         raise click.UsageError(f"--out {out}: expected a name that ends in .nc or .zarr")
     if out.resolve() == data.resolve():
         raise click.UsageError(f"--out {out} is the record itself; expected another name")
+    if out.resolve() in (other.resolve() for other in others):
+        raise click.UsageError(f"--out {out} is one of the files that are read; expected another")
     if not os.access(out.parent, os.W_OK):
         raise click.UsageError(f"{out}: its folder is not there, or may not be written to")
 

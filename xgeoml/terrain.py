@@ -37,6 +37,7 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy.ndimage import map_coordinates
 from scipy.sparse import csr_array
 
 __all__ = ["elevation"]
@@ -154,27 +155,20 @@ def _over_any(lat: Floats, lon: Floats) -> tuple[Floats, Floats]:
     y = _Spans(y.low - first, y.high - first)
     south, north = (np.interp(v, np.arange(len(north_of)), north_of) for v in (y.high, y.low))
     area = np.where(known, (south - north) * (x.high - x.low), np.inf)
-    value, share = np.moveaxis(_box_sums(np.stack([part * land, land], axis=2), y, x), 2, 0)
+    value, share = (_box_sums(field, y, x) for field in (part * land, land))
     return value / area, share / area
 
 
-def _box_sums(fields: Floats, y: _Spans, x: _Spans) -> Floats:
-    """Return the integrals of fields, (row, column, field), over boxes, from their running sums."""
-    rows, columns, count = fields.shape
-    sums = np.zeros((rows + 1, columns + 1, count))
-    np.cumsum(fields, axis=0, out=sums[1:, 1:])
+def _box_sums(field: Floats, y: _Spans, x: _Spans) -> Floats:
+    """Return the integral of a field, (row, column), over boxes, from its running sums."""
+    sums = np.zeros((field.shape[0] + 1, field.shape[1] + 1))
+    np.cumsum(field, axis=0, out=sums[1:, 1:])
     np.cumsum(sums[:, 1:], axis=1, out=sums[:, 1:])
 
     def up_to(row: Floats, column: Floats) -> Floats:
         turns, column = np.divmod(column, COLUMNS)
-        i, j = np.minimum(row.astype(int), rows - 1), column.astype(int)
-        below, right = (row - i)[..., None], (column - j)[..., None]
-        made: Floats = (1 - below) * ((1 - right) * sums[i, j] + right * sums[i, j + 1])
-        made += below * ((1 - right) * sums[i + 1, j] + right * sums[i + 1, j + 1])
-        # Once round and further, as across 180 degrees.
-        whole = np.nonzero(turns)
-        i, below = i[whole], below[whole]
-        made[whole] += turns[whole][:, None] * ((1 - below) * sums[i, -1] + below * sums[i + 1, -1])
+        whole = turns * np.interp(row, np.arange(len(sums)), sums[:, -1])
+        made: Floats = whole + map_coordinates(sums, [row, column], order=1, mode="nearest")
         return made
 
     below, above = (up_to(row, x.high) - up_to(row, x.low) for row in (y.high, y.low))
@@ -184,7 +178,10 @@ def _box_sums(fields: Floats, y: _Spans, x: _Spans) -> Floats:
 def _widths(centres: Floats) -> Floats:
     """Return the widths of cells, from the distances of their neighbours along every axis."""
     along = [np.gradient(centres, axis=k) for k in range(centres.ndim) if centres.shape[k] > 1]
-    return np.sqrt(np.sum([step**2 for step in along], axis=0)) + np.zeros_like(centres)
+    widths = np.zeros_like(centres)
+    for step in along:
+        widths = np.hypot(widths, step)
+    return widths
 
 
 def _along_lat(centres: Floats, widths: Floats) -> _Spans:

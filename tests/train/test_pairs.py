@@ -244,7 +244,7 @@ def test_a_network_learns_what_lies_below_the_cells(tmp_path):
     assert made.improved
     assert made.history[-1]["val_loss"] < 0.6 * made.start_loss
     (score,) = made.scores
-    assert (score.field, score.hidden) == ("target", "the last steps")
+    assert (score.field, score.hidden) == ("target", "the last 8 steps")
     assert score.skill.rmse["toy_conv"] < 0.6 * score.skill.rmse["bicubic"]
     assert score.skill.crps == {}
     names = {p.name for p in tmp_path.iterdir()}

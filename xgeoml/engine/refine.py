@@ -54,6 +54,8 @@ class Refinement:
         kept.
     least : float, optional
         The smallest value that a point of the result may have.
+    terrain : bool
+        Whether the static covariates are elevation and share of land.
     members : int
         Members of an ensemble; 0 for a model that gives one answer.
     regrid : Regrid, optional
@@ -72,6 +74,7 @@ class Refinement:
     seen: Bools | None = None
     share: Floats | None = None
     least: float | None = None
+    terrain: bool = False
     members: int = 0
     regrid: Regrid | None = None
     wanted: Placement | None = None
@@ -273,7 +276,9 @@ def _estimate(window: Window, spots: list[Spot], job: Refinement) -> Floats:
     if not np.isfinite(window.value).any():
         return np.full((job.n_fields, window.n_steps, *window.placement.shape), np.nan)
     if job.handle.spec.backend == "torch":
-        return run_refiner(window, spots, job.handle, job.options, job.members)
+        return run_refiner(
+            window, spots, job.handle, job.options, job.members, terrain=job.terrain
+        )
     model, state = job.handle.downscaler()
     placement = window.placement
     outside = [~np.isfinite(p) for p in (placement.rows, placement.columns)]

@@ -25,7 +25,12 @@ _CELLS = 4096
 
 
 def run_refiner(
-    window: Window, spots: list[Spot], handle: ModelHandle, options: Options, members: int
+    window: Window,
+    spots: list[Spot],
+    handle: ModelHandle,
+    options: Options,
+    members: int,
+    terrain: bool = False,
 ) -> Floats:
     """Return what a network makes of a window, ``(member, step, y', x')``, without the halo.
 
@@ -39,6 +44,9 @@ def run_refiner(
     options : Options
     members : int
         0: a single answer, the first member of a network that draws random numbers.
+    terrain : bool
+        Whether the static covariates are elevation and share of land, which a network that knows
+        what they are is given as they are, once for all steps.
     """
     spec, factor = handle.spec, window.placement.factor
     around, rows, columns = window.halo[0], *window.value.shape[1:]
@@ -52,7 +60,10 @@ def run_refiner(
     )
     mean, deviation = scale_of(now.value, spec)
     coarse = coarse_channels(now, spec, mean, deviation)
-    fine = fine_channels(estimates, _static(window), spec, mean, deviation)
+    if terrain:
+        fine = window.fine[None].astype(np.float32)
+    else:
+        fine = fine_channels(estimates, _static(window), spec, mean, deviation)
     shape = (rows * factor, columns * factor)
     if options.batch_size is None and resolve_device(options.device) == "cpu":
         options = replace(options, batch_size=max(1, _CELLS // (rows * columns)))
@@ -60,7 +71,9 @@ def run_refiner(
     def call(network: Any, given: Any, which: slice, member: int) -> Any:
         import torch
 
-        beside = torch.from_numpy(fine[which]).to(given.device)
+        beside = torch.from_numpy(fine if terrain else fine[which]).to(given.device)
+        if terrain:
+            return network(given, beside, factor, terrain=True)
         if not hasattr(network, "sample"):
             return network(given, beside, factor)
 

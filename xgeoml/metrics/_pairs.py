@@ -69,7 +69,7 @@ def pair(
         )
     estimate = estimate.transpose(*dims)
     for dim in truth.dims:
-        _check_same(truth, estimate, str(dim))
+        _check_same(truth, estimate, str(dim), "the estimate")
     made = estimate.values.astype(np.float64)
     right = truth.values.astype(np.float64)
     known = np.isfinite(right) & (np.isfinite(made).all(0) if member else np.isfinite(made))
@@ -89,6 +89,11 @@ def like(data: xr.DataArray, truth: xr.DataArray) -> Floats:
     """Return values broadcast to the truth's dims, matched by dim.
 
     Not by label: coordinates that differ by rounding would lose their cells without a word.
+
+    Raises
+    ------
+    InputError
+        If they have other dims, or lie on other cells.
     """
     extra = [d for d in data.dims if truth.sizes.get(d) != data.sizes[d]]
     if extra:
@@ -97,21 +102,23 @@ def like(data: xr.DataArray, truth: xr.DataArray) -> Floats:
             f"{dict(truth.sizes)}"
         )
     dims = [d for d in truth.dims if d in data.dims]
+    for dim in dims:
+        _check_same(truth, data, str(dim), "a weight or mask")
     values = data.transpose(*dims).values
     shape = [truth.sizes[d] if d in data.dims else 1 for d in truth.dims]
     return np.asarray(np.broadcast_to(values.reshape(shape), truth.shape))
 
 
-def _check_same(truth: xr.DataArray, estimate: xr.DataArray, dim: str) -> None:
+def _check_same(truth: xr.DataArray, given: xr.DataArray, dim: str, label: str) -> None:
     """Raise `InputError` unless both have the same cells along `dim`."""
-    if truth.sizes[dim] != estimate.sizes[dim]:
+    if truth.sizes[dim] != given.sizes[dim]:
         raise InputError(
-            f"the estimate has {estimate.sizes[dim]} cells along {dim}; expected "
-            f"{truth.sizes[dim]}, as the truth has"
+            f"{label} has {given.sizes[dim]} cells along {dim}; expected {truth.sizes[dim]}, as "
+            "the truth has"
         )
-    if dim not in truth.coords or dim not in estimate.coords:
+    if dim not in truth.coords or dim not in given.coords:
         return
-    one, other = truth[dim].values, estimate[dim].values
+    one, other = truth[dim].values, given[dim].values
     if one.dtype.kind in "iuf" and other.dtype.kind in "iuf":
         step = np.abs(np.diff(one)).min() if len(one) > 1 else 1.0
         same = bool((np.abs(one - other) <= _APART * step).all())
@@ -119,6 +126,6 @@ def _check_same(truth: xr.DataArray, estimate: xr.DataArray, dim: str) -> None:
         same = bool((one == other).all())
     if not same:
         raise InputError(
-            f"along {dim} the estimate is at other places than the truth, {other[0]} to "
+            f"along {dim} {label} is at other places than the truth, {other[0]} to "
             f"{other[-1]} and {one[0]} to {one[-1]}: scores of misplaced cells mean nothing"
         )

@@ -39,8 +39,8 @@ def zonal_spectrum(field: xr.DataArray, *, where: xr.DataArray | None = None) ->
     field : DataArray
         With the axis X, along which cells are evenly spaced.
     where : DataArray of bool, optional
-        Cells that count as known, such as those of the truth; broadcast against the field, dim by
-        dim: labels are not looked at.
+        Cells that count as known, such as those of the truth; broadcast against the field, on its
+        cells.
 
     Returns
     -------

@@ -91,7 +91,9 @@ class Subgrid(nn.Module):
             nn.init.zeros_(weight)
         self.norms = nn.ModuleList(nn.LayerNorm(width) for _ in range(layers + 1))
 
-    def forward(self, coarse: Tensor, fine: Tensor, factor: int) -> Tensor:
+    def forward(
+        self, coarse: Tensor, fine: Tensor, factor: int, terrain: bool = False
+    ) -> Tensor:
         """Return the fine field.
 
         Parameters
@@ -101,6 +103,9 @@ class Subgrid(nn.Module):
         fine : Tensor, (batch, covariate, y * factor, x * factor)
             Static covariates; NaN where missing.
         factor : int
+        terrain : bool
+            Whether the covariates are elevation (m; NaN at sea) and the share of land, of one batch
+            for all.
 
         Returns
         -------
@@ -112,6 +117,8 @@ class Subgrid(nn.Module):
             raise ValueError(
                 f"got {channels} coarse channels, expected 2: the value and its validity"
             )
+        if terrain:
+            fine = fine[:, :1].expand(batch, -1, -1, -1)
         # Differences of neighbours need more digits than half precision has.
         with torch.autocast(coarse.device.type, enabled=False):
             value, valid = coarse.float().unbind(1)

@@ -69,7 +69,7 @@ def _stamp_of(data: xr.DataArray) -> str | None:
     ]
     # Of a forecast there are those of its beginning and its length too.
     times = [name for name in found if find_axes(data.expand_dims(name)).names.get("T") == name]
-    return min(times, key=lambda name: "time" != name) if times else None
+    return min(times, key=lambda name: name != "time") if times else None
 
 
 def axes_of(obj: xr.DataArray | xr.Dataset, said: Mapping[str, str] | None) -> Axes:
@@ -144,15 +144,15 @@ def gather(
 
 
 def terrain_of(grid: Grid, factor: int) -> Floats | None:
-    """Return the elevation of the land in the parts of all cells, ``(1, Y', X')``.
+    """Return elevation and share of the land in the parts of all cells, ``(2, Y', X')``.
 
     None where the grid has no latitude and longitude, its cells are too large for the terrain to
     show, or there is no land.
     """
     if grid.lat is None or grid.lon is None or _cell_size(grid.lat) > _LARGEST_CELL:
         return None
-    height, _ = elevation(*fine_angles(grid, factor))
-    return height[None].astype(np.float64) if np.isfinite(height).any() else None
+    height, land = elevation(*fine_angles(grid, factor))
+    return np.stack([height, land]).astype(np.float64) if land.any() else None
 
 
 def _cell_size(lat: Floats) -> float:
@@ -214,9 +214,7 @@ def sort_out(
     return Sorted(tuple(aligned), tuple(static), names)
 
 
-def _without_time(
-    given: xr.DataArray, own: Axes, data: xr.DataArray, axes: Axes
-) -> xr.DataArray:
+def _without_time(given: xr.DataArray, own: Axes, data: xr.DataArray, axes: Axes) -> xr.DataArray:
     """Return a covariate of one step without its time, unless it lies on the grid of the data.
 
     Files of orography often have a time axis of one step.

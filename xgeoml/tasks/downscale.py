@@ -138,7 +138,7 @@ def downscale(
         covariates=covariates,
         terrain=None if terrain else False,
         mask=mask,
-        conserve=None if conserve == "auto" else str(conserve),
+        conserve=None if conserve == "auto" else conserve,
         minimum=minimum,
         members=members,
         dims=dims,

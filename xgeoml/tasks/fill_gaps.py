@@ -164,7 +164,7 @@ def fill_gaps(
             mask=mask,
             max_gap=max_gap,
             freq=freq,
-            spread=spread,
+            spread=spread or None,
             dims=dims,
             model_options=model_options,
         ),
@@ -207,7 +207,7 @@ def describe_call(method: str, options: Options, **given: Any) -> str:
     for field in ("device", "batch_size", "precision", "seed"):
         value = getattr(options, field)
         given[field] = None if value == getattr(Options(), field) else value
-    said = [f"{k}={v!r}" for k, v in given.items() if v is not None and v is not False]
+    said = [f"{k}={v!r}" for k, v in given.items() if v is not None]
     return " ".join(f"{method}({', '.join(said)})".split())
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import warnings
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Container, Hashable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -154,28 +154,60 @@ def _skill(
     """Return the error on the steps from `first` on, beside that of simple models."""
     steps = first + np.flatnonzero(usable_steps(pairs.steps(slice(first, None))))
     steps = steps[:: max(1, len(steps) // _SCORED)]
-    held = pairs.steps(steps)
-    named = dict(models)
-    for name in BASELINES:
-        if name in named:
-            continue
-        simple = get_model(name).load_factory()(**get_model(name).options)
-        state = simple.fit(pairs.steps(slice(0, first))) if hasattr(simple, "fit") else {}
-        named[name] = (simple, state)
-    truth = held.fine.astype(np.float64)
-    errors = {}
-    for name, (model, state) in named.items():
-        # Models see steps in a row: their neighbours too.
-        made = _predicted(model, state, pairs, steps)
-        made = _kept(made, held)
-        errors[name] = float(np.sqrt(np.nanmean((made - truth) ** 2)))
+    simple = _baselines(pairs.steps(slice(0, first)), models)
     return SkillRow(
         data=_name(found),
         hidden=f"the last {len(pairs.clock) - first} steps",
         unit=str(found.fine.attrs.get("units", "1")),
         metric="RMSE",
-        values=errors,
+        values=_errors({**models, **simple}, pairs, steps),
     )
+
+
+def _simple_errors(
+    pairs: Pairs, spec: ModelSpec, validation: float, known: Mapping[str, float]
+) -> dict[str, float]:
+    """Return the errors of simple models at the steps and points that a network was scored at.
+
+    None on a grid that it sees in pieces: it was scored in some of these only.
+    """
+    from xgeoml.train.pair_skill import scored_steps
+    from xgeoml.train.pairs import split
+
+    learnt, kept = split(pairs, validation)
+    sizes = zip("YX", pairs.coarse.shape[1:], strict=True)
+    if not len(kept) or any((spec.axis(a).window or n) < n for a, n in sizes):
+        return {}
+    simple = _baselines(pairs.steps(learnt), known)
+    return _errors(simple, pairs, scored_steps(kept), of_missing=False)
+
+
+def _baselines(learnt: Pairs, but: Container[str]) -> dict[str, tuple[Any, Any]]:
+    """Return simple models and what they have learnt, but for some."""
+    made = {}
+    for name in (n for n in BASELINES if n not in but):
+        simple = get_model(name).load_factory()(**get_model(name).options)
+        made[name] = (simple, simple.fit(learnt) if hasattr(simple, "fit") else {})
+    return made
+
+
+def _errors(
+    models: Mapping[str, tuple[Any, Any]],
+    pairs: Pairs,
+    steps: NDArray[np.intp],
+    of_missing: bool = True,
+) -> dict[str, float]:
+    """Return root mean square errors; `of_missing` says whether parts of missing cells count."""
+    held, factor = pairs.steps(steps), pairs.placement.factor
+    truth = held.fine.astype(np.float64)
+    if not of_missing:
+        truth[np.isnan(held.coarse).repeat(factor, 1).repeat(factor, 2)] = np.nan
+    errors = {}
+    for name, (model, state) in models.items():
+        # Models see steps in a row: their neighbours too.
+        made = _kept(_predicted(model, state, pairs, steps), held)
+        errors[name] = float(np.sqrt(np.nanmean((made - truth) ** 2)))
+    return errors
 
 
 def _predicted(model: Any, state: Any, pairs: Pairs, steps: NDArray[np.intp]) -> Floats:
@@ -238,7 +270,8 @@ def _fit_network(
             hidden=score.hidden,
             unit=str(found.fine.attrs.get("units", "1")),
             metric="RMSE",
-            values=score.skill.rmse,
+            values=score.skill.rmse
+            | _simple_errors(pairs, spec, settings.validation, score.skill.rmse),
             coverage=score.skill.coverage,
             crps=score.skill.crps or None,
         )

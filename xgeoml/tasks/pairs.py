@@ -168,6 +168,7 @@ def couple(
     dataset, name, goal = _variables(obj, target, variables, covariates, dims)
     coarse = in_numbers(dataset[name], f"variable {name!r}")
     fine = in_numbers(goal, "target")
+    _check_units(coarse, fine)
     others = [d for d in dataset.dims if d not in coarse.dims]
     axes = find_axes(coarse, {k: d for k, d in (dims or {}).items() if d not in others})
     grid, their_axes = Grid.of(coarse, axes), axes_of(fine, dims)
@@ -253,6 +254,16 @@ def _variables(
             "expected one: target=fine['...']"
         )
     return dataset, name, target[choice[0]]
+
+
+def _check_units(coarse: xr.DataArray, fine: xr.DataArray) -> None:
+    """Raise if the units differ: a result has the attributes of the data that it is made from."""
+    ours, theirs = (str(a.attrs.get("units", "")).strip() for a in (coarse, fine))
+    if ours and theirs and ours != theirs:
+        raise InputError(
+            f"the data are in {ours!r} and the target in {theirs!r}; expected one unit: convert, or "
+            f"if they only are written differently type target=fine.assign_attrs(units={ours!r})"
+        )
 
 
 def _with_time(array: xr.DataArray, axes: Axes, grid: Grid, label: str) -> xr.DataArray:

@@ -139,7 +139,7 @@ def plan_downscale(obj: GeoObject, variable: Hashable | None, wish: Wish) -> Gri
         regrids=job.regrid is not None,
         chunks=tuple(cut),
         members=wish.members or 0,
-        terrain=ready.terrain,
+        terrain=job.terrain,
         device=device,
         memory=elements * value.dtype.itemsize + work * _WORK_ARRAYS,
     )

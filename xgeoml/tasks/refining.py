@@ -131,8 +131,6 @@ class Ready:
     job : Refinement
     target : Target
     handle : ModelHandle
-    terrain : bool
-        Whether the package's own map of elevation is among the covariates.
     """
 
     original: xr.DataArray
@@ -143,7 +141,6 @@ class Ready:
     job: Refinement
     target: Target
     handle: ModelHandle
-    terrain: bool
 
 
 def make_ready(
@@ -187,8 +184,9 @@ def make_ready(
         terrain = terrain_of(turned, target.factor)
         static = static if terrain is None else terrain
     job = _job(data, axes, turned, handle, target, static, wish, hours)
+    job = replace(job, terrain=terrain is not None)
     arrays = [_in_floats(a).transpose(*dims).variable.data for a in (data, *beside.moving)]
-    return Ready(original, grid, axes, dims, arrays, job, target, handle, terrain is not None)
+    return Ready(original, grid, axes, dims, arrays, job, target, handle)
 
 
 def refine_variable(
@@ -220,7 +218,7 @@ def refine_variable(
 
 def _told(ready: Ready) -> str:
     """Return what the history says of the model."""
-    return told(ready.handle) + ", with its map of elevation" * ready.terrain
+    return told(ready.handle) + ", with its map of elevation" * ready.job.terrain
 
 
 def resolve(wish: Wish) -> ModelHandle:

@@ -96,6 +96,8 @@ class Finer:
         model = options.pop("model", None) or self.own
         if "like" not in options and not self.spec.bound:
             options.setdefault("factor", FACTOR)
+        # Fields are moved about, and the mountains of the Earth are not.
+        options.setdefault("terrain", False)
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message="left out")
             made: GeoObject = downscale(obj, model=model, **{**_QUIET, **options})

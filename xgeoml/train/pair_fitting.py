@@ -26,8 +26,6 @@ from xgeoml.train.pair_skill import fit_spread, pair_skill
 from xgeoml.train.pairs import BASES, PAIRS, PairField, fingerprint, write_pairs
 from xgeoml.train.settings import Settings
 
-HIDDEN = "the last steps"
-
 
 def fit_pairs(
     pairs: Pairs,
@@ -120,7 +118,8 @@ def _finish(job: Job, folder: Path) -> None:
     skill = pair_skill(network, job, pairs) if len(pairs.kept) else None
     state = dict(network.state_dict())
     state |= {k: torch.from_numpy(v) for k, v in load_file(folder / BASES).items()}
-    scores = [Score(job.names[0], HIDDEN, skill)] if skill else []
+    hidden = f"the last {len(pairs.kept)} steps"
+    scores = [Score(job.names[0], hidden, skill)] if skill else []
     write_result(job, folder, state, scores, start_loss, improved)
     shutil.rmtree(folder / PAIRS, ignore_errors=True)
     (folder / BASES).unlink(missing_ok=True)

@@ -55,7 +55,7 @@ def pair_skill(network: Any, job: Job, pairs: PairField) -> Skill:
     squares: dict[str, float] = {}
     crps: dict[str, float] = {}
     count = 0
-    steps = _some(pairs.kept, _MOST)
+    steps = scored_steps(pairs.kept)
     for start in range(0, len(steps), _AT_A_TIME):
         drawn = _Drawn(network, job, pairs, steps[start : start + _AT_A_TIME])
         known = np.isfinite(drawn.truth)
@@ -70,6 +70,11 @@ def pair_skill(network: Any, job: Job, pairs: PairField) -> Skill:
     rmse = {name: float(np.sqrt(total / max(count, 1))) for name, total in squares.items()}
     scores = {name: total / max(count, 1) for name, total in crps.items()}
     return Skill(rmse, scores if hasattr(network, "sample") else {}, None)
+
+
+def scored_steps(kept: NDArray[np.intp]) -> NDArray[np.intp]:
+    """Return the steps of the validation part that the skill is taken of."""
+    return _some(kept, _MOST)
 
 
 def ensemble_crps(members: Floats, truth: Floats) -> Floats:

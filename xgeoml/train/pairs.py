@@ -187,7 +187,7 @@ def write_pairs(
     path = folder / PAIRS
     shutil.rmtree(path, ignore_errors=True)
     path.mkdir(parents=True)
-    learnt, kept = _split(pairs, validation)
+    learnt, kept = split(pairs, validation)
     reference = float(np.nanmean(pairs.fine[learnt[0]]))
     _copy(path / "coarse.npy", pairs.coarse, np.float64, 0.0)
     _copy(path / "fine.npy", pairs.fine, np.float32, reference)
@@ -214,7 +214,7 @@ def write_pairs(
     return states
 
 
-def _split(pairs: Pairs, share: float) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+def split(pairs: Pairs, share: float) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     """Return the steps to learn from, and the last ones of the record, for validation."""
     there: Bools = np.zeros(len(pairs.clock), bool)
     for piece in _pieces(pairs.fine):

@@ -11,6 +11,7 @@ import argparse
 import hashlib
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import netCDF4
 import numpy as np
@@ -34,17 +35,18 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--etopo5", type=Path, required=True, help="Ferret's etopo5.cdf")
     parser.add_argument("--out", type=Path, default=Path(terrain.__file__).parent / terrain.FILE)
     given = parser.parse_args(arguments)
-    made = merged(_read(given.altitude, "Altitude"), _on_cells(_read(given.etopo5, "ROSE")))
+    relief = _on_cells(_read(given.etopo5, "ROSE").astype(np.float64))
+    made = merged(_read(given.altitude, "Altitude").astype(np.uint8), relief)
     np.savez_compressed(given.out, along_rows=terrain.encoded(made))
     print(given.out, digest(made))  # noqa: T201
 
 
 def digest(table: NDArray[np.uint8]) -> str:
     """Return the hash of a map."""
-    return hashlib.sha256(np.ascontiguousarray(table)).hexdigest()
+    return hashlib.sha256(table.tobytes()).hexdigest()
 
 
-def merged(altitude: NDArray[np.uint8], relief: NDArray[np.float32]) -> NDArray[np.uint8]:
+def merged(altitude: NDArray[np.uint8], relief: NDArray[np.float64]) -> NDArray[np.uint8]:
     """Return pvlib's map with ETOPO5 where ice or the pole asks for it."""
     lat = 90.0 - (np.arange(terrain.ROWS) + 0.5) / terrain.PER_DEGREE
     lon = -180.0 + (np.arange(terrain.COLUMNS) + 0.5) / terrain.PER_DEGREE
@@ -60,19 +62,18 @@ def merged(altitude: NDArray[np.uint8], relief: NDArray[np.float32]) -> NDArray[
     return np.where(beyond, steps, made).astype(np.uint8)
 
 
-def _on_cells(relief: NDArray[np.float32]) -> NDArray[np.float32]:
+def _on_cells(relief: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return ETOPO5, which has values at corners from the south pole and Greenwich, on the map."""
     corners = np.roll(relief[::-1], terrain.COLUMNS // 2, axis=1)
     corners = np.concatenate([corners, corners[:, :1]], axis=1)
     rows = 0.5 * (corners[1:] + corners[:-1])
-    made: NDArray[np.float32] = 0.5 * (rows[:, 1:] + rows[:, :-1])
-    return made
+    return np.asarray(0.5 * (rows[:, 1:] + rows[:, :-1]))
 
 
-def _read(path: Path, name: str) -> NDArray[np.generic]:
+def _read(path: Path, name: str) -> NDArray[Any]:
     with netCDF4.Dataset(path) as file:
         file.set_auto_mask(False)
-        values: NDArray[np.generic] = file[name][:]
+        values: NDArray[Any] = file[name][:]
         return values
 
 
