@@ -98,7 +98,7 @@ def test_where_it_says_nothing_nothing_changes(lat, lon, units):
     names = ("lat", "lon") if units else ("y", "x")
     field = xr.DataArray(
         np.random.default_rng(0).normal(280, 5, (len(lat), len(lon))).cumsum(axis=1),
-        dict(zip(names, [(n, v, a) for n, v, a in zip(names, (lat, lon), attrs)])),
+        {n: (n, v, a) for n, v, a in zip(names, (lat, lon), attrs, strict=True)},
         names,
         "air",
     )

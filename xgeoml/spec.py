@@ -7,8 +7,10 @@ import importlib
 import inspect
 import json
 import re
+import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from types import NoneType
 from typing import Any, Literal, get_args
 
@@ -107,7 +109,12 @@ class ModelSpec:
 
     def __hash__(self) -> int:
         """Hash by content, since `options` is a mapping."""
-        return hash(self.to_json())
+        return self._hash
+
+    @cached_property
+    def _hash(self) -> int:
+        # Kept, so that it must be the same in every process: that of a text is not.
+        return zlib.crc32(self.to_json().encode())
 
     @property
     def key(self) -> str:

@@ -4,9 +4,11 @@ import math
 import pytest
 import torch
 
+from xgeoml import get_model
 from xgeoml.exceptions import MissingExtraError
 from xgeoml.models._unet import UNet, waves
 from xgeoml.models.ddpm import Ddpm
+from xgeoml.testing import finer
 
 diffusers = pytest.importorskip("diffusers")
 
@@ -238,6 +240,13 @@ def test_waves():
     assert made[1].tolist() == pytest.approx(expected, rel=1e-4)
 
 
+@pytest.mark.parametrize("unet", UNETS)
+def test_a_network_is_chosen_by_its_name(unet):
+    spec = get_model("ddpm").with_options({"unet": unet})
+    made = spec.load_factory()(**spec.options)
+    assert isinstance(made.denoiser, UNet) == (unet == "tailored")
+
+
 @pytest.mark.parametrize(
     ("options", "told"),
     [
@@ -266,3 +275,14 @@ def test_without_the_extra(monkeypatch):
     monkeypatch.setattr(builtins, "__import__", without)
     with pytest.raises(MissingExtraError, match=r'pip install "xgeoml\[diffusion\]"'):
         Ddpm(unet_options=TINY)
+
+
+def test_pairs_without_dates():
+    coarse, fine = (fields.drop_vars("time") for fields in finer.pairs())
+    options = {"unet_options": TINY, "steps": 2}
+    own = coarse.geoml.fit(
+        "ddpm", target=fine, model_options=options, max_epochs=1, steps=1, validation=0
+    )
+    made = coarse.geoml.downscale(model=own, members=2)
+    assert made.notnull().all()
+    assert float(made.std("member").mean()) > 0.0

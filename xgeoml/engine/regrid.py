@@ -137,8 +137,8 @@ def conserve(
 ) -> Floats:
     """Add a constant to the parts of each coarse cell such that their mean is its value.
 
-    The result may be `fine` itself, written over. With `least`, parts below it are raised to it, and what the others are above it is multiplied by
-    one number a cell.
+    The result may be `fine` itself, written over. With `least`, parts below it are raised to it,
+    and what the others are above it is multiplied by one number a cell.
 
     Parameters
     ----------

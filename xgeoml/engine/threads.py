@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import lru_cache
+from typing import Any
 
-from threadpoolctl import threadpool_limits
+from threadpoolctl import ThreadpoolController
 
 _lock = threading.Lock()
 _users = 0
-_limit: threadpool_limits | None = None
+_limit: Any = None
 
 
 @contextmanager
@@ -24,7 +27,7 @@ def one_blas_thread() -> Iterator[None]:
     global _users, _limit
     with _lock:
         if _users == 0:
-            _limit = threadpool_limits(limits=1, user_api="blas")
+            _limit = _libraries(len(sys.modules)).limit(limits=1, user_api="blas")
         _users += 1
     try:
         yield
@@ -33,3 +36,9 @@ def one_blas_thread() -> Iterator[None]:
             _users -= 1
             if _users == 0 and _limit is not None:
                 _limit.restore_original_limits()
+
+
+@lru_cache(maxsize=1)
+def _libraries(_modules: int) -> ThreadpoolController:
+    """Return the libraries in use; looking for them takes 2 ms, and an import may bring others."""
+    return ThreadpoolController()

@@ -134,13 +134,6 @@ DOWNSCALE = (
         scaling="training",
         options={
             "unet": "tailored",
-            "unet_options": {
-                "patch": 4,
-                "n_channels": 64,
-                "channel_multipliers": [1, 1],
-                "is_attention": [False, True],
-                "n_blocks": 1,
-            },
             "time": "cyclical",
             "scheduler": "ddim",
             "steps": 16,

@@ -35,6 +35,14 @@ _HAIR, _UNKNOWN = 1e-4, 1e-3
 _BELIEF, _SMALLEST = 10.0, 1e-6
 # Deviations that no target is thought to exceed.
 _LARGEST = 8.0
+# Sizes of the tailored network where none are given.
+_SIZES: dict[str, Any] = {
+    "patch": 4,
+    "n_channels": 64,
+    "channel_multipliers": (1, 1),
+    "is_attention": (False, True),
+    "n_blocks": 1,
+}
 _BLOCKS: dict[str, dict[str, Any]] = {
     "UNet2DModel": {
         "down_block_types": ("DownBlock2D", "DownBlock2D", "AttnDownBlock2D"),
@@ -61,7 +69,8 @@ class Ddpm(nn.Module):
     unet : str
         ``"tailored"``, or a class of `diffusers`: ``"UNet2DModel"`` or ``"UNet2DConditionModel"``.
     unet_options : mapping, optional
-        Keyword arguments of it: for the tailored one see `xgeoml.models._unet.UNet`.
+        Keyword arguments of it: for the tailored one see `xgeoml.models._unet.UNet`, whose usual
+        values hold for what is left out of them.
     time : {"class", "positional", "cyclical", "timestep"}, optional
         How the network is told of season and hour. `class`: by a vector learnt for each month and
         each hour; `positional`: by waves of fixed periods; `timestep`: by such waves through two
@@ -101,7 +110,7 @@ class Ddpm(nn.Module):
         self.scheduler = _scheduler(prediction)
         # Beside the channels: what is noisy, the estimate's details, and the unit.
         seen = channels - (0 if time == "cyclical" else _CLOCK) + fine_channels + 3
-        self.denoiser = _denoiser(unet, seen, dict(unet_options or {}), time not in _SHOWN)
+        self.denoiser = _denoiser(unet, seen, unet_options, time not in _SHOWN)
         self.stamp = None if time in _SHOWN else _Stamp(str(time), self.denoiser.width)
         shape = (1, 1, *grid) if grid else (1, 1, 1, 1)
         self.register_buffer("unit", torch.ones(shape))
@@ -295,12 +304,14 @@ class _Theirs(nn.Module):
         return made
 
 
-def _denoiser(kind: str, seen: int, options: dict[str, Any], stamped: bool) -> UNet | _Theirs:
+def _denoiser(
+    kind: str, seen: int, options: Mapping[str, Any] | None, stamped: bool
+) -> UNet | _Theirs:
     if kind == "tailored":
-        return UNet(seen, 1, **options)
+        return UNet(seen, 1, **(_SIZES if options is None else options))
     if kind not in _BLOCKS:
         raise ValueError(f"unet={kind!r}: expected one of {['tailored', *_BLOCKS]}")
-    return _Theirs(kind, seen, options, stamped)
+    return _Theirs(kind, seen, dict(options or {}), stamped)
 
 
 def _scheduler(prediction: Prediction) -> Any:

@@ -91,9 +91,7 @@ class Subgrid(nn.Module):
             nn.init.zeros_(weight)
         self.norms = nn.ModuleList(nn.LayerNorm(width) for _ in range(layers + 1))
 
-    def forward(
-        self, coarse: Tensor, fine: Tensor, factor: int, terrain: bool = False
-    ) -> Tensor:
+    def forward(self, coarse: Tensor, fine: Tensor, factor: int, terrain: bool = False) -> Tensor:
         """Return the fine field.
 
         Parameters

@@ -125,7 +125,7 @@ def downscale(
     options = get_options(
         device=device, batch_size=batch_size, precision=precision, progress=progress, seed=seed
     )
-    check_wish(factor, like, mask, conserve, minimum, members, dims)
+    check_wish(factor, like, terrain, mask, conserve, minimum, members, dims)
     told = None if like is None else (like.name if isinstance(like, xr.DataArray) else "Dataset")
     call = describe_call(
         "downscale",
@@ -167,6 +167,7 @@ def downscale(
 def check_wish(
     factor: object,
     like: object,
+    terrain: object,
     mask: object,
     conserve: object,
     minimum: object,
@@ -188,6 +189,10 @@ def check_wish(
     if like is not None and not isinstance(like, (xr.DataArray, xr.Dataset)):
         raise InputError(
             f"like is a {type(like).__name__}; expected a DataArray or Dataset on the grid wanted"
+        )
+    if not isinstance(terrain, (bool, np.bool_)):
+        raise InputError(
+            f"terrain={terrain!r}: expected True or False; heights of your own go in covariates="
         )
     if conserve not in CONSERVE:
         raise InputError(f"conserve={conserve!r}: expected one of {', '.join(map(repr, CONSERVE))}")
@@ -251,8 +256,8 @@ def variables_with_a_grid(
     apart |= {mask} if isinstance(mask, str) else set()
     apart |= {n for v in dataset.variables.values() if (n := bounds_name(v)) is not None}
     # Areas are no means: those of the parts are other ones.
-    for variable in dataset.variables.values():
-        apart |= set(str(variable.attrs.get("cell_measures", "")).split())
+    for each in dataset.variables.values():
+        apart |= set(str(each.attrs.get("cell_measures", "")).split())
     found: list[Hashable] = []
     for name, variable in dataset.data_vars.items():
         if variable.dtype.kind == "f" and name not in apart:

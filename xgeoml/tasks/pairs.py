@@ -261,8 +261,8 @@ def _check_units(coarse: xr.DataArray, fine: xr.DataArray) -> None:
     ours, theirs = (str(a.attrs.get("units", "")).strip() for a in (coarse, fine))
     if ours and theirs and ours != theirs:
         raise InputError(
-            f"the data are in {ours!r} and the target in {theirs!r}; expected one unit: convert, or "
-            f"if they only are written differently type target=fine.assign_attrs(units={ours!r})"
+            f"data in {ours!r} and a target in {theirs!r}; expected one unit: convert either, or "
+            f"where only the writing differs type target=fine.assign_attrs(units={ours!r})"
         )
 
 

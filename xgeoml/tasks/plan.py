@@ -196,7 +196,7 @@ def plan(
     if wrong:
         raise InputError(f"{', '.join(wrong)}: not of task={task!r}; leave it out")
     if task == "downscale":
-        check_wish(factor, like, None, "auto", None, members, dims)
+        check_wish(factor, like, True, None, "auto", None, members, dims)
         wish = Wish(
             factor=factor,
             model=model,

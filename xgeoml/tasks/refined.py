@@ -66,11 +66,11 @@ def fine_angles(grid: Grid, factor: int) -> tuple[Floats, Floats]:
     assert grid.lat is not None
     assert grid.lon is not None
     if grid.regular:
-        lat, lon = (refine_centres(unwrap(v), factor) for v in (grid.lat, grid.lon))
+        made = [refine_centres(unwrap(v), factor) for v in (grid.lat, grid.lon)]
     else:
         planes = (xr.Variable(grid.dims, v) for v in (grid.lat, grid.lon))
-        lat, lon = (_fine_plane(plane, grid, factor).values for plane in planes)
-    return lat, lon
+        made = [_fine_plane(plane, grid, factor).values for plane in planes]
+    return made[0].astype(np.float64), made[1].astype(np.float64)
 
 
 def _fine_centres(variable: xr.Variable, factor: int, in_circle: bool) -> xr.Variable | None:
@@ -201,18 +201,21 @@ def on_new_grid(
         Coordinates that could not be refined; of these, and of variables that nobody asked for, a
         warning tells.
     """
-    dropped = [
-        str(name)
+    gone = [
+        name
         for name, variable in dataset.data_vars.items()
         if set(variable.dims) & set(grid.dims) and name not in fields and name not in coords
     ]
+    # Bounds go with the coordinates that they bound.
+    bounds = {bounds_name(v) for v in dataset.variables.values()}
+    dropped = [str(name) for name in gone if name not in bounds]
     if lost or dropped:
         parts = [f"coordinates {lost}, which say nothing of a part of a cell"] if lost else []
         parts += [f"variables {dropped}, which were not downscaled"] if dropped else []
         warnings.warn(
             f"left out: {' and '.join(parts)}; name variables= to downscale them", stacklevel=6
         )
-    order = [n for n in dataset.data_vars if n in fields or n in coords or str(n) not in dropped]
+    order = [n for n in dataset.data_vars if n not in gone]
     kept = dataset.drop_dims(list(grid.dims))
     names = [n for n in coords if n in dataset.coords or n not in dataset.data_vars]
     made = kept.assign_coords({n: coords[n] for n in names})

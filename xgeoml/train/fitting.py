@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from safetensors.torch import save, save_file
 from torch import Tensor, nn
 
+from xgeoml.engine.handle import BASE
 from xgeoml.exceptions import ExecutionError
 from xgeoml.spec import ModelSpec
 from xgeoml.train.checkpoint import best_state
@@ -308,7 +309,9 @@ def write_result(
         If a parameter is no number.
     """
     own = _own(state)
-    lost = [k for k, v in own.items() if v.is_floating_point() and not torch.isfinite(v).all()]
+    # Base models may mark with NaN what they do not know.
+    learnt = {k: v for k, v in own.items() if v.is_floating_point() and not k.startswith(BASE)}
+    lost = [k for k, v in learnt.items() if not torch.isfinite(v).all()]
     if lost:
         raise ExecutionError(
             f"training of {job.spec.key} ended with {lost} not finite; expected numbers: try a "
