@@ -348,6 +348,11 @@ def test_the_grid_given_brings_its_coordinates_and_projection(coarse):
     assert {"crs", "x_bnds"} <= set(made.variables)
     assert "height" not in made
     np.testing.assert_allclose(made["air"], refine(coarse, 2), rtol=1e-5)
+    # Bounds of the old grid go with it, without a word.
+    data = coarse.to_dataset().assign(lat_bnds=(("lat", "nv"), np.zeros((6, 2))))
+    data["lat"].attrs["bounds"] = "lat_bnds"
+    again = refine(data, like=like)
+    assert set(again.variables) == set(made.variables)
 
 
 def test_several_variables_of_a_dataset_and_a_tree(coarse):
@@ -370,6 +375,18 @@ def test_several_variables_of_a_dataset_and_a_tree(coarse):
     grown = refine(xr.DataTree.from_dict({"/": data[["air"]], "/c": below}), 2)
     assert grown["/air"].sizes["lat"] == 12
     assert int(grown["/c/number"]) == 5
+
+
+def test_what_has_no_part_in_it_stays(coarse):
+    data = coarse.to_dataset().assign_coords(station=[3, 5], run=7)
+    assert set(refine(data, 2).coords) == {"time", "lat", "lon", "station", "run"}
+    height = refine(coarse, 3).isel(time=0, drop=True).rename(lat="y", lon="x").rename("height")
+    tree = xr.DataTree.from_dict({"/": height.to_dataset(), "/a": coarse.to_dataset()})
+    made = tree.geoml.downscale(2, covariates="height", variables="air")
+    np.testing.assert_array_equal(made["/a/air"], coarse.geoml.downscale(2, covariates=height))
+    assert made["/height"].identical(height)
+    both = tree.geoml.downscale(2, "bicubic")  # their grids have nothing in common
+    assert (both["/height"].sizes["y"], both["/a/air"].sizes["lat"]) == (36, 12)
 
 
 def test_history_and_encoding(coarse, tmp_path):

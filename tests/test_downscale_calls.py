@@ -130,6 +130,20 @@ def test_a_plan_of_something_else(task, given, told):
         coarse.geoml.plan(task, "auto", **given)
 
 
+def test_a_plan_of_a_group_of_a_tree():
+    coarse = finer.pairs()[0]
+    height = finer.pairs()[1][0].drop_vars("time").rename(lat="y", lon="x")
+    root = coarse.mean(["lat", "lon"]).to_dataset(name="series")
+    tree = xr.DataTree.from_dict({"/": root, "/a": coarse.to_dataset()})
+    assert tree.geoml.plan("downscale", factor=2).variable == "air"
+    tree = xr.DataTree.from_dict({"/": root.assign(height=height), "/a": coarse.to_dataset()})
+    assert tree.geoml.plan("downscale", factor=2).variable == "height"
+    made = tree.geoml.plan("downscale", factor=2, variable="air", covariates="height")
+    assert made.variable == "air"
+    with pytest.raises(InputError, match="are in no group"):
+        tree.geoml.plan("downscale", factor=2, variable="rain")
+
+
 def test_a_network_on_its_own_grid_and_on_others():
     coarse, fine = finer.pairs()
     sea = fine["lon"] > fine["lon"][-3]

@@ -113,6 +113,17 @@ def test_covariates_that_a_model_has_no_use_for():
         coarse.geoml.fit("subgrid", target=fine, covariates=rain)
 
 
+def test_a_static_covariate_that_is_no_finer_than_the_data():
+    coarse, fine = (fields[:8] for fields in finer.pairs())
+    height = coarse[0].drop_vars("time").rename("height")
+    for call in (
+        lambda: coarse.geoml.downscale(2, covariates=height),
+        lambda: coarse.geoml.fit("conv_baseline", target=fine, covariates=height),
+    ):
+        with pytest.raises(InputError, match=r"'height' has .* no finer than the data"):
+            call()
+
+
 def test_a_covariate_of_one_step_on_a_fine_grid_is_a_fixed_field(coarse):
     height = refine(coarse, 2)[0].rename("height")
     alone = coarse.geoml.downscale(2, covariates=height.drop_vars("time"))
@@ -134,3 +145,9 @@ def test_points_need_a_place(coarse):
         refine(coarse, like=fine.drop_vars(["lat", "lon"]))
     with pytest.raises(InputError, match="expected latitude and longitude of both"):
         refine(coarse.drop_vars(["lat", "lon"]), like=fine)
+    bare = fine.drop_vars(["lat", "lon"]).rename("height")
+    with pytest.raises(InputError, match="covariate 'height' no latitude and longitude, but 'lat'"):
+        coarse.geoml.downscale(2, covariates=bare)
+    far = fine.rename("height").assign_coords(lat=fine["lat"] - 90.0)
+    with pytest.raises(InputError, match="no point of the result lies on the grid of covariate"):
+        coarse.geoml.downscale(2, covariates=far)

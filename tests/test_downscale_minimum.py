@@ -55,3 +55,31 @@ def test_missing_parts_stay_missing():
 def test_it_is_a_number(rain, wrong):
     with pytest.raises(InputError, match=r"minimum=.*expected a number, such as 0"):
         rain.geoml.downscale(3, "bicubic", minimum=wrong)
+
+
+def shared(fine, size):
+    """Return the length that each cell, 1 wide, shares with each of the fine ones."""
+    edges = np.concatenate([[fine[0] - (fine[1] - fine[0]) / 2], (fine[1:] + fine[:-1]) / 2])
+    edges = np.append(edges, 2 * fine[-1] - edges[-1])
+    cells = np.arange(size)[:, None]
+    low, high = np.maximum(edges[:-1], cells - 0.5), np.minimum(edges[1:], cells + 0.5)
+    return np.maximum(high - low, 0.0)
+
+
+@pytest.mark.parametrize("minimum", [None, 0])
+def test_means_stay_on_a_grid_that_does_not_divide_the_cells(rain, minimum):
+    lat, lon = -0.5 + 0.4 * (0.5 + np.arange(20)), -0.5 + 0.36 * (0.5 + np.arange(25))
+    other = xr.DataArray(np.zeros((20, 25)), {"lat": lat, "lon": lon}, ("lat", "lon"))
+    rain = rain * 10.0 ** xr.DataArray(np.arange(5.0) - 4.0, dims="time")
+
+    def finer(data):
+        return data.geoml.downscale(like=other, conserve="mean", minimum=minimum)
+
+    made = finer(rain)
+    rows, columns = shared(lat, 8), shared(lon, 9)
+    mean = rows @ made.values @ columns.T / np.outer(rows.sum(1), columns.sum(1))
+    assert (
+        np.abs((mean - rain.values) / rain.std(("lat", "lon")).values[:, None, None]).max() < 1e-3
+    )
+    assert (float(made.min()) >= 0.0) == (minimum == 0)
+    np.testing.assert_array_equal(finer(rain[:1]), made[:1])  # nothing of the steps beside it

@@ -329,7 +329,8 @@ def _finished(made: Floats, coarse: Floats, where: _Cut, job: Refinement) -> Flo
         sizes = (coarse.shape[1], coarse.shape[2])
         overlap = Overlap.of(placement, sizes, job.share[where], job.grid[1].periodic)
         for i, member in enumerate(made):
-            made[i] = overlap.conserve(member, coarse)
+            made[i] = overlap.conserve(member, coarse, job.least)
+        return made
     return made if job.least is None else np.maximum(made, job.least)
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xgeoml.models.downscaling import Placement
-from xgeoml.models.series import Floats
+from xgeoml.models.series import Bools, Floats
 
 if TYPE_CHECKING:
     from scipy import sparse
@@ -202,31 +202,68 @@ class Overlap:
         rows = _overlap(placement.rows, sizes[0])
         return cls(rows, _overlap(placement.columns, sizes[1], around), share)
 
-    def conserve(self, fine: Floats, coarse: Floats) -> Floats:
-        """Spread back what the means of wholly covered cells lack, until they lack nothing."""
+    def conserve(self, fine: Floats, coarse: Floats, least: float | None = None) -> Floats:
+        """Spread back what the means of wholly covered cells lack, until they lack nothing.
+
+        Each step by itself, so that none depends on those that come along. With `least`, parts
+        below it are raised to it, and what the others are above it is multiplied such that the
+        means stay.
+        """
         known = np.isfinite(fine)
-        weight = np.where(known, np.broadcast_to(self.share, fine.shape[1:]), 0.0)
+        share = np.broadcast_to(self.share, fine.shape[1:])
+        weight = np.where(known, share, 0.0)
         cover = self._means(weight)
-        whole = self._means(np.broadcast_to(self.share, fine.shape[1:])[None])
         area = self.rows.sum(1)[:, None] * self.columns.sum(1)
-        kept = (cover > 0.99 * whole) & (area > 0.99) & np.isfinite(coarse)
-        if not kept.any():
-            return fine
+        kept = (cover > 0.99 * self._means(share[None])) & (area > 0.99) & np.isfinite(coarse)
         made = np.where(known, fine, 0.0)
-        close = _CLOSE * max(float(np.nanstd(coarse)), 1e-300)
-        spread = np.maximum(self.rows.sum(0)[:, None] * self.columns.sum(0), 1e-12)
         cover = np.where(kept, cover, 1.0)
+        close = np.array([_CLOSE * _deviation(step) for step in coarse])
+        left = np.flatnonzero(kept.any((1, 2)))
         for _ in range(_ROUNDS):
-            lacking = np.where(kept, coarse - self._means(made * weight) / cover, 0.0)
-            if np.abs(lacking).max() < close:
+            mean = self._means(made[left] * weight[left]) / cover[left]
+            lacking = np.where(kept[left], coarse[left] - mean, 0.0)
+            far = np.abs(lacking).max((1, 2), initial=0.0) >= close[left]
+            left = left[far]
+            if not left.size:
                 break
-            back = self.rows.T @ lacking @ self.columns
-            made += np.where(weight > 0, back / spread, 0.0)
+            made[left] += np.where(weight[left] > 0, self._spread(lacking[far]), 0.0)
+        if least is not None:
+            made = least + self._scaled(np.maximum(made - least, 0.0), coarse - least, weight, kept)
         return np.where(known, made, np.nan)
+
+    def _scaled(self, above: Floats, coarse: Floats, weight: Floats, kept: Bools) -> Floats:
+        """Multiply fields that are nowhere below 0, until the means are those of `coarse`."""
+        cover = np.where(kept, self._means(weight), 1.0)
+        wanted = np.maximum(np.nan_to_num(coarse), 0.0)
+        close = np.array([_CLOSE * _deviation(step) for step in coarse])
+        inside = self._spread(np.ones((1, *kept.shape[1:]))) > 0
+        left = np.flatnonzero(kept.any((1, 2)))
+        for _ in range(_ROUNDS):
+            mean = self._means(above[left] * weight[left]) / cover[left]
+            counts = kept[left] & (mean > 0)
+            lacking = np.where(counts, wanted[left] - mean, 0.0)
+            far = np.abs(lacking).max((1, 2), initial=0.0) >= close[left]
+            left = left[far]
+            if not left.size:
+                break
+            ratio = 1.0 + lacking[far] / np.where(counts, mean, 1.0)[far]
+            above[left] *= np.where(inside, self._spread(ratio), 1.0)
+        return above
+
+    def _spread(self, fields: Floats) -> Floats:
+        """Return for each fine cell the mean of the coarse ones that it lies in; 0 outside."""
+        length = np.maximum(self.rows.sum(0)[:, None] * self.columns.sum(0), 1e-12)
+        return np.asarray(self.rows.T @ fields @ self.columns / length)
 
     def _means(self, fields: Floats) -> Floats:
         means: Floats = np.asarray(self.rows @ fields @ self.columns.T)
         return means
+
+
+def _deviation(step: Floats) -> float:
+    """Return that of a field's values, or what their rounding comes to."""
+    known = step[np.isfinite(step)]
+    return max(float(known.std()), 1e-9 * float(np.abs(known).max()), 1e-300) if known.size else 1.0
 
 
 def _overlap(at: Floats, size: int, around: bool = False) -> Floats:

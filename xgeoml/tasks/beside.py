@@ -18,7 +18,7 @@ from xgeoml.models.series import Bools, Floats
 from xgeoml.spec import ModelSpec
 from xgeoml.steps import infer_steps
 from xgeoml.tasks.covariates import Covariates, align_covariates, lookup, names_of
-from xgeoml.tasks.placing import Grid, place
+from xgeoml.tasks.placing import Grid, factor_for, place
 from xgeoml.tasks.refined import fine_angles
 from xgeoml.tasks.values import in_numbers
 from xgeoml.terrain import elevation
@@ -139,8 +139,31 @@ def gather(
     still = [on_points(c, points, f"covariate {names_of(c)[0]!r}", said) for c in found.static]
     shape = tuple(points.sizes.get(d, 0) for d in dims)  # without coordinates it has no points
     static = np.stack(still) if still else np.empty((0, *shape))
-    beside = Beside(found.moving, static, found.names)
-    return in_order(beside, handle.spec)
+    beside = in_order(Beside(found.moving, static, found.names), handle.spec)
+    check_finer(found.static, data, axes, said)
+    return beside
+
+
+def check_finer(
+    static: Sequence[xr.DataArray],
+    data: xr.DataArray,
+    axes: Axes,
+    said: Mapping[str, str] | None = None,
+) -> None:
+    """Raise if a field without time is no finer than the data: of parts of cells it tells nothing.
+
+    Grids with 2-D coordinates are not looked at.
+    """
+    cells = Grid.of(data, axes)
+    for given in static:
+        theirs = Grid.of(given, axes_of(given, said))
+        label = f"covariate {names_of(given)[0]!r}"
+        if theirs.curvilinear or cells.curvilinear or factor_for(place(theirs, cells, label)) > 1:
+            continue
+        raise InputError(
+            f"{label} has {theirs.sizes} cells and is no finer than the data with {cells.sizes}; "
+            "expected a field on the grid of the result, or a finer one"
+        )
 
 
 def terrain_of(grid: Grid, factor: int) -> Floats | None:
@@ -295,7 +318,7 @@ def on_points(
             f"{label} has dims {given.dims}; expected Y and X only: pick one of the others, "
             f"cov.isel({extra[0]}=0)"
         )
-    placement = place(Grid.of(points, axes_of(points, said)), theirs, label)
+    placement = place(Grid.of(points, axes_of(points, said)), theirs, "the result", label)
     values = in_numbers(given, label).transpose(*theirs.dims).values.astype(np.float64)
     made: Floats = Regrid.to(placement, theirs.sizes, around=theirs.around)(values[None])[0]
     if not np.isfinite(made).any():

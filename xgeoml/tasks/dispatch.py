@@ -115,7 +115,8 @@ def _on_tree(
         if not dataset.data_vars or wanted == []:
             continue
         try:
-            done[path], added = task(dataset, wanted, groups_above(nodes[path]))
+            made, added = task(dataset, wanted, groups_above(nodes[path]))
+            done[path] = made.drop_vars(_inherited(nodes[path], made))
             treated |= set(added)
         except NothingToDoError as error:
             idle = idle or error
@@ -133,6 +134,13 @@ def _on_tree(
             whole[path] = node.to_dataset(inherit=False) if grown is None else grown
     _tell_of_floats(before, whole, treated)
     return xr.DataTree.from_dict(whole, name=tree.name)
+
+
+def _inherited(node: xr.DataTree, made: xr.Dataset) -> list[Hashable]:
+    """Return coordinates of a group that come from above and lie along none of its variables."""
+    used = {dim for variable in made.data_vars.values() for dim in variable.dims}
+    own = node.to_dataset(inherit=False).coords
+    return [n for n, v in made.coords.items() if n not in own and v.dims and not used & set(v.dims)]
 
 
 def _tell_of_floats(
@@ -192,10 +200,11 @@ def _follow(
     for other, treated in done.items():
         for dim in before[path].dims:
             here = before[path] if grown is None else grown
-            # It may have gone already, with another axis.
+            # It may have gone already, with another axis, or be none that the other one uses.
             if dim not in here.dims or here.sizes[dim] != before[other].sizes.get(dim):
                 continue
-            if here.sizes[dim] != treated.sizes[dim] and _share(dim, path, other, before):
+            changed = treated.sizes.get(dim) not in (None, here.sizes[dim])
+            if changed and _share(dim, path, other, before):
                 grown = follow(here, str(dim), before[other], treated)
     return grown
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Hashable, Iterator
 
 import xarray as xr
 
@@ -10,7 +10,13 @@ from xgeoml.axes import Axes, find_axes
 from xgeoml.exceptions import InputError
 from xgeoml.registry import get_model, list_models
 from xgeoml.spec import Task
-from xgeoml.tasks.dispatch import GeoObject
+from xgeoml.tasks.dispatch import (
+    GeoObject,
+    NothingToDoError,
+    as_dataset,
+    check_found,
+    groups_above,
+)
 
 
 def datasets_in(
@@ -61,3 +67,45 @@ def models_for(obj: GeoObject, task: Task | None = None) -> list[str]:
     there = set(axes_of(obj).names)
     specs = (get_model(name) for name in list_models(task))
     return [s.name for s in specs if {a.axis for a in s.axes} <= there]
+
+
+def first_treated(
+    obj: GeoObject,
+    named: list[Hashable] | None,
+    pick: Callable[[xr.Dataset, list[Hashable] | None], list[Hashable]],
+) -> tuple[xr.Dataset, list[xr.Dataset], Hashable]:
+    """Return the first Dataset that a task would treat, the groups above it, and the variable.
+
+    Parameters
+    ----------
+    obj : DataArray, Dataset or DataTree
+    named : list of str, optional
+        The variable that was asked for.
+    pick : callable
+        Given a Dataset and the names that were asked for, returns those that the task would treat.
+
+    Raises
+    ------
+    InputError
+        If there is none.
+    """
+    if not isinstance(obj, xr.DataTree):
+        first = next(datasets_in(obj))
+        if isinstance(first, xr.DataArray):
+            first, name = as_dataset(first)
+            named = [name]
+        return first, [], pick(first, named)[0]
+    nodes = [node for node in obj.subtree if node.data_vars]
+    check_found({node.path: node.to_dataset() for node in nodes}, named)
+    idle: NothingToDoError | None = None
+    for node in nodes:
+        dataset = node.to_dataset()
+        if named is not None and named[0] not in dataset.data_vars:
+            continue
+        try:
+            name = pick(dataset, named)[0]
+        except NothingToDoError as error:
+            idle = idle or error
+        else:
+            return dataset, groups_above(node), name
+    raise idle or InputError("the DataTree holds no data variables; expected some in a group of it")

@@ -18,7 +18,7 @@ from xgeoml.exceptions import InputError
 from xgeoml.grid import cell_area
 from xgeoml.models.downscaling import Clock, Pairs, Placement
 from xgeoml.models.series import Floats
-from xgeoml.tasks.beside import axes_of, clock_of, on_points, sort_out
+from xgeoml.tasks.beside import axes_of, check_finer, clock_of, on_points, sort_out
 from xgeoml.tasks.covariates import Covariates, names_of
 from xgeoml.tasks.dispatch import as_dataset
 from xgeoml.tasks.downscale import variables_with_a_grid
@@ -189,6 +189,7 @@ def couple(
             "expected a finer grid: is it the other way round?"
         )
     found = sort_out(covariates, dataset, (), coarse, axes, dims)
+    check_finer(found.static, coarse, axes, dims)
     whole = target if isinstance(target, xr.Dataset) else goal  # which has bounds too
     coords = _in_file(given_coords(whole, points))
     where = xr.Dataset(coords={n: v for n, v in coords.items() if set(v.dims) <= set(points.dims)})

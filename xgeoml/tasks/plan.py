@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, Literal
 
 import numpy as np
@@ -18,13 +19,7 @@ from xgeoml.months import Freq, check_freq
 from xgeoml.options import get_options
 from xgeoml.tasks.choose import ModelLike, WeightsLike, automatic
 from xgeoml.tasks.covariates import Covariates
-from xgeoml.tasks.dispatch import (
-    GeoObject,
-    NothingToDoError,
-    as_dataset,
-    check_found,
-    groups_above,
-)
+from xgeoml.tasks.dispatch import GeoObject
 from xgeoml.tasks.downscale import check_wish
 from xgeoml.tasks.fill_gaps import listed, variables_to_fill, with_named
 from xgeoml.tasks.filling import (
@@ -36,7 +31,7 @@ from xgeoml.tasks.filling import (
     make_job,
     resolve,
 )
-from xgeoml.tasks.inspect import datasets_in
+from xgeoml.tasks.inspect import first_treated
 from xgeoml.tasks.monthly import Monthly, in_chunks, in_slots, prepare_months
 from xgeoml.tasks.plan_downscale import GridPlan, plan_downscale
 from xgeoml.tasks.prepare import Prepared, prepare
@@ -227,7 +222,8 @@ def plan(
         call="",
         freq=check_freq(freq),
     )
-    dataset, above, name = _to_plan_for(obj, variable, request)
+    named = None if variable is None else listed([variable])
+    dataset, above, name = first_treated(obj, named, partial(variables_to_fill, request=request))
     request = with_named(request, dataset, above)
     if request.freq is not None:
         monthly, handle = prepare_months(dataset, name, request)
@@ -237,33 +233,6 @@ def plan(
     handle = resolve(prepared, request)
     prepared = in_order(prepared, handle.spec, request.covariates)
     return _plan_of(prepared, handle, dataset[name].sizes[prepared.time], request)
-
-
-def _to_plan_for(
-    obj: GeoObject, variable: Hashable | None, request: Request
-) -> tuple[xr.Dataset, list[xr.Dataset], Hashable]:
-    """Return the first Dataset to treat, the groups above it, and the variable."""
-    named = None if variable is None else listed([variable])
-    if not isinstance(obj, xr.DataTree):
-        first = next(datasets_in(obj))
-        if isinstance(first, xr.DataArray):
-            first, name = as_dataset(first)
-            named = [name]
-        return first, [], variables_to_fill(first, named, request)[0]
-    nodes = [node for node in obj.subtree if node.data_vars]
-    check_found({node.path: node.to_dataset() for node in nodes}, named)
-    idle: NothingToDoError | None = None
-    for node in nodes:
-        dataset = node.to_dataset()
-        if named is not None and named[0] not in dataset.data_vars:
-            continue
-        try:
-            name = variables_to_fill(dataset, named, request)[0]
-        except NothingToDoError as error:
-            idle = idle or error
-        else:
-            return dataset, groups_above(node), name
-    raise idle or InputError("the DataTree holds no data variables; expected some in a group of it")
 
 
 def _plan_of(

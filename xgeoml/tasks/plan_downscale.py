@@ -6,14 +6,11 @@ import math
 from collections.abc import Hashable
 from dataclasses import dataclass
 
-import xarray as xr
-
 from xgeoml.engine.plan import Plan
 from xgeoml.engine.refine_run import chunks_of
-from xgeoml.exceptions import InputError
-from xgeoml.tasks.dispatch import GeoObject, as_dataset
+from xgeoml.tasks.dispatch import GeoObject
 from xgeoml.tasks.downscale import variables_with_a_grid
-from xgeoml.tasks.inspect import datasets_in
+from xgeoml.tasks.inspect import first_treated
 from xgeoml.tasks.refining import Ready, Wish, make_ready
 
 # Work arrays of one pass in float64, over its fine values: measured with the interpolators.
@@ -99,15 +96,14 @@ class GridPlan:
 
 def plan_downscale(obj: GeoObject, variable: Hashable | None, wish: Wish) -> GridPlan:
     """Return what a downscaling of the first variable that fits would do."""
-    first = next(datasets_in(obj), None)
-    if first is None:
-        raise InputError("the DataTree holds no data variables")
-    if isinstance(first, xr.DataArray):
-        dataset, name = as_dataset(first)
-    else:
-        dataset, named = first, None if variable is None else [variable]
-        name = variables_with_a_grid(dataset, named, wish.covariates, None, wish.dims)[0]
-    ready: Ready = make_ready(dataset, name, (), wish)
+    dataset, above, name = first_treated(
+        obj,
+        None if variable is None else [variable],
+        lambda group, named: variables_with_a_grid(
+            group, named, wish.covariates, wish.mask, wish.dims
+        ),
+    )
+    ready: Ready = make_ready(dataset, name, above, wish)
     job, spec = ready.job, ready.handle.spec
     time = ready.axes.names.get("T")
     value = ready.arrays[0] if time in ready.dims else ready.arrays[0][..., None, :, :]

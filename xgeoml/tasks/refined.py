@@ -220,5 +220,5 @@ def on_new_grid(
     names = [n for n in coords if n in dataset.coords or n not in dataset.data_vars]
     made = kept.assign_coords({n: coords[n] for n in names})
     made = made.assign({n: coords[n] for n in coords if n not in names} | dict(fields))
-    # Bounds have a dim that no variable has: they stay only if they are named.
-    return made[[*order, *(n for n in names if n not in order)]] if order else made
+    # Coordinates of dims that no variable has, such as bounds, stay only if they are named.
+    return made[[*order, *(n for n in made.coords if n not in order)]] if order else made
