@@ -232,6 +232,8 @@ def test_a_mask_may_be_finer_or_elsewhere(coarse):
     xr.testing.assert_equal(turned.isel(lat=slice(None, None, -1)), made)
     with pytest.raises(InputError, match=r"mask has dtype float64.*compare first"):
         refine(coarse, 2, mask=finest.astype(float))
+    shares = mask.astype(float).where(mask)
+    xr.testing.assert_equal(refine(coarse, 2, mask=shares), made)
     with pytest.raises(InputError, match="expected the two to overlap"):
         refine(coarse, 2, mask=mask.assign_coords(lat=mask["lat"] - 90.0))
 
@@ -372,7 +374,8 @@ def test_several_variables_of_a_dataset_and_a_tree(coarse):
     assert grown["/a/air"].sizes["lat"] == grown["/b/sea"].sizes["lat"] == 12
     np.testing.assert_array_equal(grown["/a/air"], made["air"])
     below = xr.Dataset({"row": ("lat", np.arange(6.0)), "number": 5})
-    grown = refine(xr.DataTree.from_dict({"/": data[["air"]], "/c": below}), 2)
+    with pytest.warns(UserWarning, match=r"left out: variables \['row'\] of a group"):
+        grown = refine(xr.DataTree.from_dict({"/": data[["air"]], "/c": below}), 2)
     assert grown["/air"].sizes["lat"] == 12
     assert int(grown["/c/number"]) == 5
 

@@ -316,7 +316,8 @@ def test_covariates_coarse_and_fine(both):
     truth = fine + 3.0 * rain.values.repeat(2, 1).repeat(2, 2) * finer_pattern(fine)
     truth = truth.astype(np.float32)
     plain = fit(coarse[:18], truth, "ridge")
-    own = fit(coarse[:18], truth, "ridge", covariates=[rain, height])
+    with pytest.warns(UserWarning, match=r"\['height'\] never change, and tell ridge nothing"):
+        own = fit(coarse[:18], truth, "ridge", covariates=[rain, height])
     assert set(own.spec.covariate_names) == {"rain", "height"}
     assert set(own.card.data[0].covariates) == {"rain", "height"}
     made = refine(coarse[18:], own, covariates=[height, rain])

@@ -33,12 +33,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import lru_cache
 from importlib.resources import files
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.ndimage import map_coordinates
-from scipy.sparse import csr_array
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_array
 
 __all__ = ["elevation"]
 
@@ -63,7 +64,7 @@ class _Spans(NamedTuple):
     high: Floats
 
 
-def elevation(lat: ArrayLike, lon: ArrayLike) -> Elevation:
+def elevation(lat: ArrayLike, lon: ArrayLike, *, margin: float = 0.0) -> Elevation:
     """Return the mean elevation of the land in each cell of a grid, and how much land there is.
 
     Cells finer than the map's get what is interpolated linearly between its land.
@@ -73,6 +74,9 @@ def elevation(lat: ArrayLike, lon: ArrayLike) -> Elevation:
     lat, lon : array_like, (y,) and (x,), or (y, x) both
         Centres of the cells, degrees north and east; longitudes from -180 or from 0 on. They may
         run either way. Edges are half-way between the centres.
+    margin : float
+        Degrees by which cells are made longer and wider, up to twice what they are: models and
+        analyses do not resolve the cells of fine grids.
 
     Returns
     -------
@@ -88,15 +92,15 @@ def elevation(lat: ArrayLike, lon: ArrayLike) -> Elevation:
 
     Examples
     --------
-    >>> height, land = elevation([28.5, 33.5], [-30.0, 88.5])  # the Atlantic, Tibet
-    >>> bool(height[1, 1] > 4500), land[1, 1].item(), land[0, 0].item()
-    (True, 1.0, 0.0)
+    >>> height, land = elevation([33.0, 33.5], [88.0, 88.5])  # Tibet
+    >>> bool((height > 4500).all()), land.min().item()
+    (True, 1.0)
     """
     lat, lon = (np.asarray(v, np.float64) for v in (lat, lon))
     if lat.ndim == lon.ndim == 1:
-        sums = _over_rectangles(lat, lon)
+        sums = _over_rectangles(lat, lon, margin)
     elif lat.ndim == 2 and lat.shape == lon.shape:
-        sums = _over_any(lat, lon)
+        sums = _over_any(lat, lon, margin)
     else:
         raise ValueError(
             f"got lat of shape {lat.shape} and lon of shape {lon.shape}, expected both 1-D, or "
@@ -128,11 +132,10 @@ def decoded(differences: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return differences.cumsum(axis=1, dtype=np.uint8)
 
 
-def _over_rectangles(lat: Floats, lon: Floats) -> tuple[Floats, Floats]:
+def _over_rectangles(lat: Floats, lon: Floats, margin: float) -> tuple[Floats, Floats]:
     """Return the mean over each cell of value times land, and of land; 1-D centres."""
-    rows, lines = _overlaps(_along_lat(lat, _widths(lat)), _sine)
-    turned = np.unwrap(lon, period=360.0)
-    columns, places = _overlaps(_along_lon(turned, _widths(turned)), np.asarray)
+    rows, lines = _overlaps(_along_lat(lat, _widths(lat, margin)), _sine)
+    columns, places = _overlaps(_along_lon(lon, _widths(lon, margin)), np.asarray)
     part = table()[np.ix_(lines, places % COLUMNS)]
     land = (part != SEA).astype(np.float32)
     made = []
@@ -142,11 +145,10 @@ def _over_rectangles(lat: Floats, lon: Floats) -> tuple[Floats, Floats]:
     return made[0], made[1]
 
 
-def _over_any(lat: Floats, lon: Floats) -> tuple[Floats, Floats]:
+def _over_any(lat: Floats, lon: Floats, margin: float) -> tuple[Floats, Floats]:
     """Return the same for 2-D centres: over boxes as long and as wide as the cells."""
-    turned = np.unwrap(np.unwrap(lon, period=360.0, axis=1), period=360.0, axis=0)
-    known = np.isfinite(lat) & np.isfinite(turned)
-    y, x = _along_lat(lat, _widths(lat)), _along_lon(turned, _widths(turned))
+    known = np.isfinite(lat) & np.isfinite(lon)
+    y, x = _along_lat(lat, _widths(lat, margin)), _along_lon(lon, _widths(lon, margin))
     y, x = (_Spans(*(np.where(known, v, 0.0) for v in spans)) for spans in (y, x))
     first = int(y.low.min())
     part = table()[first : int(np.ceil(y.high.max())) + 1]
@@ -161,6 +163,8 @@ def _over_any(lat: Floats, lon: Floats) -> tuple[Floats, Floats]:
 
 def _box_sums(field: Floats, y: _Spans, x: _Spans) -> Floats:
     """Return the integral of a field, (row, column), over boxes, from its running sums."""
+    from scipy.ndimage import map_coordinates
+
     sums = np.zeros((field.shape[0] + 1, field.shape[1] + 1))
     np.cumsum(field, axis=0, out=sums[1:, 1:])
     np.cumsum(sums[:, 1:], axis=1, out=sums[:, 1:])
@@ -175,13 +179,17 @@ def _box_sums(field: Floats, y: _Spans, x: _Spans) -> Floats:
     return below - above
 
 
-def _widths(centres: Floats) -> Floats:
+def _widths(centres: Floats, margin: float) -> Floats:
     """Return the widths of cells, from the distances of their neighbours along every axis."""
-    along = [np.gradient(centres, axis=k) for k in range(centres.ndim) if centres.shape[k] > 1]
     widths = np.zeros_like(centres)
-    for step in along:
-        widths = np.hypot(widths, step)
-    return widths
+    for axis in range(centres.ndim):
+        # The short way round, where longitudes jump.
+        steps = (np.diff(centres, axis=axis) + 180.0) % 360.0 - 180.0
+        before, after = (np.insert(steps, end, np.nan, axis=axis) for end in (0, steps.shape[axis]))
+        known = np.isfinite(before).astype(int) + np.isfinite(after)
+        total = np.nan_to_num(before) + np.nan_to_num(after)
+        widths = np.hypot(widths, total / np.maximum(known, 1))
+    return widths + np.minimum(widths, margin)
 
 
 def _along_lat(centres: Floats, widths: Floats) -> _Spans:
@@ -210,6 +218,8 @@ def _overlaps(
     spans: _Spans, measure: Callable[[Floats], Floats]
 ) -> tuple[csr_array, NDArray[np.intp]]:
     """Return the share of each span in the map's lines, and which lines these are."""
+    from scipy.sparse import csr_array
+
     first = np.floor(spans.low).astype(np.intp)
     count = np.ceil(spans.high).astype(np.intp) - first
     ends = np.concatenate([[0], count.cumsum()])

@@ -183,7 +183,8 @@ class Interpolator(Protocol):
     """A NumPy model of downscaling.
 
     One that is fitted on pairs has the method ``fit(pairs: Pairs) -> State`` as well, which returns
-    small arrays by name; these are kept in the model's file and given back to `predict`.
+    small arrays by name; these are kept in the model's file and given back to `predict`. One that
+    takes covariates but learns nothing of static ones says so: ``uses_static = False``.
     """
 
     def predict(self, window: Window, state: State) -> Floats:

@@ -58,6 +58,9 @@ class GaussianProcess:
         How many shapes of the covariance are tried on held-out blocks of the record.
     """
 
+    # Each point learns by itself: what never changes there tells it nothing.
+    uses_static = False
+
     # Steps before and after those wanted that it looks at.
     around = max(LAGS)
 

@@ -29,6 +29,9 @@ class Ridge:
     whole domain, chosen in blocks of the record that are held out.
     """
 
+    # Each point learns by itself: what never changes there tells it nothing.
+    uses_static = False
+
     def fit(self, pairs: Pairs) -> State:
         """Return the coefficients."""
         around = Surroundings.of(pairs)

@@ -333,12 +333,15 @@ def fine_mask(
     shape: tuple[int, int],
     said: Mapping[str, str] | None = None,
 ) -> Bools:
-    """Return a mask at the points of a grid, ``(Y', X')``."""
-    if given.dtype.kind not in "biu":
+    """Return a mask at the points of a grid, ``(Y', X')``; of shares, where half or more counts."""
+    if given.dtype.kind == "f" and bool(((given >= 0) & (given <= 1) | given.isnull()).all()):
+        given = given.fillna(0.0)
+    elif given.dtype.kind not in "biu":
         raise InputError(
-            f"mask has dtype {given.dtype}; expected True where values are wanted: compare first, "
+            f"mask has dtype {given.dtype} and values that are no shares, 0 to 1; expected True "
+            f"where values are wanted: compare first, "
             f"such as mask={given.name if given.name is not None else 'mask'} > 0.5"
         )
     if set(given.dims) == set(dims) and given.transpose(*dims).shape == shape and not given.coords:
-        return np.asarray(given.transpose(*dims).values.astype(bool))
+        return np.asarray(given.transpose(*dims).values >= _INSIDE)
     return on_points(given.astype(np.float64), _points(coords, dims), "mask", said) >= _INSIDE

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Hashable, Mapping, Sequence
 from functools import partial
 from typing import Any
@@ -78,7 +79,8 @@ def downscale(
         (`xgeoml.terrain.elevation`) where it is given no covariates and the grid has latitude and
         longitude.
     mask : str or DataArray of bool, optional
-        On the grid of the result, or a finer one: which of its cells get a value. By default those
+        On the grid of the result, or a finer one: which of its cells get a value; of shares, 0 to
+        1, those of half and more. By default those
         in cells that have one; of a model fitted on pairs, those that its target had.
     conserve : bool or {"auto", "area", "mean"}
         Whether the mean of a cell's parts is to be the cell's value. ``"mean"``: the plain mean,
@@ -275,4 +277,11 @@ def variables_with_a_grid(
 
 def _without(dataset: xr.Dataset, dim: str, _before: xr.Dataset, _after: xr.Dataset) -> xr.Dataset:
     """Return a group of a DataTree without what lies along an axis that has changed above it."""
+    lost = [str(name) for name, variable in dataset.data_vars.items() if dim in variable.dims]
+    if lost:
+        warnings.warn(
+            f"left out: variables {lost} of a group of the DataTree, along {dim!r} of a group "
+            "above it that is on a finer grid now",
+            stacklevel=6,
+        )
     return dataset.drop_dims(dim)

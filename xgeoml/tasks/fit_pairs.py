@@ -92,7 +92,13 @@ def _check_covariates(spec: ModelSpec, found: Couple) -> None:
         raise InputError(
             f"covariates={list(found.names)}: {spec.key} makes no use of them; leave them out"
         )
-    moving = found.names[: len(found.covariates)]
+    moving, still = found.names[: len(found.covariates)], found.names[len(found.covariates) :]
+    if still and not getattr(spec.load_factory(), "uses_static", True):
+        warnings.warn(
+            f"covariates {list(still)} never change, and tell {spec.name} nothing, which learns "
+            "each point by itself: it will ask for them and be no better for them",
+            stacklevel=5,
+        )
     takes = inspect.signature(spec.load_factory()).parameters
     if moving and spec.backend == "torch" and "channels" not in takes:
         raise static_only(moving, spec)  # it has as many coarse channels as ever
@@ -202,12 +208,16 @@ def _errors(
     truth = held.fine.astype(np.float64)
     if not of_missing:
         truth[np.isnan(held.coarse).repeat(factor, 1).repeat(factor, 2)] = np.nan
-    errors = {}
-    for name, (model, state) in models.items():
-        # Models see steps in a row: their neighbours too.
-        made = _kept(_predicted(model, state, pairs, steps), held)
-        errors[name] = float(np.sqrt(np.nanmean((made - truth) ** 2)))
-    return errors
+    # Models see steps in a row: their neighbours too.
+    made = {
+        name: _kept(_predicted(model, state, pairs, steps), held)
+        for name, (model, state) in models.items()
+    }
+    for values in made.values():
+        truth[np.isnan(values)] = np.nan  # all are scored at the same points
+    return {
+        name: float(np.sqrt(np.nanmean((values - truth) ** 2))) for name, values in made.items()
+    }
 
 
 def _predicted(model: Any, state: Any, pairs: Pairs, steps: NDArray[np.intp]) -> Floats:

@@ -107,6 +107,7 @@ class Finer:
         """Fit the model to pairs; a network for two steps."""
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message="training did not lower")
+            warnings.filterwarnings("ignore", message=".*never change, and tell")
             warnings.filterwarnings("ignore", message=".*have no counterpart in the target")
             if not self.is_torch:
                 return fit(coarse, self.spec, target=fine, **{**_QUIET, **options})
