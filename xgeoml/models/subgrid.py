@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from torch.nn import functional as fn
 
 from xgeoml.models._around import OFFSETS, Cells, neighbours
-from xgeoml.models._lapse import Lapse, sensitivity
+from xgeoml.models._lapse import Lapse, of_covariates, of_terrain
 
 # Distances, in cells, with which neighbours count for the plane and for the size of departures.
 _NEAR, _FAR = 0.6, 1.5
@@ -115,13 +115,12 @@ class Subgrid(nn.Module):
             raise ValueError(
                 f"got {channels} coarse channels, expected 2: the value and its validity"
             )
-        if terrain:
-            fine = fine[:, :1].expand(batch, -1, -1, -1)
         # Differences of neighbours need more digits than half precision has.
         with torch.autocast(coarse.device.type, enabled=False):
             value, valid = coarse.float().unbind(1)
             around = neighbours(value, valid)
-            lapse = sensitivity(around, fine.float(), factor) if fine.shape[1] else None
+            explain = of_terrain if terrain else of_covariates
+            lapse = explain(value, valid, fine.float(), factor) if fine.shape[1] else None
         made = [self.within(part, factor) for part in _parts(around, lapse)]
         inside = torch.cat(made)
         if lapse is not None:

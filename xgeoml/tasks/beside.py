@@ -28,8 +28,10 @@ from xgeoml.times import check_time, decimal_years
 _A_DAY = 0.999
 # Points of which at least so much lies in cells of a mask count as inside.
 _INSIDE = 0.5
-# Degrees: over larger cells elevation told less than it disturbed.
-_LARGEST_CELL = 4.0
+# Degrees: of larger cells terrain explains 2 % of the error, and takes longer than the network.
+_LARGEST_CELL = 8.0
+# Degrees; what fields do not resolve of the terrain, found by trying.
+_MARGIN = 0.25
 
 
 def clock_of(data: xr.DataArray, axes: Axes, hours: bool | None = None) -> Clock:
@@ -174,7 +176,7 @@ def terrain_of(grid: Grid, factor: int) -> Floats | None:
     """
     if grid.lat is None or grid.lon is None or _cell_size(grid.lat) > _LARGEST_CELL:
         return None
-    height, land = elevation(*fine_angles(grid, factor))
+    height, land = elevation(*fine_angles(grid, factor), margin=_MARGIN)
     return np.stack([height, land]).astype(np.float64) if land.any() else None
 
 
