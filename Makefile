@@ -2,6 +2,8 @@
 # All that is needed is Python 3.11 or later, with pip; the rest goes into .venv.
 
 PYTHON ?= python3
+# That run the tests at once.
+PROCESSES ?= 2
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --constraint constraints.txt
@@ -47,7 +49,7 @@ demo: $(STAMP)-package
 	$(BIN)/xgeoml demo
 
 test: $(STAMP)-test
-	$(BIN)/python -m pytest $(ARGS)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(PROCESSES) $(ARGS)
 
 check: $(STAMP)-lint
 	$(BIN)/ruff check .

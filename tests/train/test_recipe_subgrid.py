@@ -209,7 +209,8 @@ def test_run_resumes_and_exports(data_path, few, tmp_path, monkeypatch, capsys):
     assert page.read_text() == card.to_markdown()
     assert len(card.skill) == len(subgrid.SCORED) * len(subgrid.FACTORS)
     for row in card.skill:
-        assert set(row.values) == {"subgrid", "bicubic", "conservative"}
+        alone = "subgrid, terrain=False"
+        assert set(row.values) == {"subgrid", alone, "bicubic", "conservative"}
 
 
 def test_errors_are_those_of_the_last_quarter(data_path):
@@ -218,5 +219,7 @@ def test_errors_are_those_of_the_last_quarter(data_path):
             assert scored.truth.shape == (steps, 24, 32)
     fine = means(scored.truth, 1)
     made = subgrid.predict(Subgrid(**TINY), means(fine, 2), 2)
-    wanted = np.sqrt(((made - fine) ** 2 * scored.area[:, None]).mean() / scored.area.mean())
-    assert np.isclose(subgrid.errors(Subgrid(**TINY), scored, 2)["subgrid"], wanted, rtol=1e-3)
+    area = np.cos(np.deg2rad(scored.lat))
+    wanted = np.sqrt(((made - fine) ** 2 * area[:, None]).mean() / area.mean())
+    found = subgrid.errors(Subgrid(**TINY), scored, 2)
+    assert np.isclose(found["subgrid, terrain=False"], wanted, rtol=1e-3)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import xarray as xr
 
+from xgeoml import terrain
 from xgeoml.axes import Axes, find_axes, is_cftime
 from xgeoml.calendars import read_clock
 from xgeoml.engine.handle import ModelHandle
@@ -21,17 +22,12 @@ from xgeoml.tasks.covariates import Covariates, align_covariates, lookup, names_
 from xgeoml.tasks.placing import Grid, factor_for, place
 from xgeoml.tasks.refined import fine_angles
 from xgeoml.tasks.values import in_numbers
-from xgeoml.terrain import elevation
 from xgeoml.times import check_time, decimal_years
 
 # Share of a day, from which on the time of the day says nothing.
 _A_DAY = 0.999
 # Points of which at least so much lies in cells of a mask count as inside.
 _INSIDE = 0.5
-# Degrees: of larger cells terrain explains 2 % of the error, and takes longer than the network.
-_LARGEST_CELL = 8.0
-# Degrees; what fields do not resolve of the terrain, found by trying.
-_MARGIN = 0.25
 
 
 def clock_of(data: xr.DataArray, axes: Axes, hours: bool | None = None) -> Clock:
@@ -174,10 +170,10 @@ def terrain_of(grid: Grid, factor: int) -> Floats | None:
     None where the grid has no latitude and longitude, its cells are too large for the terrain to
     show, or there is no land.
     """
-    if grid.lat is None or grid.lon is None or _cell_size(grid.lat) > _LARGEST_CELL:
+    if grid.lat is None or grid.lon is None or _cell_size(grid.lat) > terrain.LARGEST_CELL:
         return None
-    height, land = elevation(*fine_angles(grid, factor), margin=_MARGIN)
-    return np.stack([height, land]).astype(np.float64) if land.any() else None
+    made = terrain.for_models(*fine_angles(grid, factor))
+    return made.astype(np.float64) if made[1].any() else None
 
 
 def _cell_size(lat: Floats) -> float:

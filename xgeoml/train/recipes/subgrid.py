@@ -17,7 +17,9 @@ from typing import NamedTuple
 import numpy as np
 import torch
 import xarray as xr
+from numpy.typing import NDArray
 
+from xgeoml import terrain
 from xgeoml.models.catalog import BUILT_IN
 from xgeoml.models.downscaling import Clock, Interpolator, Placement, Window
 from xgeoml.models.interpolation import Bicubic, Conservative
@@ -61,8 +63,9 @@ COPERNICUS = "contains modified Copernicus Climate Change Service information; "
 ERA5 = COPERNICUS + "Hersbach et al. (2020), Q. J. R. Meteorol. Soc. 146, 1999-2049"
 CC_BY = "CC BY 4.0"
 LIMITS = (
-    "It knows how fields look within their cells in general, nothing of a place: what coasts and "
-    "mountains do below the grid comes with covariates, or with a model fitted on pairs.",
+    "It knows how fields look within their cells in general, and of a place its height and its "
+    "share of land. What else coasts and mountains do below the grid comes with a model fitted on "
+    "pairs.",
     "Its answer is the expected field: smoother than nature.",
     "Sums of rain may come out slightly negative beside dry cells.",
 )
@@ -71,11 +74,12 @@ _STEPS = 64
 
 
 class Scored(NamedTuple):
-    """A record to score, (step, y, x), and how each row counts."""
+    """A record to score, (step, y, x), and where its cells are."""
 
     name: str
     truth: Floats
-    area: Floats
+    lat: Floats
+    lon: Floats
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -112,12 +116,12 @@ def read_scored(path: Path, learnt: bool = False) -> Iterator[Scored]:
             record = source[variable].transpose("time", latitude, ...)
             cut = int(record.sizes["time"] * LEARNT)
             truth = record[:cut] if learnt else record[cut:]
-            area = np.cos(np.deg2rad(truth[latitude].values.astype(np.float64)))
-            yield Scored(name, truth.values.astype(np.float64), area)
+            lat, lon = (truth[d].values.astype(np.float64) for d in truth.dims[1:])
+            yield Scored(name, truth.values.astype(np.float64), lat, lon)
 
 
 def skill_rows(network: Subgrid, path: Path, learnt: bool = False) -> tuple[SkillRow, ...]:
-    """Return the errors in each record, of the network and of interpolation."""
+    """Return the errors in each record: of the network, with terrain and alone, and others."""
     rows = []
     for scored in read_scored(path, learnt):
         for factor in FACTORS:
@@ -131,11 +135,16 @@ def errors(network: Subgrid, scored: Scored, factor: int) -> dict[str, float]:
     """Return root mean square errors of all models, weighted with the area."""
     whole = np.lcm(4, factor)
     y, x = (n // whole * whole for n in scored.truth.shape[1:])
-    truth = scored.truth[:, :y, :x]
+    truth, lat, lon = scored.truth[:, :y, :x], scored.lat[:y], scored.lon[:x]
     coarse = np.asarray(means(truth, factor), np.float64)
-    weight = np.where(np.isfinite(truth), scored.area[:y, None], 0.0)
+    weight = np.where(np.isfinite(truth), np.cos(np.deg2rad(lat))[:, None], 0.0)
     models: dict[str, Interpolator] = {"bicubic": Bicubic(), "conservative": Conservative()}
-    made = {"subgrid": predict(network, coarse, factor)}
+    small = abs(lat[1] - lat[0]) * factor <= terrain.LARGEST_CELL
+    land = terrain.for_models(lat, lon) if small else None
+    made = {
+        "subgrid": predict(network, coarse, factor, land),
+        "subgrid, terrain=False": predict(network, coarse, factor),
+    }
     for name, model in models.items():
         made[name] = np.concatenate(
             [_interpolated(model, part, factor) for part in _pieces(coarse)], axis=0
@@ -146,17 +155,22 @@ def errors(network: Subgrid, scored: Scored, factor: int) -> dict[str, float]:
     }
 
 
-def predict(network: Subgrid, coarse: Floats, factor: int) -> Floats:
-    """Return the network's fine fields of coarse ones, (step, y, x)."""
+def predict(
+    network: Subgrid, coarse: Floats, factor: int, land: NDArray[np.float32] | None = None
+) -> Floats:
+    """Return the network's fine fields of coarse ones, (step, y, x), with elevation and land."""
     made = []
     for part in _pieces(coarse):
         known = np.isfinite(part)
         mean = part[known].mean()
         value = np.where(known, part - mean, 0.0)
         given = torch.from_numpy(np.stack([value, known], axis=1)).float()
-        nothing = torch.empty(len(part), 0, *(n * factor for n in part.shape[1:]))
+        beside = torch.empty(len(part), 0, *(n * factor for n in part.shape[1:]))
+        if land is not None:
+            beside = torch.from_numpy(land)[None]
         with torch.inference_mode():
-            made.append(network(given, nothing, factor)[:, 0].double().numpy() + mean)
+            output = network(given, beside, factor, terrain=land is not None)
+        made.append(output[:, 0].double().numpy() + mean)
     return np.concatenate(made)
 
 
