@@ -17,7 +17,7 @@ def over(lat, lon, steps=2):
     fine = xr.DataArray(
         fields.astype("float32"),
         {
-            "time": np.array(["2001-01-01", "2001-07-01"], "M8[ns]")[:steps],
+            "time": np.datetime64("2001-01-01", "ns") + np.arange(steps) * np.timedelta64(9, "D"),
             "lat": ("lat", lat, {"units": "degrees_north"}),
             "lon": ("lon", lon, {"units": "degrees_east"}),
         },
@@ -59,6 +59,15 @@ def test_covariates_of_the_user_take_its_place(alps):
     made = coarse.geoml.downscale(4, covariates=[flat])
     assert "elevation" not in made.attrs["history"]
     np.testing.assert_allclose(made, coarse.geoml.downscale(4, terrain=False), atol=1e-4)
+
+
+def test_a_network_that_was_trained_without_it_is_not_given_it():
+    pytest.importorskip("lightning")
+    fine, coarse = over(LAT, LON, steps=24)
+    options = {"max_epochs": 1, "steps": 1, "validation": 0, "start": "subgrid"}
+    own = coarse.geoml.fit("subgrid", target=fine, **options)
+    made = coarse[:2].geoml.downscale(model=own)
+    assert "elevation" not in made.attrs["history"]
 
 
 def test_any_order_and_convention_and_curvilinear_grids(alps):

@@ -202,6 +202,10 @@ class Refiner(Protocol):
     A network that draws random numbers has a method ``sample`` too, with the same arguments and
     ``noise``: called with the number of the draw, it returns standard normal numbers of the shape
     of the output; which numbers depends on the seed, the member and the position only.
+
+    One whose spec has ``terrain=True`` is called with ``terrain=True`` where the user gives no
+    covariates; `fine` is then elevation (m) and share of land, (1, 2, y * factor, x * factor), as
+    they are: NaN at sea, and both NaN beyond the grid.
     """
 
     def __call__(self, coarse: Tensor, fine: Tensor, factor: int) -> Tensor:

@@ -113,7 +113,8 @@ def spec_for(spec: ModelSpec, pairs: Pairs) -> ModelSpec:
     ]
     if wrong:
         raise SpecError(wrong, f"model {spec.key} does not go with the data")
-    spec = spec.replace(options={**spec.options, **found})
+    # It sees no terrain in training but what is given as a covariate, and must see none later.
+    spec = spec.replace(options={**spec.options, **found}, terrain=False)
     if spec.scaling == "training" and spec.scale is None:
         spec = spec.replace(scale=_scale(pairs))
     return spec
