@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 _SMALL = 2**14
 # Share of a point's weight that must have a value.
 _ENOUGH = 0.5
+# Values of a few steps, 256 kB.
+_CACHED = 2**15
 # Rounds of spreading back what the means of coarse cells lack, and when to stop, in deviations.
 _ROUNDS, _CLOSE = 200, 1e-5
 
@@ -83,22 +86,43 @@ class Regrid:
 
     def __call__(self, fields: Floats) -> Floats:
         """Return ``(step, Y', X')`` from ``(step, Y, X)``; NaN where too little is known."""
-        known = np.isfinite(fields)
-        if known.all():
-            made = self._apply(fields)
-            weight = self._apply(np.ones((1, *fields.shape[1:])))
-        else:
-            made, weight = self._apply(np.where(known, fields, 0.0)), self._apply(known * 1.0)
+        # A few steps at a time, which the processor's caches hold: all at once took three times
+        # as long.
+        at_once = max(1, _CACHED // max(1, math.prod(fields.shape[1:]), math.prod(self.shape)))
+        made = np.empty((len(fields), *self.shape))
+        whole = self._share(np.ones((1, *fields.shape[1:])))
+        for first in range(0, len(fields), at_once):
+            some = slice(first, first + at_once)
+            part, share = fields[some], whole
+            known = np.isfinite(part)
+            if not known.all():
+                part, share = np.where(known, part, 0.0), self._share(known * 1.0)
+            np.multiply(self._apply(part), share, out=made[some])
+        return made
+
+    def _share(self, known: Floats) -> Floats:
+        """Return by what sums over known values are multiplied; NaN where too little is known."""
+        weight = self._apply(known)
         with np.errstate(invalid="ignore", divide="ignore"):
-            return np.asarray(np.where(weight >= _ENOUGH, made / weight, np.nan))
+            return np.asarray(np.where(weight >= _ENOUGH, 1.0 / weight, np.nan))
+
+    @cached_property
+    def _dense(self) -> tuple[Floats, Floats] | None:
+        """The same as full matrices, of which products are faster where they are small."""
+        if self.columns is None:
+            return None
+        if max(math.prod(self.rows.shape), math.prod(self.columns.shape)) > _SMALL:
+            return None
+        return self.rows.toarray(), np.ascontiguousarray(self.columns.toarray().T)
 
     def _apply(self, fields: Floats) -> Floats:
         steps = len(fields)
         if self.columns is None:
             flat = self.rows @ fields.reshape(steps, -1).T
             return np.asarray(flat.T.reshape(steps, *self.shape))
-        if max(math.prod(self.rows.shape), math.prod(self.columns.shape)) <= _SMALL:
-            return np.asarray(self.rows.toarray() @ fields @ self.columns.toarray().T)
+        if self._dense is not None:
+            rows, columns = self._dense
+            return np.asarray(rows @ fields @ columns)
         height = fields.shape[1]
         flat = (self.columns @ fields.reshape(-1, fields.shape[2]).T).T
         across = flat.reshape(steps, height, self.shape[1])
