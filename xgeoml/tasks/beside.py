@@ -138,7 +138,8 @@ def gather(
     shape = tuple(points.sizes.get(d, 0) for d in dims)  # without coordinates it has no points
     static = np.stack(still) if still else np.empty((0, *shape))
     beside = in_order(Beside(found.moving, static, found.names), handle.spec)
-    check_finer(found.static, data, axes, said)
+    if found.static:
+        check_finer(found.static, data, axes, said)
     return beside
 
 
