@@ -438,8 +438,18 @@ def test_dims_may_be_named(coarse):
     odd = coarse.drop_vars(["lat", "lon"]).rename(lat="a", lon="b")
     with pytest.raises(AxisError):
         refine(odd, 2)
-    made = refine(odd, 2, dims={"Y": "a", "X": "b"})
+    dims = {"Y": "a", "X": "b"}
+    made = refine(odd, 2, dims=dims)
     np.testing.assert_array_equal(made, refine(coarse, 2))
+    # What is given beside the data has the same dims.
+    odd = odd.assign_coords(a=np.arange(6.0), b=np.arange(7.0))
+    made = refine(odd, 2, dims=dims)
+    one = made.isel(time=0, drop=True)
+    np.testing.assert_allclose(odd.geoml.downscale(like=one, model="bicubic", dims=dims), made)
+    masked = refine(odd, 2, dims=dims, mask=one > one.mean())
+    assert (masked.notnull() == (one > one.mean())).all()
+    beside = odd.geoml.downscale(2, covariates=[one], dims=dims)
+    assert not np.allclose(beside, odd.geoml.downscale(2, dims=dims))
 
 
 def test_a_curvilinear_grid_may_have_no_place_on_land(coarse):

@@ -50,6 +50,18 @@ def test_a_file_like_another_with_a_covariate_and_a_mask(files, tmp_path):
         assert float(made.t2m.min()) == 280.0
 
 
+def test_a_file_without_the_map_of_elevation(files, tmp_path):
+    made = {}
+    for option in ("--terrain", "--no-terrain"):
+        out = tmp_path / f"out{option}.nc"
+        done = run("downscale", files / "coarse.nc", "--factor", 2, option, "--out", out)
+        assert done.exit_code == 0, done.output
+        with xr.open_dataset(out) as dataset:
+            made[option] = dataset.attrs["history"]
+    assert "map of elevation" in made["--terrain"]
+    assert "map of elevation" not in made["--no-terrain"]
+
+
 def test_a_model_fitted_and_used(files, tmp_path):
     own, out = tmp_path / "own.safetensors", tmp_path / "out.nc"
     coarse, target = files / "coarse.nc", f"{files / 'fine.nc'}:t2m"

@@ -36,6 +36,7 @@ def grid(lat, lon):
         ({"like": np.zeros(3)}, "like is a ndarray; expected a DataArray or Dataset"),
         ({"like": grid([41.0, 42.0, 43.0], [11.0, 12.0])}, "is no finer than that of the data"),
         ({"like": grid([0.0, 0.1, 0.2], [11.0, 11.1])}, "no point of like lies on the grid"),
+        ({"factor": 2, "terrain": 3}, "terrain=3: expected True or False"),
         ({"factor": 2, "conserve": "sum"}, "conserve='sum': expected one of 'auto', True"),
         ({"factor": 2, "members": 0}, "members=0: expected a whole number above 0"),
         ({"factor": 2, "mask": 3}, "mask is a int; expected a variable's name"),

@@ -47,6 +47,21 @@ def test_heights_show_in_the_result_and_in_its_history(alps):
     np.testing.assert_allclose(back, coarse, atol=1e-4)
 
 
+@pytest.mark.parametrize("factor", [2, 4, 8])
+def test_a_plane_comes_back_over_mountains(factor):
+    lat, lon = 40.0 + 0.5 * np.arange(9), 6.0 + 0.5 * np.arange(11)
+    plane = xr.DataArray(
+        2.0 * lat[:, None] - 3.0 * lon,
+        {"lat": ("lat", lat, {"units": "degrees_north"}), "lon": lon},
+        ("lat", "lon"),
+        "air",
+    )
+    made = plane.geoml.downscale(factor)
+    assert "elevation" in made.attrs["history"]
+    expected = 2.0 * made["lat"] - 3.0 * made["lon"]
+    assert float(abs(made - expected).max()) < 1e-4 * float(plane.std())
+
+
 def test_a_plan_tells_of_it(alps):
     _, coarse = alps
     assert "map of elevation" in repr(coarse.geoml.plan("downscale", factor=4))

@@ -97,6 +97,7 @@ def test_a_factory_may_be_the_class_itself():
         ({"inputs": (*VALUE, Channel("years", "kalman"))}, "a model name goes with"),
         ({"inputs": (Channel("covariates"), *VALUE), "covariates": True}, "must come last"),
         ({"inputs": (*VALUE, Channel("covariates"))}, "goes with covariates=True"),
+        ({"terrain": True}, "terrain=True: goes with networks of downscaling"),
         ({"outputs": ("residual",)}, "a 'residual' needs"),
         ({"outputs": ("log_spread",)}, "outputs ('log_spread',)"),
         ({"outputs": ()}, "outputs ()"),

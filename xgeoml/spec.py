@@ -239,6 +239,8 @@ class ModelSpec:
             found.append("scale: goes with scaling='training' only")
         if self.backend == "torch":
             found += self._network_problems()
+        if self.terrain and (self.task, self.backend, self.bound) != ("downscale", "torch", False):
+            found.append("terrain=True: goes with networks of downscaling that serve any grid only")
         if self.task == "downscale":
             found += self._grid_problems()
         elif self.backend == "numpy" and tuple((a.axis, a.mode) for a in self.axes) not in (

@@ -70,7 +70,7 @@ def _stamp_of(data: xr.DataArray) -> str | None:
     return min(times, key=lambda name: name != "time") if times else None
 
 
-def axes_of(obj: xr.DataArray | xr.Dataset, said: Mapping[str, str] | None) -> Axes:
+def axes_as_said(obj: xr.DataArray | xr.Dataset, said: Mapping[str, str] | None) -> Axes:
     """Return the axes of what is given beside the data; the user's ``dims=`` holds there too."""
     return find_axes(obj, {axis: dim for axis, dim in (said or {}).items() if dim in obj.dims})
 
@@ -155,7 +155,7 @@ def check_finer(
     """
     cells = Grid.of(data, axes)
     for given in static:
-        theirs = Grid.of(given, axes_of(given, said))
+        theirs = Grid.of(given, axes_as_said(given, said))
         label = f"covariate {names_of(given)[0]!r}"
         if theirs.curvilinear or cells.curvilinear or factor_for(place(theirs, cells, label)) > 1:
             continue
@@ -214,8 +214,8 @@ def sort_out(
                 f"covariates hold a {type(given).__name__}; expected names in the Dataset or "
                 "DataArrays, such as covariates=[orography]"
             )
-        given = _without_time(given, axes_of(given, said), data, axes)
-        changes = "T" in axes_of(given, said).names
+        given = _without_time(given, axes_as_said(given, said), data, axes)
+        changes = "T" in axes_as_said(given, said).names
         (moving if changes else static).append(given)
     aligned: list[xr.DataArray] = []
     if moving:
@@ -310,14 +310,14 @@ def on_points(
     InputError
         If it has other dims, or does not cover them.
     """
-    theirs = Grid.of(given, axes_of(given, said))
+    theirs = Grid.of(given, axes_as_said(given, said))
     extra = [d for d in given.dims if d not in theirs.dims]
     if extra:
         raise InputError(
             f"{label} has dims {given.dims}; expected Y and X only: pick one of the others, "
             f"cov.isel({extra[0]}=0)"
         )
-    placement = place(Grid.of(points, axes_of(points, said)), theirs, "the result", label)
+    placement = place(Grid.of(points, axes_as_said(points, said)), theirs, "the result", label)
     values = in_numbers(given, label).transpose(*theirs.dims).values.astype(np.float64)
     made: Floats = Regrid.to(placement, theirs.sizes, around=theirs.around)(values[None])[0]
     if not np.isfinite(made).any():

@@ -18,7 +18,7 @@ from xgeoml.exceptions import InputError
 from xgeoml.grid import cell_area
 from xgeoml.models.downscaling import Clock, Pairs, Placement
 from xgeoml.models.series import Floats
-from xgeoml.tasks.beside import axes_of, check_finer, clock_of, on_points, sort_out
+from xgeoml.tasks.beside import axes_as_said, check_finer, clock_of, on_points, sort_out
 from xgeoml.tasks.covariates import Covariates, names_of
 from xgeoml.tasks.dispatch import as_dataset
 from xgeoml.tasks.downscale import variables_with_a_grid
@@ -171,7 +171,7 @@ def couple(
     _check_units(coarse, fine)
     others = [d for d in dataset.dims if d not in coarse.dims]
     axes = find_axes(coarse, {k: d for k, d in (dims or {}).items() if d not in others})
-    grid, their_axes = Grid.of(coarse, axes), axes_of(fine, dims)
+    grid, their_axes = Grid.of(coarse, axes), axes_as_said(fine, dims)
     points = Grid.of(fine, their_axes)
     coarse = _with_time(coarse, axes, grid, f"variable {name!r}")
     fine = _with_time(fine, their_axes, points, "target")

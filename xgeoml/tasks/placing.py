@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -114,11 +113,6 @@ class Grid:
             return self.lat, self.lon
         lat, lon = np.meshgrid(self.lat, self.lon, indexing="ij")
         return lat, lon
-
-
-def named_in(obj: xr.DataArray | xr.Dataset, dims: Mapping[str, str] | None) -> dict[str, str]:
-    """Return what the user said of axes, as far as an object has these dims."""
-    return {axis: dim for axis, dim in (dims or {}).items() if dim in obj.dims}
 
 
 def _check_order(dim: str, values: NDArray[np.generic]) -> None:

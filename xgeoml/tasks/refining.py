@@ -22,11 +22,11 @@ from xgeoml.models.downscaling import Placement
 from xgeoml.models.series import Bools, Floats
 from xgeoml.options import Options
 from xgeoml.spec import ModelSpec
-from xgeoml.tasks.beside import clock_of, fine_mask, gather, terrain_of
+from xgeoml.tasks.beside import axes_as_said, clock_of, fine_mask, gather, terrain_of
 from xgeoml.tasks.choose import ModelLike, WeightsLike, make_handle
 from xgeoml.tasks.covariates import Covariates, lookup
 from xgeoml.tasks.filling import told
-from xgeoml.tasks.placing import Grid, factor_for, named_in, place
+from xgeoml.tasks.placing import Grid, factor_for, place
 from xgeoml.tasks.refined import given_coords, is_angle, refined_coords
 from xgeoml.tasks.trained_grids import TrainedGrids
 from xgeoml.tasks.values import in_numbers
@@ -175,7 +175,7 @@ def make_ready(
     else:  # covariates are wanted where the model works, not at the points of `like`
         points, _ = refined_coords(dataset, grid, target.factor)
         along, cut = grid.dims, order
-    beside = gather(wish.covariates, dataset, above, data, axes, points, along, handle)
+    beside = gather(wish.covariates, dataset, above, data, axes, points, along, handle, wish.dims)
     dims = _dims(data, axes)
     hours = None if trained is None else trained.hours
     static = beside.static[(slice(None), *cut)]
@@ -304,7 +304,7 @@ def _target(
             "neither factor= nor like= is given; type factor=4 for cells divided into 4 by 4, or "
             "like=fine for the grid of another object"
         )
-    fine = Grid.of(wish.like, find_axes(wish.like, named_in(wish.like, wish.dims)))
+    fine = Grid.of(wish.like, axes_as_said(wish.like, wish.dims))
     turned = ascending(fine)
     placement = place(fine.turned(turned), grid)
     lost = [
@@ -422,7 +422,8 @@ def _kept(wish: Wish, target: Target) -> Bools | None:
     """Return which points of the result get a value, in the model's order."""
     if wish.mask is not None:
         assert isinstance(wish.mask, xr.DataArray)
-        kept = fine_mask(wish.mask, target.coords, target.dims, target.placement.shape)
+        shape = target.placement.shape
+        kept = fine_mask(wish.mask, target.coords, target.dims, shape, wish.dims)
         return kept[target.turned]
     return target.trained.kept if target.trained is not None else None
 
