@@ -16,6 +16,7 @@ METHODS = {
     "downscale": xgeoml.downscale,
     "fill_gaps": xgeoml.fill_gaps,
     "fit": xgeoml.fit,
+    "interp_time": xgeoml.interp_time,
     "plan": xgeoml.plan,
     "models": xgeoml.models_for,
 }
@@ -66,12 +67,12 @@ def test_only_the_first_argument_is_positional():
     for name, function in METHODS.items():
         kinds = [p.kind for p in inspect.signature(function).parameters.values()]
         positional = kinds.count(inspect.Parameter.POSITIONAL_OR_KEYWORD)
-        assert positional <= (3 if name in ("plan", "downscale") else 2)
+        assert positional <= (3 if name in ("plan", "downscale", "interp_time") else 2)
         assert inspect.Parameter.VAR_KEYWORD not in kinds
 
 
 def test_methods_hand_over_every_argument(record, monkeypatch):
-    for name in ("fill_gaps", "fit", "plan"):
+    for name in ("downscale", "fill_gaps", "fit", "interp_time", "plan"):
         taken = {}
         monkeypatch.setattr(accessor, name, lambda *a, _t=taken, **k: _t.update(k, args=a))
         names = [
@@ -100,7 +101,11 @@ def test_axes_and_models(record, kind):
     obj = kinds(record)[kind]
     assert obj.geoml.axes.names == {"T": "time", "Y": "lat", "X": "lon"}
     assert set(obj.geoml.models("fill_gaps")) == set(xgeoml.list_models("fill_gaps"))
-    assert obj.geoml.models("downscale") == xgeoml.list_models("downscale")
+    for task in ("downscale", "interp_time"):
+        assert obj.geoml.models(task) == xgeoml.list_models(task)
+    single = xr.DataArray([1.0], {"time": record["time"][:1]}, ["time"])
+    assert {"linear", "akima"} <= set(single.geoml.models("interp_time"))
+    assert not set(single.geoml.models("interp_time")) & {"diurnal", "temdeep"}, "these see grids"
 
 
 def test_the_repr_says_what_was_found(record):

@@ -133,7 +133,7 @@ def test_a_plan_says_what_the_call_does():
     [
         ("downscale", {"freq": "MS"}, "freq=: not of task='downscale'"),
         ("fill_gaps", {"factor": 2}, "factor=: not of task='fill_gaps'"),
-        ("forecast", {}, "expected 'fill_gaps' or 'downscale'"),
+        ("forecast", {}, "expected one of 'fill_gaps', 'downscale', 'interp_time'"),
     ],
 )
 def test_a_plan_of_something_else(task, given, told):

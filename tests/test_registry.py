@@ -8,6 +8,7 @@ import toys
 import xgeoml
 from xgeoml import registry
 from xgeoml.exceptions import ModelNotFoundError, SpecError
+from xgeoml.models.catalog import BUILT_IN
 from xgeoml.spec import Channel, ModelSpec
 
 TOY = ModelSpec(
@@ -51,7 +52,7 @@ def test_our_own_models_are_there():
         spec = xgeoml.get_model(name)
         assert spec.name == name
         assert spec.summary
-        assert all(xgeoml.get_model(base).task == spec.task for base in spec.bases)
+        assert all(registry.base_model(b, spec.task).task == spec.task for b in spec.bases)
         assert xgeoml.get_model(spec.key) is spec
 
 
@@ -70,7 +71,27 @@ def test_a_name_is_taken_once():
     xgeoml.register_model(TOY.replace(version="2.0"), overwrite=True)
     assert xgeoml.get_model("toy").version == "2.0"
     with pytest.raises(SpecError, match=r"xgeoml\.models\.linear:Linear"):
-        xgeoml.register_model(TOY.replace(name="linear"))
+        xgeoml.register_model(TOY.replace(name="linear", task="fill_gaps"))
+
+
+def test_models_of_several_tasks_may_have_one_name():
+    mine = xgeoml.register_model(TOY.replace(name="linear"))
+    assert xgeoml.get_model("linear", "invert_waveform") is mine
+    assert xgeoml.get_model("linear").task == "fill_gaps"
+    assert xgeoml.get_model("linear", "interp_time").task == "interp_time"
+    assert xgeoml.get_model("linear@1.2") is mine, "the version that only it has"
+    assert xgeoml.list_models().count("linear") == 1
+    assert "linear" in xgeoml.list_models("invert_waveform")
+    keys = {(s.task, s.key) for s in registry.all_models()}
+    assert {("fill_gaps", "linear@1.0"), ("interp_time", "linear@1.0")} <= keys
+    assert BUILT_IN["linear"].task == "fill_gaps"
+    assert BUILT_IN["ridge"].task == "downscale"
+
+
+def test_base_models_are_of_the_same_task_first():
+    assert registry.base_model("linear", "interp_time").task == "interp_time"
+    assert registry.base_model("kalman", "interp_time").task == "fill_gaps"
+    assert registry.base_model("linear", "fill_gaps").task == "fill_gaps"
 
 
 def test_bases_must_be_known():
@@ -85,7 +106,7 @@ def test_bases_must_be_known():
         ("kallman", "Did you mean 'kalman'"),
         ("KALMAN", "Did you mean 'kalman'"),
         ("climatolgy", "Did you mean 'climatology'"),
-        ("xyzzy", "Expected one of: bicubic, bilinear, climanet"),
+        ("xyzzy", "bicubic, bilinear, climanet"),
         ("kalman@7.7", "kalman@1.0"),
         ("", "Expected one of"),
     ],

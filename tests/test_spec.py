@@ -6,7 +6,7 @@ import pytest
 import toys
 
 from xgeoml.exceptions import SpecError
-from xgeoml.registry import get_model, list_models
+from xgeoml.registry import all_models, get_model
 from xgeoml.spec import AxisSpec, Channel, ModelSpec, WeightsRef
 
 VALUE = (Channel("value"), Channel("validity"))
@@ -39,9 +39,10 @@ FULL = spec(
 FIELD = spec(
     factory="toys:FieldNet", axes=(AxisSpec("Y", "window", 16, 8), AxisSpec("X", "window", 16, 4))
 )
+BETWEEN = (AxisSpec("T", "tile", 8, halo=2),)
 
 
-@pytest.mark.parametrize("one", [spec(), FULL, FIELD, *map(get_model, list_models())], ids=repr)
+@pytest.mark.parametrize("one", [spec(), FULL, FIELD, *all_models()], ids=repr)
 def test_json_and_back(one):
     text = one.to_json()
     again = ModelSpec.from_json(text)
@@ -68,6 +69,19 @@ def test_what_follows_from_a_spec():
     assert FULL.axis("T").minimum == 12
     assert FULL.axis("Y") == AxisSpec("Y", "pointwise")
     assert FIELD.axis("X").window == 16
+
+
+def test_models_of_interpolation_in_time_see_single_cells_or_whole_grids():
+    plane = (AxisSpec("Y"), AxisSpec("X"))
+    for axes in (BETWEEN, (*BETWEEN, *plane)):
+        for backend in ("numpy", "torch"):
+            made = spec(task="interp_time", axes=axes, backend=backend)
+            assert not made.bound
+            assert not made.tiled
+    terrain = spec(task="interp_time", axes=(*BETWEEN, *plane), terrain=True)
+    assert ModelSpec.from_json(terrain.to_json()) == terrain
+    several = (*VALUE, Channel("estimate", "linear"))
+    assert spec(task="interp_time", axes=BETWEEN, inputs=several).bases == ("linear",)
 
 
 def test_a_factory_may_be_the_class_itself():
@@ -112,6 +126,12 @@ def test_a_factory_may_be_the_class_itself():
         (
             {"axes": FIELD.axes, "inputs": (*VALUE, Channel("estimate", "linear"))},
             "estimates of other models",
+        ),
+        ({"task": "interp_time"}, "takes T in mode 'tile'"),
+        ({"task": "interp_time", "axes": (*BETWEEN, AxisSpec("Y"))}, "both in mode 'whole' or"),
+        (
+            {"task": "interp_time", "axes": BETWEEN, "backend": "numpy", "terrain": True},
+            "terrain=True: goes with networks",
         ),
         ({"options": {"f": print}}, "expected plain JSON values"),
         ({"weights": WeightsRef("toy.pt", "0" * 64)}, "expected a .safetensors file"),

@@ -29,6 +29,7 @@ from xgeoml.tasks.downscale import downscale
 from xgeoml.tasks.fill_gaps import fill_gaps
 from xgeoml.tasks.fit import fit
 from xgeoml.tasks.inspect import models_for
+from xgeoml.tasks.interp_time import interp_time
 from xgeoml.tasks.plan import plan
 from xgeoml.versions import show_versions
 
@@ -60,6 +61,7 @@ __all__ = [
     "fit",
     "get_model",
     "get_options",
+    "interp_time",
     "list_models",
     "load",
     "models_for",

@@ -21,9 +21,11 @@ from xgeoml.tasks.fill_gaps import fill_gaps
 from xgeoml.tasks.fit import fit
 from xgeoml.tasks.gaps import MaxGap
 from xgeoml.tasks.inspect import axes_of, models_for
-from xgeoml.tasks.plan import TaskPlan, plan
-from xgeoml.tasks.plan_downscale import GridPlan
+from xgeoml.tasks.instants import Times, TimeStep
+from xgeoml.tasks.interp_time import interp_time
+from xgeoml.tasks.plan import AnyPlan, plan
 from xgeoml.tasks.refining import Conserve
+from xgeoml.tasks.vectors import Vectors
 from xgeoml.train.settings import Schedule
 
 GeoObject = TypeVar("GeoObject", xr.DataArray, xr.Dataset, xr.DataTree)
@@ -129,6 +131,48 @@ class GeoMLAccessor(Generic[GeoObject]):
             seed=seed,
         )
 
+    def interp_time(
+        self,
+        freq: TimeStep | None = None,
+        model: ModelLike = "auto",
+        *,
+        factor: int | None = None,
+        times: Times | None = None,
+        accumulated: bool = False,
+        vectors: Vectors | None = None,
+        weights: WeightsLike | None = None,
+        variables: str | Sequence[Hashable] | None = None,
+        terrain: bool = True,
+        max_gap: MaxGap | None = None,
+        dims: Mapping[str, str] | None = None,
+        model_options: Mapping[str, Any] | None = None,
+        device: str | None = None,
+        batch_size: int | None = None,
+        precision: str | None = None,
+        progress: bool | None = None,
+        seed: int | None = None,
+    ) -> GeoObject:
+        return interp_time(
+            self._obj,
+            freq,
+            model,
+            factor=factor,
+            times=times,
+            accumulated=accumulated,
+            vectors=vectors,
+            weights=weights,
+            variables=variables,
+            terrain=terrain,
+            max_gap=max_gap,
+            dims=dims,
+            model_options=model_options,
+            device=device,
+            batch_size=batch_size,
+            precision=precision,
+            progress=progress,
+            seed=seed,
+        )
+
     def fit(
         self,
         model: ModelLike,
@@ -136,6 +180,7 @@ class GeoMLAccessor(Generic[GeoObject]):
         target: xr.DataArray | xr.Dataset | None = None,
         variables: str | Sequence[Hashable] | None = None,
         covariates: Covariates = None,
+        vectors: Vectors | None = None,
         start: ModelLike | None = None,
         validation: float = 0.15,
         max_epochs: int | None = None,
@@ -167,6 +212,7 @@ class GeoMLAccessor(Generic[GeoObject]):
             target=target,
             variables=variables,
             covariates=covariates,
+            vectors=vectors,
             start=start,
             validation=validation,
             max_epochs=max_epochs,
@@ -195,22 +241,24 @@ class GeoMLAccessor(Generic[GeoObject]):
 
     def plan(
         self,
-        task: Literal["fill_gaps", "downscale"] = "fill_gaps",
+        task: Literal["fill_gaps", "downscale", "interp_time"] = "fill_gaps",
         model: ModelLike = "auto",
         *,
         weights: WeightsLike | None = None,
         variable: Hashable | None = None,
         covariates: Covariates = None,
-        freq: Freq | None = None,
+        freq: Freq | TimeStep | None = None,
         spread: bool = False,
         factor: int | None = None,
         like: xr.DataArray | xr.Dataset | None = None,
         members: int | None = None,
+        times: Times | None = None,
+        accumulated: bool = False,
         dims: Mapping[str, str] | None = None,
         model_options: Mapping[str, Any] | None = None,
         device: str | None = None,
         batch_size: int | None = None,
-    ) -> TaskPlan | GridPlan:
+    ) -> AnyPlan:
         return plan(
             self._obj,
             task,
@@ -223,6 +271,8 @@ class GeoMLAccessor(Generic[GeoObject]):
             factor=factor,
             like=like,
             members=members,
+            times=times,
+            accumulated=accumulated,
             dims=dims,
             model_options=model_options,
             device=device,
@@ -235,6 +285,7 @@ for _name, _function in {
     "downscale": downscale,
     "fill_gaps": fill_gaps,
     "fit": fit,
+    "interp_time": interp_time,
     "plan": plan,
 }.items():
     getattr(GeoMLAccessor, _name).__doc__ = _function.__doc__

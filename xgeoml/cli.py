@@ -3,40 +3,17 @@
 from __future__ import annotations
 
 import os
-import warnings
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_args
+from typing import Any, get_args
 
 import click
 
-from xgeoml.exceptions import GeoMLError
-from xgeoml.insert import bounds_name
+from xgeoml.cli_parts import ManyValues, check_out, named, opened, pair, told, write
 from xgeoml.months import Freq
 from xgeoml.options import Precision
 from xgeoml.spec import Scaling, Task
 from xgeoml.train.settings import Schedule
-
-if TYPE_CHECKING:
-    import xarray as xr
-
-
-class _ManyValues(click.Command):
-    """A command whose repeatable options take several values at once: ``--covariates tp t2m``."""
-
-    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Repeat the option before each of its values, which is what click reads."""
-        many = {o for p in self.params if getattr(p, "multiple", False) for o in p.opts}
-        made: list[str] = []
-        option = ""
-        for arg in args:
-            if arg.startswith("-"):
-                option = arg if arg in many else ""
-                made += [] if option else [arg]
-            else:
-                made += [option, arg] if option else [arg]
-        return super().parse_args(ctx, made)
 
 
 @click.group()
@@ -45,7 +22,7 @@ def main() -> None:
     """Trained networks and classical methods for gridded data."""
 
 
-@main.command(cls=_ManyValues)
+@main.command(cls=ManyValues)
 @click.option("--data", type=click.Path(exists=True, path_type=Path), help="A netCDF file.")
 @click.option("--variable", help="What to fill; needed with --data.")
 @click.option("--covariates", multiple=True, help="Drivers in the file.")
@@ -72,24 +49,25 @@ def demo(data: Path | None, variable: str | None, covariates: tuple[str, ...], o
         if variable or covariates:
             raise click.UsageError("--variable and --covariates go with --data FILE")
         dataset, variable, drivers = example.sample()
-        with _told():
+        with told():
             example.run(dataset, variable, drivers, out, say=click.echo)
     else:
-        with _opened(data) as dataset:
+        with opened(data) as dataset:
             if variable is None:
                 names = ", ".join(map(str, dataset.data_vars))
                 raise click.UsageError(f"--data needs --variable; {data} has {names}")
-            with _told():
+            with told():
                 example.run(dataset.load(), variable, list(covariates), out, say=click.echo)
 
 
-@main.command(cls=_ManyValues)
+@main.command(cls=ManyValues)
 @click.argument("model")
 @click.argument("data", type=click.Path(exists=True, path_type=Path))
 @click.option(
     "--variable", multiple=True, help="What to learn from; by default all but --covariates."
 )
 @click.option("--covariates", multiple=True, help="Names in the file, or FILE:NAME in another.")
+@click.option("--vectors", help="Components of a vector to learn from, EASTWARD:NORTHWARD.")
 @click.option("--target", help="The fine fields of the same times, FILE:NAME: for downscaling.")
 @click.option("--start", help="Weights to begin with: a name such as grace_tf, or a path.")
 @click.option(
@@ -122,6 +100,7 @@ def fit(
     data: Path,
     variable: tuple[str, ...],
     covariates: tuple[str, ...],
+    vectors: str | None,
     target: str | None,
     out: Path,
     plot: Path | None,
@@ -138,6 +117,7 @@ def fit(
       xgeoml fit grace_tf tws.nc --logdir run --out my.safetensors
       xgeoml fit grace_tf tws.nc --resume run --out my.safetensors
       xgeoml fit auto era5.nc --variable t2m --target cerra.nc:t2m --out fine.safetensors
+      xgeoml fit diurnal hourly.nc --variable t2m --out hours.safetensors
     """
     from xgeoml.tasks.fit import fit as train
 
@@ -150,9 +130,9 @@ def fit(
             raise click.UsageError(f"{path}: its folder is not there, or may not be written to")
     given = {k: v for k, v in options.items() if v is not None}
     with ExitStack() as files:
-        files.enter_context(_told())
-        dataset = files.enter_context(_opened(data))
-        fine = None if target is None else _named(target, files)
+        files.enter_context(told())
+        dataset = files.enter_context(opened(data))
+        fine = None if target is None else named(target, files)
         if isinstance(fine, str):
             raise click.UsageError(f"--target {fine}: expected FILE:NAME, such as cerra.nc:t2m")
         try:
@@ -161,7 +141,8 @@ def fit(
                 model,
                 target=fine,
                 variables=list(variable) or None,
-                covariates=[_named(c, files) for c in covariates] or None,
+                covariates=[named(c, files) for c in covariates] or None,
+                vectors=None if vectors is None else [pair(vectors)],
                 **given,
             )
         except KeyboardInterrupt as error:
@@ -173,7 +154,7 @@ def fit(
     click.echo(f"written to {out}" + (f", losses to {plot}" if plot else ""))
 
 
-@main.command("fill-gaps", cls=_ManyValues)
+@main.command("fill-gaps", cls=ManyValues)
 @click.argument("data", type=click.Path(exists=True, path_type=Path))
 @click.option(
     "--out",
@@ -206,18 +187,18 @@ def fill_gaps(
     """
     from xgeoml.tasks.fill_gaps import fill_gaps as fill
 
-    _check_out(out, data)
+    check_out(out, data)
     given = {k: v for k, v in options.items() if v is not None}
     if str(given.get("max_gap", "")).isdecimal():
         given["max_gap"] = int(given["max_gap"])
-    with _told(), _opened(data) as dataset:
+    with told(), opened(data) as dataset:
         full = fill(
             dataset, variables=list(variable) or None, covariates=list(covariates) or None, **given
         )
-        _write(full, out)
+        write(full, out)
 
 
-@main.command(cls=_ManyValues)
+@main.command(cls=ManyValues)
 @click.argument("data", type=click.Path(exists=True, path_type=Path))
 @click.option(
     "--out",
@@ -268,51 +249,81 @@ def downscale(
     from xgeoml.tasks.downscale import downscale as refine
 
     others = [Path(text.rpartition(":")[0]) for text in (*covariates, mask or "") if ":" in text]
-    _check_out(out, data, *others, *filter(None, [like]))
+    check_out(out, data, *others, *filter(None, [like]))
     given = {k: v for k, v in options.items() if v is not None}
     given["conserve"] = False if conserve == "no" else conserve
     with ExitStack() as files:
-        files.enter_context(_told())
-        dataset = files.enter_context(_opened(data))
+        files.enter_context(told())
+        dataset = files.enter_context(opened(data))
         fine = refine(
             dataset,
-            like=None if like is None else files.enter_context(_opened(like)),
+            like=None if like is None else files.enter_context(opened(like)),
             variables=list(variable) or None,
-            covariates=[_named(c, files) for c in covariates] or None,
-            mask=None if mask is None else _named(mask, files),
+            covariates=[named(c, files) for c in covariates] or None,
+            mask=None if mask is None else named(mask, files),
             **given,
         )
-        _write(fine, out)
+        write(fine, out)
 
 
-def _named(text: str, files: ExitStack) -> str | xr.DataArray:
-    """Return a name, or the variable that FILE:NAME stands for."""
-    path, _, name = text.rpartition(":")
-    if not path:
-        return text
-    dataset = files.enter_context(_opened(Path(path)))
-    if name not in dataset:
-        raise click.UsageError(f"{path} has {', '.join(map(str, dataset.data_vars))}, no {name!r}")
-    return dataset[name]
+@main.command("interp-time", cls=ManyValues)
+@click.argument("data", type=click.Path(exists=True, path_type=Path))
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    required=True,
+    help="The fields at other times, *.nc or *.zarr.",
+)
+@click.option("--freq", help="Step of the result, such as 1h or MS.")
+@click.option("--factor", type=int, help="Equal parts of each step, 2 or more.")
+@click.option("--times", multiple=True, help="The times themselves, such as 2001-01-01T06.")
+@click.option("--accumulated", is_flag=True, help="Values are totals over steps, which are kept.")
+@click.option("--model", default="auto", show_default=True, help="A name, or a model's file.")
+@click.option("--weights", help="Other weights than the model's own.")
+@click.option("--variable", multiple=True, help="What to interpolate; by default all along time.")
+@click.option("--vectors", multiple=True, help="Components of a vector, EASTWARD:NORTHWARD.")
+@click.option(
+    "--terrain/--no-terrain",
+    default=True,
+    help="Whether a network may use the package's own map of elevation.",
+)
+@click.option("--max-gap", help="Longest gap to bridge: missing steps, or such as 12h.")
+@click.option("--batch-size", type=int, help="Samples in a pass.")
+@click.option("--precision", type=click.Choice(get_args(Precision)), help="Of the network.")
+@click.option("--device", help="cpu, cuda, cuda:N or mps.")
+@click.option("--seed", type=int, help="Of models that draw random numbers.")
+def interp_time(
+    data: Path,
+    out: Path,
+    times: tuple[str, ...],
+    variable: tuple[str, ...],
+    vectors: tuple[str, ...],
+    **options: Any,
+) -> None:
+    """Interpolate the fields of the file DATA (netCDF, or a zarr folder) to other times.
 
+    \b
+    Examples:
+      xgeoml interp-time era5.nc --freq 1h --out hourly.nc
+      xgeoml interp-time era5.nc --factor 6 --model cubic --out hourly.nc
+      xgeoml interp-time rain.nc --factor 6 --accumulated --out hourly.nc
+      xgeoml interp-time wind.nc --times 2001-01-01T06 2001-01-01T07 --vectors u:v --out two.nc
+    """
+    from xgeoml.tasks.interp_time import interp_time as interpolate
 
-def _check_out(out: Path, data: Path, *others: Path) -> None:
-    if out.suffix not in (".nc", ".zarr"):
-        raise click.UsageError(f"--out {out}: expected a name that ends in .nc or .zarr")
-    if out.resolve() == data.resolve():
-        raise click.UsageError(f"--out {out} is the record itself; expected another name")
-    if out.resolve() in (other.resolve() for other in others):
-        raise click.UsageError(f"--out {out} is one of the files that are read; expected another")
-    if not os.access(out.parent, os.W_OK):
-        raise click.UsageError(f"{out}: its folder is not there, or may not be written to")
-
-
-def _write(dataset: xr.Dataset, out: Path) -> None:
-    if out.suffix == ".nc":
-        dataset.to_netcdf(out)
-    else:
-        dataset.to_zarr(out, mode="w")
-    click.echo(f"written to {out}: {', '.join(map(str, dataset.data_vars))}")
+    check_out(out, data)
+    given = {k: v for k, v in options.items() if v is not None}
+    if str(given.get("max_gap", "")).isdecimal():
+        given["max_gap"] = int(given["max_gap"])
+    with told(), opened(data) as dataset:
+        made = interpolate(
+            dataset,
+            times=list(times) or None,
+            variables=list(variable) or None,
+            vectors=[pair(text) for text in vectors] or None,
+            **given,
+        )
+        write(made, out)
 
 
 @main.command()
@@ -325,11 +336,10 @@ def models(task: str | None) -> None:
       xgeoml models
       xgeoml models fill_gaps
     """
-    from xgeoml.registry import get_model, list_models
+    from xgeoml.registry import all_models
 
-    for name in list_models():
-        spec = get_model(name)
-        if task in (None, spec.task):
+    for spec in sorted(all_models(), key=lambda s: s.name):
+        if spec.listed and task in (None, spec.task):
             click.echo(f"{spec.key:<20} {spec.task:<12} {spec.summary}")
 
 
@@ -355,7 +365,7 @@ def list_weights() -> None:
     """
     from xgeoml import weights
 
-    with _told():
+    with told():
         click.echo(repr(weights.list()))
 
 
@@ -376,7 +386,7 @@ def fetch(name: str | None, to: Path | None) -> None:
     """
     from xgeoml import weights
 
-    with _told():
+    with told():
         found = weights.fetch(name, to=to) if name else weights.fetch(to=to)
         for path in found.values() if isinstance(found, dict) else [found]:
             click.echo(str(path))
@@ -392,7 +402,7 @@ def verify() -> None:
     """
     from xgeoml import weights
 
-    with _told():
+    with told():
         table = weights.verify()
     click.echo(repr(table))
     if any(row.state == "damaged" for row in table):
@@ -412,7 +422,7 @@ def clear() -> None:
     """
     from xgeoml import weights
 
-    with _told():
+    with told():
         click.echo(repr(weights.clear()))
 
 
@@ -431,36 +441,6 @@ def info(name: str, markdown: bool) -> None:
     """
     from xgeoml import weights
 
-    with _told():
+    with told():
         card = weights.info(name)
     click.echo(card.to_markdown() if markdown else repr(card))
-
-
-@contextmanager
-def _opened(path: Path) -> Iterator[xr.Dataset]:
-    """Open a netCDF file or a zarr folder, lazily."""
-    import xarray as xr
-
-    try:
-        dataset = xr.open_dataset(path, chunks={})
-    except (OSError, ValueError) as error:
-        raise click.ClickException(f"{path} cannot be opened: {error}") from error
-    with dataset:
-        # Bounds tell which day or month a stamp means; that cannot wait.
-        for name in {bounds_name(v) for v in dataset.variables.values()} & set(dataset.variables):
-            dataset[name].load()
-        yield dataset
-
-
-@contextmanager
-def _told() -> Iterator[None]:
-    """Print warnings, and an error that is the user's to mend, without lines of code."""
-    try:
-        with warnings.catch_warnings(record=True) as caught:
-            warnings.simplefilter("always", UserWarning)
-            yield
-    except GeoMLError as error:
-        raise click.ClickException(str(error)) from error
-    finally:
-        for warning in caught:
-            click.echo(f"Warning: {warning.message}", err=True)

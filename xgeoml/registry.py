@@ -6,9 +6,10 @@ import sys
 import threading
 from functools import lru_cache
 from importlib.metadata import entry_points
+from typing import get_args
 
 from xgeoml.exceptions import ModelNotFoundError, SpecError, WeightsError
-from xgeoml.models.catalog import BUILT_IN
+from xgeoml.models.catalog import SPECS
 from xgeoml.spec import ModelSpec, Task
 from xgeoml.weights.files import read_spec
 from xgeoml.weights.releases import Release, releases
@@ -16,12 +17,15 @@ from xgeoml.weights.store import find
 
 ENTRY_POINT_GROUP = "xgeoml.models"
 
-_registered: dict[str, ModelSpec] = {}
+_Key = tuple[str, str]  # the task, and the name
+_registered: dict[_Key, ModelSpec] = {}
 _lock = threading.Lock()
 
 
 def register_model(spec: ModelSpec, *, overwrite: bool = False) -> ModelSpec:
     """Make a model known by its name, in this process.
+
+    Models of different tasks may have the same name.
 
     A package makes its models known in every process by an entry point of the group
     ``xgeoml.models`` that leads to a `ModelSpec`.
@@ -31,7 +35,7 @@ def register_model(spec: ModelSpec, *, overwrite: bool = False) -> ModelSpec:
     spec : ModelSpec
         The model's description.
     overwrite : bool
-        Whether to replace a model of the same name.
+        Whether to replace a model of the same name and task.
 
     Returns
     -------
@@ -44,19 +48,21 @@ def register_model(spec: ModelSpec, *, overwrite: bool = False) -> ModelSpec:
         If the name is taken, or one of the base models is unknown.
     """
     known = _all()
-    if spec.name in known and not overwrite:
+    taken = known.get((spec.task, spec.name))
+    if taken is not None and not overwrite:
         raise SpecError(
-            f"the name is taken by {known[spec.name].factory}; pass overwrite=True to replace it",
+            f"the name is taken by {taken.factory}; pass overwrite=True to replace it",
             f"model {spec.name!r} cannot be registered",
         )
-    unknown = [name for name in spec.bases if name not in known]
+    names = {name for _, name in known}
+    unknown = [name for name in spec.bases if name not in names]
     if unknown:
         raise SpecError(
-            [f"its base model {name!r} is not known; known: {sorted(known)}" for name in unknown],
+            [f"its base model {name!r} is not known; known: {sorted(names)}" for name in unknown],
             f"model {spec.name!r} cannot be registered",
         )
     with _lock:
-        _registered[spec.name] = spec
+        _registered[spec.task, spec.name] = spec
     return spec
 
 
@@ -69,7 +75,8 @@ def get_model(name: str, task: Task | None = None) -> ModelSpec:
         Such as ``"kalman"``, the newest version that is installed, or ``"grace_tf@1.0"``. An
         older version is what its weights file says; that is fetched if it is not here.
     task : str, optional
-        Look among the models of this task only.
+        Look among the models of this task only. Of a name that models of several tasks have, it is
+        otherwise that of the first of `fill_gaps`, `downscale`, `interp_time`, `invert_waveform`.
 
     Raises
     ------
@@ -79,22 +86,35 @@ def get_model(name: str, task: Task | None = None) -> ModelSpec:
         If the weights file of an older version cannot be had.
     """
     bare, _, version = name.partition("@")
-    known = {k: s for k, s in _all().items() if task in (None, s.task)}
-    spec = known.get(bare)
-    if spec is None:
-        raise ModelNotFoundError(bare, known)
-    if not version or version == spec.version:
-        return spec
+    known = [s for s in all_models() if task in (None, s.task)]
+    named = [s for s in known if s.name == bare]
+    if not named:
+        raise ModelNotFoundError(bare, {s.name for s in known})
+    for spec in named:
+        if version in ("", spec.version):
+            return spec
     older = [r for r in releases() if r.model == bare]
     found = next((r for r in older if r.version == version), None)
     if found is None:
-        keys = {s.key for s in known.values()} | {r.key for r in older}
+        keys = {s.key for s in known} | {r.key for r in older}
         raise ModelNotFoundError(name, keys)
     return _older(found)
 
 
+def base_model(name: str, task: Task) -> ModelSpec:
+    """Return the description of a base model of one for `task`: of that task, or of another.
+
+    Raises
+    ------
+    ModelNotFoundError
+        With the nearest names.
+    """
+    own = name.partition("@")[0] in {s.name for s in all_models() if s.task == task}
+    return get_model(name, task if own else None)
+
+
 def list_models(task: Task | None = None) -> list[str]:
-    """Return the names of the models to choose from, all or those of one task, in order.
+    """Return the names of the models to choose from, all or those of one task, each once, in order.
 
     Examples
     --------
@@ -102,14 +122,12 @@ def list_models(task: Task | None = None) -> list[str]:
     >>> "kalman" in xgeoml.list_models("fill_gaps")
     True
     """
-    return sorted(
-        name for name, spec in _all().items() if spec.listed and task in (None, spec.task)
-    )
+    return sorted({s.name for s in all_models() if s.listed and task in (None, s.task)})
 
 
 def all_models() -> list[ModelSpec]:
-    """Return the descriptions of all models, those too that `list_models` does not name."""
-    return list(_all().values())
+    """Return the descriptions of all models, task by task, those too that are not listed."""
+    return sorted(_all().values(), key=lambda s: get_args(Task).index(s.task))
 
 
 def check_factory(spec: ModelSpec) -> None:
@@ -141,7 +159,8 @@ def check_factory(spec: ModelSpec) -> None:
         wanted, right = "a torch.nn.Module", nn.Module
         fits = isinstance(factory, type) and issubclass(factory, right)
     else:
-        needed = ("predict",) if spec.task == "downscale" else ("summarise", "predict")
+        series = spec.task not in ("downscale", "interp_time")
+        needed = ("summarise", "predict") if series else ("predict",)
         wanted = f"a class with the methods {' and '.join(needed)}"
         methods = (getattr(factory, name, None) for name in needed)
         fits = isinstance(factory, type) and all(map(callable, methods))
@@ -161,14 +180,14 @@ def _older(found: Release) -> ModelSpec:
     return spec.replace(weights=found.ref)
 
 
-def _all() -> dict[str, ModelSpec]:
-    return {**BUILT_IN, **_installed(), **_registered}
+def _all() -> dict[_Key, ModelSpec]:
+    return {**{(s.task, s.name): s for s in SPECS}, **_installed(), **_registered}
 
 
 @lru_cache(maxsize=1)
-def _installed() -> dict[str, ModelSpec]:
+def _installed() -> dict[_Key, ModelSpec]:
     """Return the models of installed packages; a broken entry point is named, not swallowed."""
-    found: dict[str, ModelSpec] = {}
+    found: dict[_Key, ModelSpec] = {}
     for point in entry_points(group=ENTRY_POINT_GROUP):
         try:
             loaded = point.load()
@@ -184,5 +203,5 @@ def _installed() -> dict[str, ModelSpec]:
                     f"entry point {point.name} = {point.value}: {spec!r} is no ModelSpec",
                     "the models of an installed package cannot be loaded",
                 )
-            found[spec.name] = spec
+            found[spec.task, spec.name] = spec
     return found

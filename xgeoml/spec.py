@@ -42,7 +42,7 @@ class ModelSpec:
         `numpy`: the factory returns a `xgeoml.models.series.SeriesModel`, or with tiles of a grid a
         `xgeoml.models.field.FieldModel`. `torch`: it returns an `nn.Module` that maps
         ``(batch, channel, *axes)`` to ``(batch, output, *axes)``. For downscaling see
-        `xgeoml.models.downscaling`.
+        `xgeoml.models.downscaling`, for interpolation in time `xgeoml.models.in_time`.
     axes : tuple of AxisSpec
         How the model treats each axis, in the order in which it is given them; axes not named are
         pointwise.
@@ -58,8 +58,11 @@ class ModelSpec:
     covariates : bool
         Whether the model makes use of covariates.
     terrain : bool
-        Of models of downscaling: whether it is given `xgeoml.terrain.elevation` where the user
-        gives no covariates.
+        Of networks of downscaling and of interpolation in time: whether it is given
+        `xgeoml.terrain.elevation`, in downscaling where the user gives no covariates.
+    fitted_with : tuple of str
+        Of networks of interpolation in time: base models that one fitted to a record is given
+        besides its own; its own name stands for it as it is shipped.
     listed : bool
         Whether `list_models` names it: what only serves as a base of other models is no choice.
     scaling : {"sample", "training"}
@@ -90,6 +93,7 @@ class ModelSpec:
     weights: WeightsRef | None = None
     covariates: bool = False
     terrain: bool = False
+    fitted_with: tuple[str, ...] = ()
     listed: bool = True
     scaling: Scaling = "sample"
     scale: Scale | None = None
@@ -200,6 +204,7 @@ class ModelSpec:
                 inputs=lambda v: tuple(Channel(**_read(c, Channel)) for c in v),
                 outputs=tuple,
                 covariate_names=tuple,
+                fitted_with=tuple,
                 scale=lambda v: Scale(**_read(v, Scale, **_TUPLES)) if v else None,
                 weights=lambda v: WeightsRef(**_read(v, WeightsRef, urls=tuple)) if v else None,
             )
@@ -239,10 +244,18 @@ class ModelSpec:
             found.append("scale: goes with scaling='training' only")
         if self.backend == "torch":
             found += self._network_problems()
-        if self.terrain and (self.task, self.backend, self.bound) != ("downscale", "torch", False):
-            found.append("terrain=True: goes with networks of downscaling that serve any grid only")
+        shown = (self.task == "downscale" and not self.bound) or self.task == "interp_time"
+        if self.terrain and not (shown and self.backend == "torch"):
+            found.append(
+                "terrain=True: goes with networks of downscaling that serve any grid, and of "
+                "interpolation in time, only"
+            )
+        if self.fitted_with and (self.task, self.backend) != ("interp_time", "torch"):
+            found.append("fitted_with: goes with networks of interpolation in time only")
         if self.task == "downscale":
             found += self._grid_problems()
+        elif self.task == "interp_time":
+            found += self._time_problems()
         elif self.backend == "numpy" and tuple((a.axis, a.mode) for a in self.axes) not in (
             (("T", "whole"),),
             (("Y", "tile"), ("X", "tile"), ("T", "whole")),
@@ -274,6 +287,17 @@ class ModelSpec:
             ]
         return []
 
+    def _time_problems(self) -> list[str]:
+        """Return what is wrong with the axes of a model of interpolation in time."""
+        modes = {a.axis: a.mode for a in self.axes}
+        plane = (modes.get("Y"), modes.get("X"))
+        if modes.get("T") != "tile" or plane not in ((None, None), ("whole", "whole")):
+            return [
+                "axes: a model of interpolation in time takes T in mode 'tile', and Y and X both in"
+                " mode 'whole' or neither of them"
+            ]
+        return []
+
     def _network_problems(self) -> list[str]:
         found = []
         if self.tiled:
@@ -286,7 +310,7 @@ class ModelSpec:
         if ("covariates" in roles) and not self.covariates:
             found.append("inputs: Channel('covariates') goes with covariates=True")
         series = len(self.axes) == 1 and self.axis("T").mode == "whole"
-        if self.bases and not series and self.task != "downscale":
+        if self.bases and not series and self.task not in ("downscale", "interp_time"):
             found.append("inputs: estimates of other models go with axes=(AxisSpec('T'),) only")
         if self.outputs not in {("value",), ("residual",)} | {
             (first, "log_spread") for first in ("value", "residual")

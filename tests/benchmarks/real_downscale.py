@@ -163,7 +163,7 @@ def bare_loop(name: str, fields: xr.DataArray):
     scale = scale_of(value, spec)
     coarse = torch.from_numpy(coarse_channels(window, spec, *scale))
     bases = {
-        base: handle.downscaler(base)[0].predict(window, handle.downscaler(base)[1])
+        base: handle.with_state(base)[0].predict(window, handle.with_state(base)[1])
         for base in spec.bases
     }
     static = np.empty((0, rows * TIMES, columns * TIMES))

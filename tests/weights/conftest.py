@@ -67,7 +67,7 @@ def released(
         newest = releases.latest("toy")
         assert newest is not None
         spec = TOY.replace(version=newest.version, weights=newest.ref)
-        monkeypatch.setitem(registry._registered, "toy", spec)
+        monkeypatch.setitem(registry._registered, (spec.task, "toy"), spec)
         return made
 
     return make

@@ -83,7 +83,7 @@ def test_when_all_fail_each_is_named_with_its_reason(weight, cache, server, monk
     urls = (down, f"{busy}?token=secret", server.give("/b", b"something else"))
     ref = weight.ref(urls=urls, size=None)
     spec = TOY.replace(weights=ref)
-    monkeypatch.setitem(registry._registered, "toy", spec)
+    monkeypatch.setitem(registry._registered, (spec.task, "toy"), spec)
     with pytest.raises(DownloadError) as caught:
         store.find(ref, "toy@1.0")
     text = str(caught.value)

@@ -95,7 +95,7 @@ def test_the_module_of_a_registered_model_is_imported(hostile, tmp_path, monkeyp
     (tmp_path / "their_module.py").write_text("from toys import SeriesNet")
     monkeypatch.syspath_prepend(str(tmp_path))
     spec = ModelSpec.from_json(json.dumps({**TOY, "factory": "their_module:SeriesNet"}))
-    monkeypatch.setitem(registry._registered, "toy", spec)
+    monkeypatch.setitem(registry._registered, (spec.task, "toy"), spec)
     path = hostile(factory="their_module:SeriesNet")
     assert make_handle(path, "fill_gaps", None, 0).spec == spec
     monkeypatch.delitem(sys.modules, "their_module")

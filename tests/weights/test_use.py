@@ -171,7 +171,7 @@ def test_a_third_party_ships_its_own(weight, cache, tmp_path, data, monkeypatch)
     (folder / weight.path.name).write_bytes(weight.content)
     monkeypatch.syspath_prepend(str(tmp_path / "site"))
     spec = TOY.replace(weights=weight.ref(package="their_toys.data"))
-    monkeypatch.setitem(registry._registered, "toy", spec)
+    monkeypatch.setitem(registry._registered, (spec.task, "toy"), spec)
     assert xgeoml.weights.fetch("toy") == folder / weight.path.name
     np.testing.assert_array_equal(data.geoml.fill_gaps("toy"), data.geoml.fill_gaps(weight.path))
     assert "their_toys" in repr(xgeoml.weights.list())

@@ -72,8 +72,8 @@ class ModelHandle:
         """Return the network on `device`, in evaluation mode, loaded once a process."""
         return self._made(lambda: self._make_network(device), device)  # type: ignore[no-any-return]
 
-    def downscaler(self, name: str = "") -> tuple[Any, dict[str, Any]]:
-        """Return a NumPy model of downscaling with the state that its file holds.
+    def with_state(self, name: str = "") -> tuple[Any, dict[str, Any]]:
+        """Return a NumPy model that predicts in one go, with the state that its file holds.
 
         Parameters
         ----------
@@ -145,7 +145,7 @@ def load_weights(network: nn.Module, path: str | Path) -> None:
     ------
     WeightsError
         If the file is no safetensors file, or holds other parameters than the network has. Names
-        with a colon are no parameters: see `ModelHandle.downscaler`.
+        with a colon are no parameters: see `ModelHandle.with_state`.
     """
     from safetensors import SafetensorError
     from safetensors.torch import load_file

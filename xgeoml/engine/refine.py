@@ -277,7 +277,7 @@ def _estimate(window: Window, spots: list[Spot], job: Refinement) -> Floats:
         return np.full((job.n_fields, window.n_steps, *window.placement.shape), np.nan)
     if job.handle.spec.backend == "torch":
         return run_refiner(window, spots, job.handle, job.options, job.members, terrain=job.terrain)
-    model, state = job.handle.downscaler()
+    model, state = job.handle.with_state()
     placement = window.placement
     outside = [~np.isfinite(p) for p in (placement.rows, placement.columns)]
     if any(o.any() for o in outside):

@@ -184,7 +184,7 @@ def _scaled(field: Floats, spec: ModelSpec, i: int) -> Floats:
 
 def _estimate(name: str, window: Window, handle: ModelHandle) -> Floats:
     """Return what a base model says at every fine cell of a window, halo included."""
-    model, state = handle.downscaler(name)
+    model, state = handle.with_state(name)
     return np.asarray(model.predict(window, state), np.float64)
 
 

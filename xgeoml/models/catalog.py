@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from xgeoml.models.catalog_downscale import DOWNSCALE
+from xgeoml.models.catalog_in_time import IN_TIME
 from xgeoml.spec import AxisSpec, Channel, ModelSpec
 from xgeoml.weights.releases import release
 
@@ -136,4 +137,6 @@ _FILL_GAPS = (
     ),
 )
 
-BUILT_IN = {spec.name: spec for spec in (*_FILL_GAPS, *DOWNSCALE)}
+SPECS = (*_FILL_GAPS, *DOWNSCALE, *IN_TIME)
+# By name; of one that models of several tasks have, the first.
+BUILT_IN = {spec.name: spec for spec in (*IN_TIME, *DOWNSCALE, *_FILL_GAPS)}

@@ -17,7 +17,7 @@ from xgeoml.exceptions import (
     WeightsError,
 )
 from xgeoml.options import Progress, get_options
-from xgeoml.registry import check_factory, get_model, list_models
+from xgeoml.registry import base_model, check_factory, get_model, list_models
 from xgeoml.spec import ModelSpec, Task
 from xgeoml.weights.address import kind_of, reference
 from xgeoml.weights.download import shown
@@ -54,6 +54,13 @@ def automatic(n_steps: int, n_covariates: int, grid: bool) -> tuple[str, str]:
     if n_steps >= FEWEST_STEPS:
         return "kalman", f"{n_steps} steps are enough to learn patterns from"
     return "linear", few
+
+
+def task_of(model: ModelLike) -> Task | None:
+    """Return the task of a spec, a weights file or a trained object; None of a name."""
+    if isinstance(model, str) and kind_of(model) == "name":
+        return None
+    return _from_model(model, "fill_gaps", None)[0].task
 
 
 def make_handle(
@@ -109,11 +116,18 @@ def make_handle(
         warn_of(spec.weights.sha256, found)
     if spec.backend == "numpy" and "seed" in inspect.signature(spec.load_factory()).parameters:
         spec = spec.replace(options={"seed": seed, **spec.options})
-    bases = tuple(make_handle(get_model(name), task, None, seed) for name in spec.bases)
+    bases = tuple(_base(name, task, seed) for name in spec.bases)
     handle = ModelHandle(spec, path, bases)
     if path is not None:
         warn_of(handle.sha256, Path(path))
     return handle
+
+
+def _base(name: str, task: Task, seed: int) -> ModelHandle:
+    spec = base_model(name, task)
+    # Gaps are filled in time too: such a model may be a base of one of interpolation in time.
+    lent = task == "interp_time" and spec.task == "fill_gaps"
+    return make_handle(spec, spec.task if lent else task, None, seed)
 
 
 def _from_model(
@@ -127,7 +141,7 @@ def _from_model(
     kind = kind_of(model)
     text = os.fspath(model)
     if kind == "name":
-        return _by_name(text, task), None
+        return by_name(text, task), None
     return _from_file(text, kind == "address", progress)
 
 
@@ -182,7 +196,7 @@ def _from_weights(
         )
     if wanted not in ("auto", spec.name, spec.key):
         if isinstance(model, str):
-            _by_name(wanted, task)  # a name that is no model's is what the user should be told of
+            by_name(wanted, task)  # a name that is no model's is what the user should be told of
         raise InputError(
             f"weights={shown(weights)!r} are those of {spec.key}, not of model={wanted!r}; leave "
             f"model= out, or type model={spec.name!r}"
@@ -235,7 +249,13 @@ def _own_options(spec: ModelSpec) -> dict[str, Any]:
     return {**default, **spec.options}
 
 
-def _by_name(name: str, task: Task) -> ModelSpec:
+def by_name(name: str, task: Task) -> ModelSpec:
+    """Return the model of a name for a task, or one of another task that has the name.
+
+    Raises
+    ------
+    ModelNotFoundError, WeightsError
+    """
     try:
         return get_model(name, task)
     except ModelNotFoundError:

@@ -10,7 +10,6 @@ import shutil
 import tempfile
 import warnings
 from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -18,19 +17,19 @@ from typing import TYPE_CHECKING, Any, Literal
 import xarray as xr
 
 from xgeoml.engine.handle import ModelHandle
-from xgeoml.exceptions import InputError, MissingExtraError, SpecError
+from xgeoml.exceptions import InputError, MissingExtraError
 from xgeoml.model import TEMPORARY, Model
-from xgeoml.options import Options, get_options, shows_progress
-from xgeoml.registry import get_model, list_models
-from xgeoml.spec import ModelSpec, Scaling, Task
-from xgeoml.tasks.choose import ModelLike, make_handle
+from xgeoml.options import get_options, shows_progress
+from xgeoml.spec import Scaling, Task
+from xgeoml.tasks.choose import ModelLike
 from xgeoml.tasks.covariates import Covariates, names_of
 from xgeoml.tasks.dispatch import GeoObject
 from xgeoml.tasks.fill_gaps import describe_call, listed
 from xgeoml.tasks.filling import Request
+from xgeoml.tasks.fit_models import fitted_task, resolve_fitted
 from xgeoml.tasks.fit_settings import check_in_one_go, seconds, usual_settings
+from xgeoml.tasks.vectors import Vectors, check_vectors
 from xgeoml.train.settings import Schedule, Settings
-from xgeoml.weights.address import kind_of
 from xgeoml.weights.files import write_weights
 from xgeoml.weights.store import find
 
@@ -48,6 +47,7 @@ def fit(
     target: xr.DataArray | xr.Dataset | None = None,
     variables: str | Sequence[Hashable] | None = None,
     covariates: Covariates = None,
+    vectors: Vectors | None = None,
     start: ModelLike | None = None,
     validation: float = 0.15,
     max_epochs: int | None = None,
@@ -75,15 +75,18 @@ def fit(
 ) -> Model:
     """Fit a model to these data: train a network, or learn from pairs of coarse and fine fields.
 
-    Without `target`, for filling gaps: values are hidden in random patterns, like the gaps that the
-    data have, and the network learns to say what they were. A part of the record, in blocks of time
-    (and of space, where there are 400 cells or more), is set aside: no training step sees it, and
-    it decides which of the networks along the way is kept, and whether any is better than what
+    Networks that fill gaps: values are hidden in random patterns, like the gaps that the data have,
+    and the network learns to say what they were. A part of the record, in blocks of time (and of
+    space, where there are 400 cells or more), is set aside: no training step sees it, and it
+    decides which of the networks along the way is kept, and whether any is better than what
     training began with.
 
     With `target`, for downscaling: what lies between the data and the finer fields of the same
     times is learnt. Classical models are fitted in one go, to all pairs; networks are trained as
     above, the last part of the record set aside.
+
+    Models of interpolation in time learn from a record what lies between its steps. Classical
+    models are fitted in one go and then know the grid; networks are trained as above.
 
     Parameters
     ----------
@@ -94,24 +97,29 @@ def fit(
         A network of ``xgeoml.list_models("fill_gaps")`` or a spec: trained from scratch, unless
         `start` says otherwise. A weights file or a `Model`: trained on from its weights. With
         `target`, a model of ``xgeoml.list_models("downscale")`` that learns; ``"auto"`` is
-        `gaussian_process`.
+        `gaussian_process`. Or a model of ``xgeoml.list_models("interp_time")`` that learns.
     target : DataArray or Dataset, optional
         The fine fields, of one variable. Steps are matched by their stamps. Its grid may be of any
         kind that has a place on that of `obj`; networks need one whose cells divide those of
         `obj`. Cells that are always missing stay missing.
     variables : str or sequence of str, optional
         Which variables of a Dataset to learn from. By default all that `fill_gaps` would fill,
-        drivers among them that are not named as covariates. With `target` it must be one.
+        drivers among them that are not named as covariates. With `target`, and for interpolation
+        in time, it must be one.
     covariates : str, DataArray or sequence of these, optional
         Drivers, as in `fill_gaps`, or with `target` as in `downscale`.
+    vectors : sequence of tuple of str, optional
+        For interpolation in time: the two variables that are the components of a vector, as in
+        `interp_time`, to learn from both.
     start : str, path or Model, optional
         Weights to begin with, such as ``"grace_tf"`` for those that are shipped: fine-tuning.
     validation : float
         Share of the observed steps that is set aside, at most half. 0: all is learnt from, and the
-        network after the last step is kept. With `target` the last steps; a classical model learns
-        from all in the end, and the skill on its card is that of one that has not seen these.
+        network after the last step is kept. With `target`, and for interpolation in time, the last
+        steps; a classical model learns from all in the end, and the skill on its card is that of
+        one that has not seen these.
     max_epochs : int, optional
-        20 by default, 40 with `target`; each has `steps` steps.
+        20 by default, 40 with `target` and for interpolation in time; each has `steps` steps.
     max_time : float, str or timedelta, optional
         Seconds, or such as ``"5min"``, for all of the call. Whichever of the two comes first ends
         the training.
@@ -152,7 +160,8 @@ def fit(
         Options of the network, such as ``{"layers": 2}``. Not with weights to begin with.
     device, batch_size, precision, progress, seed : optional
         For this call, in place of `xgeoml.set_options`. `batch_size` is 96 by default, 8 for
-        networks that make months, whose windows are hundreds of days, 16 with `target`.
+        networks that make months, whose windows are hundreds of days, 16 with `target` and for
+        interpolation in time.
 
     Returns
     -------
@@ -191,10 +200,11 @@ def fit(
     options = get_options(
         device=device, batch_size=batch_size, precision=precision, progress=progress, seed=seed
     )
-    task: Task = "fill_gaps" if target is None else "downscale"
     if target is not None and isinstance(model, str) and model == "auto":
         model = DEFAULT_LEARNER
-    handle, begin = _resolve(model, start, model_options, scaling, options, task)
+    task = fitted_task(model, target is not None)
+    handle, begin = resolve_fitted(model, start, model_options, scaling, options, task)
+    _check_task(task, handle, vectors, covariates)
     classical = handle.spec.backend == "numpy"
     if not classical:
         _require_lightning()
@@ -246,6 +256,7 @@ def fit(
         target=_label(target),
         variables=variables,
         covariates=covariates,
+        vectors=vectors,
         start=start,
         **unusual,
     )
@@ -275,6 +286,23 @@ def fit(
             going_on,
             call,
         )
+    if task == "interp_time":
+        from xgeoml.tasks.fit_in_time import fit_in_time
+
+        return fit_in_time(
+            obj,
+            handle,
+            begin,
+            wanted,
+            check_vectors(vectors),
+            dims,
+            validation,
+            options,
+            settings,
+            folder,
+            going_on,
+            call,
+        )
     from xgeoml.tasks.learn import lessons
 
     request = Request(
@@ -284,57 +312,23 @@ def fit(
     return _train(found, handle, begin, settings, folder, going_on, call)
 
 
-def _resolve(
-    model: ModelLike,
-    start: ModelLike | None,
-    model_options: Mapping[str, Any] | None,
-    scaling: Scaling | None,
-    options: Options,
-    task: Task,
-) -> tuple[ModelHandle, bool]:
-    """Return what is fitted, and whether training begins with weights of its own."""
-    if task == "fill_gaps" and _of_pairs(model):
+def _check_task(
+    task: Task, handle: ModelHandle, vectors: Vectors | None, covariates: Covariates
+) -> None:
+    """Complain of arguments that are of another task."""
+    pairs = check_vectors(vectors)
+    if pairs is not None and task != "interp_time":
         raise InputError(
-            f"model={getattr(model, 'name', model)!r} is for downscaling and learns from pairs; "
-            "give the fine fields, target=fine"
+            f"vectors={vectors!r}: for models of interpolation in time, which {handle.spec.key} is "
+            "not; leave it out"
         )
-    handle = make_handle(_without_weights(model), task, None, options.seed)
-    learns = hasattr(handle.spec.load_factory(), "fit")
-    if handle.spec.backend != "torch" and not learns:
-        raise SpecError(
-            "it has no parameters to train; use it as it is, "
-            f"obj.geoml.{task}(model={handle.spec.name!r})",
-            f"model {handle.spec.key} cannot be trained",
+    if pairs is not None and len(pairs) > 1:
+        raise InputError(f"vectors={vectors!r}: one model learns from one pair; name one")
+    if covariates is not None and task == "interp_time":
+        raise InputError(
+            f"covariates={names_of(covariates)}: {handle.spec.key} makes no use of them; leave "
+            "them out"
         )
-    begin = handle.weights is not None or handle.spec.weights is not None
-    if start is not None:
-        first = make_handle(start, task, None, options.seed)
-        same = ("factory", "inputs", "outputs", "axes")
-        other = [n for n in same if getattr(first.spec, n) != getattr(handle.spec, n)]
-        if not other and isinstance(model, ModelSpec) and first.spec.options != model.options:
-            other = ["options"]  # a name stands for the network, whatever its options
-        if other or (first.weights is None and first.spec.weights is None):
-            why = f"of another model: {' and '.join(other)} differ" if other else "without weights"
-            raise InputError(
-                f"start={first.spec.key!r} is {why}; expected weights of {handle.spec.name!r}, "
-                "such as a file that Model.save wrote"
-            )
-        handle, begin = first, True
-    if model_options:
-        if begin:
-            raise InputError(
-                f"model_options={dict(model_options)!r}: weights fit the network that they were "
-                "trained in only; leave model_options= or the weights out"
-            )
-        handle = make_handle(handle.spec.replace(weights=None), task, model_options, options.seed)
-    if scaling is not None and scaling != handle.spec.scaling:
-        if begin:
-            raise InputError(
-                f"scaling={scaling!r}: the weights to begin with were trained with "
-                f"{handle.spec.scaling!r}; leave scaling= out"
-            )
-        handle = replace(handle, spec=handle.spec.replace(scaling=scaling, scale=None))
-    return handle, begin
 
 
 def _label(target: xr.DataArray | xr.Dataset | None) -> str | None:
@@ -344,20 +338,6 @@ def _label(target: xr.DataArray | xr.Dataset | None) -> str | None:
     # A Dataset may have a variable that is called name.
     name = target.name if isinstance(target, xr.DataArray) else None
     return "Dataset" if name is None else str(name)
-
-
-def _of_pairs(model: ModelLike) -> bool:
-    """Whether a name, or what comes with one, is that of a model of downscaling."""
-    if isinstance(model, str) and kind_of(model) == "name" and model in list_models("downscale"):
-        return True
-    return getattr(getattr(model, "spec", model), "task", "") == "downscale"
-
-
-def _without_weights(model: ModelLike) -> ModelLike:
-    """Return the network that a name or a spec stands for: its weights need not be there."""
-    if isinstance(model, str) and kind_of(model) == "name":
-        model = get_model(model)
-    return model.replace(weights=None) if isinstance(model, ModelSpec) else model
 
 
 def _require_lightning() -> None:

@@ -115,7 +115,7 @@ def _fit_numpy(
 ) -> Model:
     """Fit a model in one go: on all pairs; for its card also on all but the last."""
     model = spec.load_factory()(**spec.options)
-    with _bar(spec.name, options) as report:
+    with fit_bar(spec.name, options) as report:
         first = len(pairs.clock) - round(validation * len(pairs.clock))
         rows: tuple[SkillRow, ...] = ()
         usable = usable_steps(pairs)
@@ -130,7 +130,7 @@ def _fit_numpy(
     return Model(path)
 
 
-class _bar:  # noqa: N801  reads as a context, not as a class
+class fit_bar:  # noqa: N801  reads as a context, not as a class
     """A progress bar that a fit reports to."""
 
     def __init__(self, name: str, options: Options) -> None:
@@ -138,6 +138,7 @@ class _bar:  # noqa: N801  reads as a context, not as a class
         self.bar: Any = None
 
     def __enter__(self) -> Any:
+        """Return the function that a fit calls."""
         if not self.shown:
             return lambda _what, _share: None
         from tqdm import tqdm
@@ -150,6 +151,7 @@ class _bar:  # noqa: N801  reads as a context, not as a class
         self.bar.update(round(100 * share) - self.bar.n)
 
     def __exit__(self, *_: object) -> None:
+        """Take the bar away."""
         if self.bar is not None:
             self.bar.close()
 

@@ -28,6 +28,8 @@ _PAIRS: dict[str, Any] = {
     "weight_decay": 0.01,
     "average": 0.995,
 }
+# Of those that learn what lies between the steps of a record.
+_MOMENTS: dict[str, Any] = {**_PAIRS, "learning_rate": 3e-3}
 
 
 def usual_settings(spec: ModelSpec, begin: bool) -> dict[str, Any]:
@@ -44,6 +46,8 @@ def usual_settings(spec: ModelSpec, begin: bool) -> dict[str, Any]:
         return made  # fitted in one go
     if spec.task == "downscale":
         made = _PAIRS
+    elif spec.task == "interp_time":
+        made = _MOMENTS
     elif gives_months(spec):
         made = _MONTHLY
     return {**made, "learning_rate": _FINE_TUNING_RATE} if begin else dict(made)

@@ -8,7 +8,7 @@ import xarray as xr
 
 from xgeoml.axes import Axes, find_axes
 from xgeoml.exceptions import InputError
-from xgeoml.registry import get_model, list_models
+from xgeoml.registry import all_models
 from xgeoml.spec import Task
 from xgeoml.tasks.dispatch import (
     GeoObject,
@@ -65,8 +65,8 @@ def models_for(obj: GeoObject, task: Task | None = None) -> list[str]:
     True
     """
     there = set(axes_of(obj).names)
-    specs = (get_model(name) for name in list_models(task))
-    return [s.name for s in specs if {a.axis for a in s.axes} <= there]
+    fit = [s for s in all_models() if s.listed and {a.axis for a in s.axes} <= there]
+    return sorted({s.name for s in fit if task in (None, s.task)})
 
 
 def first_treated(

@@ -85,10 +85,10 @@ class Couple:
         InputError
             If at no step both have a value.
         """
-        coarse = _stored(self.coarse, folder / "coarse.npy")
-        fine = _stored(self.fine, folder / "fine.npy")
+        coarse = stored(self.coarse, folder / "coarse.npy")
+        fine = stored(self.fine, folder / "fine.npy")
         placement = _inside(self.placement, fine)
-        moving = [_stored(c, folder / f"covariate{i}.npy") for i, c in enumerate(self.covariates)]
+        moving = [stored(c, folder / f"covariate{i}.npy") for i, c in enumerate(self.covariates)]
         shape = (0, *coarse.shape)
         made = Pairs(
             coarse,
@@ -357,7 +357,7 @@ def usable_steps(pairs: Pairs) -> NDArray[np.bool_]:
     return np.array([np.isfinite(c).any() and np.isfinite(f).any() for c, f in both], bool)
 
 
-def _stored(array: xr.DataArray, path: Path) -> NDArray[Any]:
+def stored(array: xr.DataArray, path: Path) -> NDArray[Any]:
     """Return the values, in float32 unless they need more; of a lazy array as a file."""
     data = array.variable.data
     dtype = np.dtype(np.float32) if array.dtype.itemsize <= 4 else np.dtype(np.float64)

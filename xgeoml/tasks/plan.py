@@ -32,13 +32,23 @@ from xgeoml.tasks.filling import (
     resolve,
 )
 from xgeoml.tasks.inspect import first_treated
+from xgeoml.tasks.instants import Times, TimeStep
+from xgeoml.tasks.interp_time import check_wish as check_times
+from xgeoml.tasks.interpolating import Wish as TimeWish
 from xgeoml.tasks.monthly import Monthly, in_chunks, in_slots, prepare_months
 from xgeoml.tasks.plan_downscale import GridPlan, plan_downscale
+from xgeoml.tasks.plan_in_time import TimePlan, plan_in_time
 from xgeoml.tasks.prepare import Prepared, prepare
 from xgeoml.tasks.refining import Wish
 
 # Work arrays of one tile in float64, over the tile itself: measured with the classical models.
 _WORK_ARRAYS = 12
+# What each task knows of the arguments that not all of them have.
+_OWN = {
+    "fill_gaps": ("covariates", "freq", "spread"),
+    "downscale": ("covariates", "factor", "like", "members"),
+    "interp_time": ("freq", "factor", "times", "accumulated"),
+}
 
 
 @dataclass(frozen=True)
@@ -130,44 +140,51 @@ class TaskPlan:
         return "\n".join([f"<xgeoml plan: {self.task}>", *lines])
 
 
+AnyPlan = TaskPlan | GridPlan | TimePlan
+
+
 def plan(
     obj: GeoObject,
-    task: Literal["fill_gaps", "downscale"] = "fill_gaps",
+    task: Literal["fill_gaps", "downscale", "interp_time"] = "fill_gaps",
     model: ModelLike = "auto",
     *,
     weights: WeightsLike | None = None,
     variable: Hashable | None = None,
     covariates: Covariates = None,
-    freq: Freq | None = None,
+    freq: Freq | TimeStep | None = None,
     spread: bool = False,
     factor: int | None = None,
     like: xr.DataArray | xr.Dataset | None = None,
     members: int | None = None,
+    times: Times | None = None,
+    accumulated: bool = False,
     dims: Mapping[str, str] | None = None,
     model_options: Mapping[str, Any] | None = None,
     device: str | None = None,
     batch_size: int | None = None,
-) -> TaskPlan | GridPlan:
+) -> AnyPlan:
     """Return what a call of `task` would do, without running the model.
 
     Parameters
     ----------
     obj : DataArray, Dataset or DataTree
         The data; of a DataTree, the first group that the task would treat is planned for.
-    task : {"fill_gaps", "downscale"}
+    task : {"fill_gaps", "downscale", "interp_time"}
         The job.
     model, weights, covariates, dims, model_options, device, batch_size : optional
         As in the method of that name.
     freq, spread : optional
-        As in `fill_gaps`.
+        As in `fill_gaps`; `freq` also as in `interp_time`.
     factor, like, members : optional
-        As in `downscale`.
+        As in `downscale`; `factor` also as in `interp_time`.
+    times, accumulated : optional
+        As in `interp_time`.
     variable : str, optional
         Which variable of a Dataset; by default the first that the task would treat.
 
     Returns
     -------
-    TaskPlan or GridPlan
+    TaskPlan, GridPlan or TimePlan
 
     Raises
     ------
@@ -182,14 +199,41 @@ def plan(
     'monthly'
     """
     options = get_options(device=device, batch_size=batch_size)
-    finer: dict[str, Any] = {"factor": factor, "like": like, "members": members}
-    filled: dict[str, Any] = {"freq": freq, "spread": spread or None}
-    foreign = {TASK: finer, "downscale": filled}.get(task)
-    if foreign is None:
-        raise InputError(f"task={task!r}: expected 'fill_gaps' or 'downscale'")
-    wrong = [f"{k}=" for k, v in foreign.items() if v is not None]
+    if task not in _OWN:
+        raise InputError(f"task={task!r}: expected one of {', '.join(map(repr, _OWN))}")
+    given: dict[str, Any] = {
+        "covariates": covariates,
+        "freq": freq,
+        "spread": spread or None,
+        "factor": factor,
+        "like": like,
+        "members": members,
+        "times": times,
+        "accumulated": accumulated or None,
+    }
+    wrong = [f"{k}=" for k, v in given.items() if v is not None and k not in _OWN[task]]
     if wrong:
         raise InputError(f"{', '.join(wrong)}: not of task={task!r}; leave it out")
+    if task == "interp_time":
+        check_times(freq, factor, times, accumulated, True, None, dims)
+        return plan_in_time(
+            obj,
+            variable,
+            TimeWish(
+                freq=freq,
+                factor=factor,
+                times=times,
+                accumulated=accumulated,
+                model=model,
+                weights=weights,
+                terrain=True,
+                max_gap=None,
+                dims=dims,
+                model_options=model_options,
+                options=options,
+                call="",
+            ),
+        )
     if task == "downscale":
         check_wish(factor, like, True, None, "auto", None, members, dims)
         wish = Wish(
@@ -220,7 +264,7 @@ def plan(
         dims=dims,
         options=options,
         call="",
-        freq=check_freq(freq),
+        freq=check_freq(freq),  # type: ignore[arg-type]
     )
     named = None if variable is None else listed([variable])
     dataset, above, name = first_treated(obj, named, partial(variables_to_fill, request=request))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
@@ -17,7 +18,7 @@ from xgeoml.models.downscaling import Placement
 from xgeoml.models.series import Bools, Floats
 from xgeoml.tasks.placing import Grid
 
-_PREFIX = "grid:"
+PREFIX = "grid:"
 # Share of a cell by which coordinates of one grid may differ.
 _SAME = 0.01
 
@@ -66,26 +67,26 @@ class TrainedGrids:
         if handle.weights is None and handle.spec.weights is None:
             return None
         arrays = handle.arrays()
-        if f"{_PREFIX}about" not in arrays:
+        if f"{PREFIX}about" not in arrays:
             return None
-        about = json.loads(arrays[f"{_PREFIX}about"].tobytes())
+        about = json.loads(arrays[f"{PREFIX}about"].tobytes())
         variables: dict[Hashable, xr.Variable] = {
             name: xr.Variable(
-                said["dims"], arrays[f"{_PREFIX}coord:{name}"].astype(said["dtype"]), said["attrs"]
+                said["dims"], arrays[f"{PREFIX}coord:{name}"].astype(said["dtype"]), said["attrs"]
             )
             for name, said in about["variables"].items()
         }
-        share = arrays[f"{_PREFIX}share"].astype(np.float64)
-        rows, columns = arrays[f"{_PREFIX}rows"], arrays[f"{_PREFIX}columns"]
+        share = arrays[f"{PREFIX}share"].astype(np.float64)
+        rows, columns = arrays[f"{PREFIX}rows"], arrays[f"{PREFIX}columns"]
         return cls(
-            arrays[f"{_PREFIX}y"],
-            arrays[f"{_PREFIX}x"],
+            arrays[f"{PREFIX}y"],
+            arrays[f"{PREFIX}x"],
             Placement(rows, columns, about["factor"]),
-            arrays[f"{_PREFIX}kept"].astype(bool),
+            arrays[f"{PREFIX}kept"].astype(bool),
             share if share.any() else None,
             (about["dims"][0], about["dims"][1]),
             variables,
-            arrays[f"{_PREFIX}seen"].astype(bool),
+            arrays[f"{PREFIX}seen"].astype(bool),
             about["hours"],
             (slice(None, None, about["turned"][0]), slice(None, None, about["turned"][1])),
         )
@@ -121,7 +122,7 @@ class TrainedGrids:
         native = {k: a.astype(a.dtype.newbyteorder("=")) for k, a in made.items()}
         # `ascontiguousarray` makes a list of a single number.
         return {
-            f"{_PREFIX}{k}": np.ascontiguousarray(a).reshape(np.shape(a)) for k, a in native.items()
+            f"{PREFIX}{k}": np.ascontiguousarray(a).reshape(np.shape(a)) for k, a in native.items()
         }
 
     def coords(self) -> dict[Hashable, xr.Variable]:
@@ -140,25 +141,16 @@ class TrainedGrids:
         if found is not None:
             return found
         y, x = coordinates(grid)
+        sizes = (self.y.shape[0], self.x.shape[-1])
         raise InputError(
-            f"model {key} was fitted on a grid of {_told(self.y, self.x)}; found one of "
-            f"{_told(y, x)}: it knows its own grid only. Cut the data to it, or fit a model to "
-            "these: obj.geoml.fit(..., target=fine)"
+            f"model {key} was fitted on a grid of {told_of_grid(self.y, self.x, sizes)}; found "
+            f"one of {told_of_grid(y, x, grid.sizes)}: it knows its own grid only. Cut the data to "
+            "it, or fit a model to these: obj.geoml.fit(..., target=fine)"
         )
 
     def find(self, grid: Grid) -> tuple[slice, slice] | None:
         """Return how to cut a grid into the order of the coarse one; None if it is another."""
-        y, x = coordinates(grid)
-        cut = []
-        if y.shape == self.y.shape and x.shape == self.x.shape:
-            for i, (ours, theirs) in enumerate(((self.y, y), (self.x, x))):
-                for step in (None, -1):
-                    turn = slice(None, None, step)
-                    turned = theirs[turn] if theirs.ndim == 1 else theirs
-                    if _same(ours, turned, degrees=i == 1 and grid.lat is not None):
-                        cut.append(turn)
-                        break
-        return (cut[0], cut[1]) if len(cut) == 2 else None
+        return find_order((self.y, self.x), coordinates(grid), grid.lat is not None)
 
     def check_wish(self, factor: int | None, like: object, key: str) -> None:
         """Raise if another grid is wanted than the target's."""
@@ -181,17 +173,53 @@ def coordinates(grid: Grid) -> tuple[Floats, Floats]:
     )
 
 
+def find_order(
+    ours: tuple[Floats, Floats], theirs: tuple[Floats, Floats], degrees: bool
+) -> tuple[slice, slice] | None:
+    """Return how to cut rows and columns into the order of `ours`; None if they are others.
+
+    Parameters
+    ----------
+    ours, theirs : tuple of ndarray
+        Coordinates, see `coordinates`.
+    degrees : bool
+        Whether the second ones are longitudes.
+    """
+    if [a.shape for a in ours] != [a.shape for a in theirs]:
+        return None
+    turns = [slice(None, None, step) for step in (None, -1)]
+    if ours[0].ndim == 2:
+        planes = itertools.product(turns, turns)
+        fits = [c for c in planes if _same_plane(ours, (theirs[0][c], theirs[1][c]), degrees)]
+        return fits[0] if fits else None
+    cut = [
+        next((t for t in turns if _same(own, other[t], degrees=i == 1 and degrees)), None)
+        for i, (own, other) in enumerate(zip(ours, theirs, strict=True))
+    ]
+    return None if cut[0] is None or cut[1] is None else (cut[0], cut[1])
+
+
+def _same_plane(ours: tuple[Floats, Floats], theirs: tuple[Floats, Floats], degrees: bool) -> bool:
+    return _same(ours[0], theirs[0], False) and _same(ours[1], theirs[1], degrees)
+
+
 def _same(ours: Floats, theirs: Floats, degrees: bool) -> bool:
     off = ours - theirs
     if degrees:
         off = (off + 180.0) % 360.0 - 180.0
-    width = np.median(np.abs(np.diff(ours.ravel()))) if ours.size > 1 else 1.0
-    return bool((np.abs(off) <= _SAME * max(float(width), 1e-12)).all())
+    steps = np.abs(np.diff(ours.ravel()))
+    width = np.nanmedian(steps) if np.isfinite(steps).any() else 1.0
+    nowhere = np.isnan(ours) & np.isnan(theirs)  # cells of curvilinear grids, on land
+    return bool(((np.abs(off) <= _SAME * max(float(width), 1e-12)) | nowhere).all())
 
 
-def _told(y: Floats, x: Floats) -> str:
-    spans = [f"{v.min():g} to {v.max():g}" if v.size else "unknown" for v in (y, x)]
-    return f"{y.shape[0]} x {x.shape[-1]} cells, {spans[0]} and {spans[1]}"
+def told_of_grid(y: Floats, x: Floats, sizes: tuple[int, int]) -> str:
+    """Return a grid in words, for messages."""
+    spans = [
+        f"{np.nanmin(v):g} to {np.nanmax(v):g}" if np.isfinite(v).any() else "unknown"
+        for v in (y, x)
+    ]
+    return f"{sizes[0]} x {sizes[1]} cells, {spans[0]} and {spans[1]}"
 
 
 def _plain(attrs: Mapping[Any, Any]) -> dict[str, Any]:

@@ -39,3 +39,10 @@ def in_numbers(array: xr.DataArray, label: str) -> xr.DataArray:
         with np.errstate(over="ignore"):
             variable = variable.where(variable != variable.dtype.type(fill))
     return array if variable is array.variable else array.copy(data=variable.data)
+
+
+def is_temperature(array: xr.DataArray) -> bool:
+    """Whether the units of a variable are those of temperature."""
+    units = str(array.attrs.get("units", "")).lower().replace("_", "").replace(" ", "")
+    bare = units.removeprefix("degrees").removeprefix("degree").removeprefix("deg").strip("°")
+    return bare in ("k", "kelvin", "c", "celsius", "celcius", "f", "fahrenheit")

@@ -11,7 +11,19 @@ from xgeoml.model import load
 from xgeoml.registry import get_model
 from xgeoml.spec import ModelSpec, Task
 from xgeoml.tasks.choose import ModelLike, make_handle
-from xgeoml.testing import finer_form, finer_grids, finer_values, form, geometry, months, values
+from xgeoml.testing import (
+    between_form,
+    between_grids,
+    between_values,
+    finer_form,
+    finer_grids,
+    finer_values,
+    form,
+    geometry,
+    months,
+    values,
+)
+from xgeoml.testing.between import Between
 from xgeoml.testing.compare import CheckSkippedError, Subject
 from xgeoml.testing.finer import Finer
 from xgeoml.weights.address import kind_of
@@ -134,6 +146,60 @@ OF_GRIDS: dict[str, Check] = {
 }
 """The same for models of downscaling."""
 
+OF_TIMES: dict[str, Check] = {
+    check.__name__: check
+    for check in (
+        between_values.no_leak,
+        between_values.ends,
+        between_values.units,
+        between_values.somewhere_between,
+        between_values.missing_cells,
+        between_values.missing_fields,
+        between_values.all_missing,
+        between_values.gaps,
+        between_values.infinities,
+        between_values.constant,
+        between_values.far_values,
+        between_values.totals,
+        between_values.vectors_flip,
+        between_values.repeatable,
+        between_values.learns_again,
+        between_values.spec_json,
+        between_values.weights_file,
+        between_values.card,
+        between_values.parameters,
+        between_form.chunks,
+        between_form.processes,
+        between_form.batches,
+        between_form.passes,
+        between_form.dim_orders,
+        between_form.other_dims,
+        between_form.metadata,
+        between_form.dtypes,
+        between_form.integers,
+        between_form.datasets,
+        between_form.vectors,
+        between_form.lazy,
+        between_form.graph_size,
+        between_form.input_kept,
+        between_values.other_grid,
+        between_grids.latitude_order,
+        between_grids.longitude_convention,
+        between_grids.global_roll,
+        between_grids.curvilinear,
+        between_grids.stations,
+        between_grids.calendars,
+        between_grids.irregular,
+        between_grids.far_dates,
+        between_grids.time_errors,
+        between_grids.one_step,
+        between_grids.few_steps,
+        between_grids.small_grids,
+        between_grids.zero_size,
+    )
+}
+"""The same for models of interpolation in time."""
+
 
 class ModelCheckError(AssertionError):
     """A model does not pass.
@@ -158,7 +224,7 @@ def list_checks(task: Task = "fill_gaps", *, months: bool = False) -> list[str]:
 
     Parameters
     ----------
-    task : {"fill_gaps", "downscale"}
+    task : {"fill_gaps", "downscale", "interp_time"}
         What the models do.
     months : bool
         Those of models that make months of days, such as `climanet`.
@@ -168,22 +234,29 @@ def list_checks(task: Task = "fill_gaps", *, months: bool = False) -> list[str]:
     >>> "no_leak" in list_checks()
     True
     """
-    if task == "downscale":
-        return list(OF_GRIDS)
+    if task in ("downscale", "interp_time"):
+        return list(OF_GRIDS if task == "downscale" else OF_TIMES)
     return list(OF_MONTHS if months else CHECKS)
 
 
 def check_model(
-    model: ModelLike, *, checks: Iterable[str] | None = None, processes: bool = False
+    model: ModelLike,
+    *,
+    task: Task | None = None,
+    checks: Iterable[str] | None = None,
+    processes: bool = False,
 ) -> dict[str, str]:
     """Run every check over a model, for models of other packages too.
 
     Parameters
     ----------
     model : str, path or ModelSpec
-        As for `xgeoml.fill_gaps` or `xgeoml.downscale`. A spec must be importable by its factory's
-        name. A model of downscaling that learns is fitted to small made-up pairs first; a network
-        for two steps only, for which Lightning is needed.
+        As for `xgeoml.fill_gaps`, `xgeoml.downscale` or `xgeoml.interp_time`. A spec must be
+        importable by its factory's name. A model of downscaling or of interpolation in time that
+        learns is fitted to small made-up data first; a network for two steps only, for which
+        Lightning is needed.
+    task : str, optional
+        Of a name that models of several tasks have, which one is meant.
     checks : iterable of str, optional
         Names from `list_checks`; all by default.
     processes : bool
@@ -207,7 +280,7 @@ def check_model(
     >>> check_model("linear", checks=["observed", "units"])
     {'observed': 'passed', 'units': 'passed'}
     """
-    subject, known = _under_test(model)
+    subject, known = _under_test(model, task)
     chosen = _chosen(checks, processes, known)
     report: dict[str, str] = {}
     failures: dict[str, str] = {}
@@ -229,14 +302,18 @@ def check_model(
     return report
 
 
-def _under_test(model: ModelLike) -> tuple[Subject | Finer, Mapping[str, Check]]:
+def _under_test(
+    model: ModelLike, task: Task | None
+) -> tuple[Subject | Finer | Between, Mapping[str, Check]]:
     """Return a model with the checks that are for it."""
     spec = getattr(model, "spec", model)
     if not isinstance(spec, ModelSpec):
         by_name = isinstance(model, str) and kind_of(model) == "name"
-        spec = get_model(model) if by_name else load(model).spec  # type: ignore[arg-type]
+        spec = get_model(model, task) if by_name else load(model).spec  # type: ignore[arg-type]
     if spec.task == "downscale":
         return Finer(model, make_handle(model, "downscale", None, 0).spec), OF_GRIDS
+    if spec.task == "interp_time":
+        return Between(model, make_handle(model, "interp_time", None, 0).spec), OF_TIMES
     subject = Subject(model, make_handle(model, "fill_gaps", None, 0).spec)
     return subject, OF_MONTHS if subject.gives_months else CHECKS
 

@@ -30,6 +30,12 @@ from xgeoml.train.checkpoint import SafeCheckpointIO
 from xgeoml.train.history import History
 from xgeoml.train.job import BEST, LAST, START_FILE, Job
 from xgeoml.train.module import Data, RunningMean, Training
+from xgeoml.train.moment_module import (
+    MomentData,
+    MomentTraining,
+    begin_moments,
+    load_fields,
+)
 from xgeoml.train.pair_module import PairData, PairTraining, begin_pairs
 from xgeoml.train.pairs import PairField
 from xgeoml.train.settings import Settings
@@ -74,6 +80,8 @@ def make_network(job: Job, folder: Path) -> nn.Module:
         network.load_state_dict(load_file(folder / START_FILE))
     elif job.spec.task == "downscale":
         begin_pairs(network, job, folder)
+    elif job.spec.task == "interp_time":
+        begin_moments(network, job, folder)
     return network
 
 
@@ -211,6 +219,11 @@ def _parts(
         pairs = PairField.load(folder)
         data = PairData(pairs, job.spec, settings)
         return data, PairTraining(network, job.spec, settings, pairs), len(pairs.kept) > 0
+    if job.spec.task == "interp_time":
+        fields, cycles = load_fields(folder)
+        moments = MomentData(fields, job.shares, settings)
+        module = MomentTraining(network, job.spec, settings, cycles)
+        return moments, module, any(len(f.kept) for f in fields)
     (pool, kept) = (load_pool(folder / name) for name in (PATTERNS, VALIDATION))
     patterns = Data(pool, [p for each in kept for p in each], job, settings)
     return patterns, Training(network, job.spec, settings), bool(kept)

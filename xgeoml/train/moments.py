@@ -1,0 +1,385 @@
+"""Moments of records to learn from: fields that are hidden between steps some multiples apart."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.lib.format import open_memmap
+from numpy.random import Generator
+from numpy.typing import NDArray
+
+from xgeoml.exceptions import InputError
+from xgeoml.models._moments import SEEN
+from xgeoml.models.downscaling import Clock
+from xgeoml.models.in_time import Place, Record, Stretch
+from xgeoml.models.series import Bools, State
+from xgeoml.models.splines import Linear
+
+Ints = NDArray[np.intp]
+
+MOMENTS = "moments"
+# Multiples of the step that intervals are made of, up to a day; the first two whatever the step.
+_MULTIPLES, _ALWAYS, _A_DAY = (2, 3, 4, 6, 8, 12, 24), (2, 4), 1.01
+# Intervals that a record must hold of a multiple, and those that are drawn of a record at most; and
+# times in each.
+_FEWEST, _MOST, _EACH = 4, 2400, 3
+# Values of estimates that are kept on disk, 512 MB.
+_ELEMENTS = 2**27
+# Blocks of time that base models are fitted without, one after the other.
+_FOLDS = 3
+# The most blocks that are set aside, and the fewest steps of one.
+_BLOCKS, _SHORTEST = 5, 24
+# Cells on a side of what is learnt from at a time; fields a little longer are taken whole, as the
+# network that is run on them sees them.
+SIDE, _A_LITTLE = 48, 1.25
+_ABOUT, _CLOCK, _PLACE = "about.json", ("season", "day", "years"), ("lat", "lon", "terrain")
+
+# What says how base models see a stretch: by name, (component, time, y, x).
+Asked = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Pattern:
+    """A time that is hidden: `place` steps after the step `start`, of `every` to the next one.
+
+    The steps around it are those of the part of the record from `low` to `high`.
+    """
+
+    every: int
+    start: int
+    place: int
+    low: int
+    high: int
+
+    @property
+    def hidden(self) -> int:
+        """The step that is hidden."""
+        return self.start + self.place
+
+    def seen(self, around: int = SEEN) -> Ints:
+        """Return the steps that are shown."""
+        steps = self.start + self.every * np.arange(1 - around, around + 1)
+        return steps[(steps >= self.low) & (steps < self.high)]
+
+
+@dataclass(frozen=True)
+class MomentField:
+    """A record as a training finds it in its folder; large arrays stay on disk.
+
+    Attributes
+    ----------
+    record : Record
+    learnt, kept : ndarray of int, (pattern, 5)
+        To learn from, and for validation; see `Pattern`.
+    rapid : ndarray of bool, (learnt,)
+        Which of the former are in rapid transitions.
+    estimates : ndarray, (pattern, base model, component, Y, X)
+        What base models say beside what is linear, 0 where nothing; of the former, then of the
+        latter. Those that are fitted have not seen the block of time that the pattern is in.
+    unit : dict
+        Multiple -> size of what linear interpolation lacks.
+    """
+
+    record: Record
+    learnt: Ints
+    kept: Ints
+    rapid: Bools
+    estimates: NDArray[np.float32]
+    unit: dict[int, float]
+
+    @classmethod
+    def load(cls, path: Path) -> MomentField:
+        """Return the field that `write_moments` wrote."""
+        about = json.loads((path / _ABOUT).read_text())
+        clock = Clock(*(np.load(path / f"{n}.npy") for n in _CLOCK))
+        at = [np.load(p) if (p := path / f"{n}.npy").exists() else None for n in _PLACE]
+        value = np.load(path / "value.npy", mmap_mode="r")
+        place = Place(at[0], at[1], at[2], about["around"])
+        learnt, kept, rapid = (np.load(path / f"{n}.npy") for n in ("learnt", "kept", "rapid"))
+        return cls(
+            Record(value, np.load(path / "days.npy"), clock, place, about["thermal"]),
+            learnt,
+            kept,
+            rapid,
+            np.load(path / "estimates.npy", mmap_mode="r"),
+            {int(k): v for k, v in about["unit"].items()},
+        )
+
+
+def stretch_of(record: Record, pattern: Pattern, wanted: Sequence[int] | Ints) -> Stretch:
+    """Return the steps that a pattern shows, and some hidden ones as the times wanted."""
+    seen, hidden = pattern.seen(), np.asarray(wanted, np.intp)
+    return Stretch(
+        np.asarray(record.value[:, seen], np.float64),
+        record.days[seen],
+        record.days[hidden],
+        record.clock.steps(seen),
+        record.clock.steps(hidden),
+        record.place,
+        record.thermal,
+    )
+
+
+def multiples(record: Record) -> list[int]:
+    """Return how many steps an interval may have: up to a day, and 2 and 4 at any rate."""
+    step = float(np.median(np.diff(record.days)))
+    n = len(record.days)
+    return [
+        k
+        for k in _MULTIPLES
+        if (n // k >= _FEWEST and (k in _ALWAYS or k * step <= _A_DAY)) or k == _ALWAYS[0]
+    ]
+
+
+def fingerprint(records: Sequence[Record]) -> str:
+    """Return a hash of records, of a sample of their steps."""
+    made = hashlib.sha256()
+    for record in records:
+        n = len(record.days)
+        made.update(f"{record.value.shape}".encode())
+        some = np.unique(np.linspace(0, n - 1, 64).astype(np.intp))
+        for array in (record.value[:, some], record.days, record.clock.season):
+            made.update(np.ascontiguousarray(array).data)
+    return made.hexdigest()
+
+
+def parts(n: int, share: float) -> tuple[list[tuple[int, int]], list[tuple[int, int]]]:
+    """Return the blocks of steps, (low, high), to learn from, and those that are set aside.
+
+    Where the record is long enough several, spread over it: it may have seasons.
+    """
+    aside = round(share * n)
+    if aside < 3:
+        return [(0, n)], []
+    count = int(np.clip(aside // _SHORTEST, 1, _BLOCKS))
+    length, period = aside // count, n // count
+    kept = [((i + 1) * period - length, (i + 1) * period) for i in range(count)]
+    edges = [0, *(e for block in kept for e in block), n]
+    learnt = [(a, b) for a, b in zip(edges[::2], edges[1::2], strict=True) if b - a > 2]
+    return learnt, kept
+
+
+def write_moments(
+    record: Record,
+    bases: Mapping[str, Any],
+    networks: Asked,
+    share: float,
+    path: Path,
+    seed: int,
+    most: int = _MOST,
+) -> dict[str, State]:
+    """Write a record with patterns and estimates into a folder; return states of base models.
+
+    Parameters
+    ----------
+    record : Record
+    bases : mapping
+        NumPy models by name; those with a method `fit` are fitted to the record.
+    networks : mapping
+        Other base models by name: called with a stretch.
+    share : float
+        Of the steps that is set aside.
+    path : Path
+    seed : int
+    most : int
+        Intervals to learn from.
+
+    Raises
+    ------
+    InputError
+        If the record is too short.
+    """
+    shutil.rmtree(path, ignore_errors=True)
+    path.mkdir(parents=True)
+    n = len(record.days)
+    if n < 3:
+        raise InputError(f"the record has {n} steps; expected 3 or more to hide some between")
+    learnt_in, kept_in = parts(n, share)
+    rng = np.random.default_rng([seed, 11])
+    plane = int(np.prod(record.value.shape[2:])) * len(record.value)
+    n_bases = len(bases) + len(networks)
+    most = max(16, min(most, _ELEMENTS // max(1, plane * n_bases * _EACH)))
+    there = np.array([np.isfinite(record.value[:, t]).any() for t in range(n)])
+    learnt = _draw(record, learnt_in, most, there, rng)
+    kept = _draw(record, kept_in, max(16, most // 8), there, rng)
+    if not learnt:
+        raise InputError(
+            f"the record has {n} steps, {int(there.sum())} of them with values; expected some in a "
+            "row, or nothing can be hidden between them"
+        )
+    every = [*learnt, *kept]
+    shape = (len(every), n_bases, len(record.value), *record.value.shape[2:])
+    estimates = open_memmap(path / "estimates.npy", "w+", np.float32, shape)
+    value = open_memmap(path / "value.npy", "w+", np.float64, record.value.shape)
+    for t in range(n):
+        value[:, t] = np.where(np.isfinite(record.value[:, t]), record.value[:, t], np.nan)
+    record = replace(record, value=value)
+    report = record.report
+    states = _estimated(record, every, kept_in, bases, networks, estimates)
+    lacks = _lacking(record, every)
+    unit = {}
+    for k in {p.every for p in every}:
+        own = [s for p, s in zip(every[: len(learnt)], lacks, strict=False) if p.every == k]
+        unit[k] = float(np.sqrt(np.mean(np.square(own)))) if own else 0.0
+    unit = {k: u if u > 0 else max(unit.values(), default=0.0) or 1.0 for k, u in unit.items()}
+    change = np.array(lacks[: len(learnt)]) / [unit[p.every] for p in learnt]
+    # Rapid transitions: where the steps differ by more than they mostly do.
+    rapid = change >= np.median(change)
+    arrays: dict[str, Any] = {
+        "learnt": _rows(learnt),
+        "kept": _rows(kept),
+        "rapid": rapid,
+        "days": record.days,
+        **{name: getattr(record.clock, name) for name in _CLOCK},
+        **{name: a for name in _PLACE if (a := getattr(record.place, name)) is not None},
+    }
+    for name, array in arrays.items():
+        np.save(path / f"{name}.npy", array)
+    estimates.flush()
+    value.flush()
+    about = {"unit": unit, "around": record.place.around, "thermal": record.thermal}
+    (path / _ABOUT).write_text(json.dumps(about))
+    report("ready", 1.0)
+    return states
+
+
+def _rows(patterns: Sequence[Pattern]) -> Ints:
+    rows = [[p.every, p.start, p.place, p.low, p.high] for p in patterns]
+    return np.array(rows, np.intp).reshape(-1, 5)
+
+
+def _draw(
+    record: Record, blocks: list[tuple[int, int]], most: int, there: Bools, rng: Generator
+) -> list[Pattern]:
+    """Return patterns within blocks of steps, as many of each multiple."""
+    found: list[Pattern] = []
+    wanted = multiples(record)
+    for k in wanted:
+        intervals = [
+            (i, low, high)
+            for low, high in blocks
+            for i in range(low, high - k)
+            if there[i] and there[i + k]
+        ]
+        count = min(len(intervals), max(1, most // len(wanted)))
+        for at in rng.permutation(len(intervals))[:count]:
+            start, low, high = intervals[at]
+            places = 1 + rng.permutation(k - 1)[:_EACH]
+            found += [
+                Pattern(k, start, int(j), low, high) for j in sorted(places) if there[start + j]
+            ]
+    return found
+
+
+def _lacking(record: Record, patterns: Sequence[Pattern]) -> list[float]:
+    """Return by how much linear interpolation is off, (pattern,)."""
+    made = []
+    for p in patterns:
+        share = (record.days[p.hidden] - record.days[p.start]) / (
+            record.days[p.start + p.every] - record.days[p.start]
+        )
+        first, second = record.value[:, p.start], record.value[:, p.start + p.every]
+        off = record.value[:, p.hidden] - (1 - share) * first - share * second
+        known = np.isfinite(off)
+        made.append(float(np.sqrt(np.square(off[known]).mean())) if known.any() else 0.0)
+    return made
+
+
+def _estimated(
+    record: Record,
+    patterns: Sequence[Pattern],
+    kept: list[tuple[int, int]],
+    bases: Mapping[str, Any],
+    networks: Asked,
+    out: NDArray[np.float32],
+) -> dict[str, State]:
+    """Write what base models say, and return the states of those that were fitted to all."""
+    n = len(record.days)
+    learnt = np.ones(n, bool)
+    for low, high in kept:
+        learnt[low:high] = False
+    folds = np.array_split(np.flatnonzero(learnt), _FOLDS)
+    fold_of = np.full(n, _FOLDS)
+    for i, fold in enumerate(folds):
+        fold_of[fold] = i
+    states: dict[str, State] = {}
+    quiet = replace(record, report=lambda _what, _share: None)
+    for b, (name, model) in enumerate({**bases, **networks}.items()):
+        record.report(f"asking {name}", b / max(1, len(bases) + len(networks)))
+        if not hasattr(model, "fit"):
+            ask = model if name in networks else _predict(model, {})
+            _fill(record, patterns, range(len(patterns)), ask, out[:, b])
+            states[name] = {}
+            continue
+        for i in range(_FOLDS + 1):
+            which = [q for q, p in enumerate(patterns) if fold_of[p.hidden] == i]
+            if not which:
+                continue
+            seen = np.flatnonzero(learnt & (fold_of != i))
+            state = model.fit(quiet.steps(seen))
+            _fill(record, patterns, which, _predict(model, state), out[:, b])
+        states[name] = model.fit(quiet)
+    return states
+
+
+def _predict(model: Any, state: State) -> Any:
+    return lambda stretch: model.predict(stretch, state)
+
+
+def _fill(
+    record: Record,
+    patterns: Sequence[Pattern],
+    which: Sequence[int] | range,
+    ask: Any,
+    out: NDArray[np.float32],
+) -> None:
+    """Write what a model says of some patterns, those of an interval at a time."""
+    for group in _intervals(patterns, which):
+        first = patterns[group[0]]
+        stretch = stretch_of(record, first, [patterns[q].hidden for q in group])
+        made = np.asarray(ask(stretch)) - Linear().predict(stretch, {})
+        for t, q in enumerate(group):
+            out[q] = np.nan_to_num(made[:, t])
+
+
+def _intervals(patterns: Sequence[Pattern], which: Sequence[int] | range) -> Iterator[list[int]]:
+    """Yield those of the patterns that follow each other and are of one interval."""
+    group: list[int] = []
+    for q in which:
+        p = patterns[q]
+        same = group and replace(patterns[group[0]], place=p.place) == p
+        if group and (not same or p.place <= patterns[group[-1]].place):
+            yield group
+            group = []
+        group.append(q)
+    if group:
+        yield group
+
+
+def is_whole(record: Record) -> bool:
+    """Whether fields are learnt from as they are, not in parts."""
+    return all(size <= _A_LITTLE * SIDE for size in record.value.shape[2:])
+
+
+def window_of(record: Record, rng: Generator) -> tuple[slice, slice]:
+    """Return a part of the field to learn from, drawn where it is not all of it."""
+    cuts = []
+    for size in record.value.shape[2:]:
+        if size <= _A_LITTLE * SIDE:
+            cuts.append(slice(0, size))
+            continue
+        first = int(rng.integers(0, size - SIDE + 1))
+        cuts.append(slice(first, first + SIDE))
+    return cuts[0], cuts[1]
+
+
+def placed(record: Record, cut: tuple[slice, slice]) -> Place:
+    """Return the places of a part of the field."""
+    return record.place if is_whole(record) else record.place.rows(*cut)
