@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -176,3 +178,10 @@ def test_it_learns_motion():
     with torch.inference_mode():
         left = (network(given) - truth).square().mean()
     assert left < 0.2 * truth.square().mean()
+
+
+def test_it_is_told_of_temperatures():
+    stretch = _stretch()
+    warm = replace(stretch, thermal=True)
+    differs = (moments(warm).channels != moments(stretch).channels).any((0, 2, 3))
+    assert differs.sum() == 1

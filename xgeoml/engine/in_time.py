@@ -21,8 +21,8 @@ from xgeoml.options import Options
 
 Ints = NDArray[np.intp]
 
-# Values that a model of single cells is given at once: 2 MB in float64, what caches hold (2**20 took
-# twice as long); and those that a model of whole fields makes.
+# Values that a model of single cells is given at once: 2 MB in float64, what caches hold (with
+# 2**20 it took twice as long); and those that a model of whole fields makes.
 STRETCH_ELEMENTS, FIELD_ELEMENTS = 2**18, 2**24
 
 

@@ -12,7 +12,7 @@ from functools import cached_property, lru_cache
 from typing import Literal
 
 import numpy as np
-from scipy import ndimage
+from scipy import fft, ndimage
 
 from xgeoml.models.series import Bools, Floats
 
@@ -23,13 +23,13 @@ _LEVELS, _COARSEST = 4, 8
 # Cells around one that are taken to move like it, and over which velocities are alike.
 _AROUND, _ALIKE = 12.0, 12.0
 # The same, where all cells of the field are looked at, for the last of the improvements.
-_FINE_AROUND = 8.0
+_FINE_AROUND = 6.5
 # Improvements of the velocity at each resolution, and at the finest.
 _ROUNDS, _FINE_ROUNDS = 4, 3
 # What the intervals before and after count, as long as the motion is being found and at last.
-_BESIDE, _FINE_BESIDE = 1.0, 0.3
+_BESIDE, _FINE_BESIDE = 1.0, 0.1
 # Strength of the likeness of velocities, in shares of the mean squared gradient.
-_STRENGTH, _FINE_STRENGTH = 0.1, 0.5
+_STRENGTH, _FINE_STRENGTH = 0.15, 0.5
 # Cells over which misfits are compared, and the share of the mean misfit that none falls below.
 _MISFIT, _LEAST_MISFIT = 8.0, 0.05
 # Cells that a velocity changes by at most in one improvement.
@@ -50,61 +50,82 @@ _TINY = 1e-30
 class Grid:
     """Means over the cells of a grid, and fields that are moved on it.
 
+    Around the Earth a coarser grid keeps its columns, so that no column has a place of its own;
+    there several columns count as one cell.
+
     Parameters
     ----------
     rows, columns : int
     around : bool
         Whether the last column neighbours the first.
+    wide : int
+        Columns that count as one cell.
     """
 
     rows: int
     columns: int
     around: bool = False
+    wide: int = 1
 
     @property
     def coarse(self) -> Grid:
         """The grid of half the resolution; the middle of the two is the same."""
-        return Grid((self.rows + 1) // 2, (self.columns + 1) // 2, self.around)
+        rows = (self.rows + 1) // 2
+        if self.around:
+            return Grid(rows, self.columns, True, 2 * self.wide)
+        return Grid(rows, (self.columns + 1) // 2)
+
+    @property
+    def smallest(self) -> int:
+        """Cells along the shorter side."""
+        return min(self.rows, self.columns // self.wide)
 
     def mean(self, of: Floats, width: float) -> Floats:
         """Return means weighted by a bell curve, `width` cells its deviation, ``(..., y, x)``."""
         if width > _WIDE:
-            down, across = _bells(self.rows, width, False), _bells(self.columns, width, self.around)
-            few: Floats = down @ of @ across.T
+            few: Floats = _bells(self.rows, width) @ of
+            if not self.around:
+                few = few @ _bells(self.columns, width).T
+            else:
+                few = self._across(few, width)
             return self._fine(few)
         made = ndimage.gaussian_filter1d(of, width, axis=-2, mode="nearest", truncate=3.0)
-        mode: Literal["wrap", "nearest"] = "wrap" if self.around else "nearest"
-        return ndimage.gaussian_filter1d(made, width, axis=-1, mode=mode, truncate=3.0)
+        if self.around:
+            return self._across(made, width)
+        return ndimage.gaussian_filter1d(made, width, axis=-1, mode="nearest", truncate=3.0)
+
+    def _across(self, of: Floats, width: float) -> Floats:
+        """Return means along columns that go around the Earth."""
+        waves = np.arange(self.columns // 2 + 1) * (2.0 * np.pi * self.wide * width / self.columns)
+        return np.asarray(fft.irfft(fft.rfft(of) * np.exp(-0.5 * waves**2), self.columns))
 
     def halved(self, of: Floats) -> Floats:
         """Return the field on the coarse grid."""
         coarse = self.coarse
-        made = _at(self.mean(of, 1.0), _places(self.rows, coarse.rows, False), -2, False)
-        return _at(made, _places(self.columns, coarse.columns, self.around), -1, self.around)
+        made = _at(self.mean(of, 1.0), _places(self.rows, coarse.rows), -2)
+        return made if self.around else _at(made, _places(self.columns, coarse.columns), -1)
 
     def doubled(self, velocity: Floats) -> Floats:
         """Return a velocity of the coarse grid on this one."""
-        down = _apart(self.rows, velocity.shape[-2], False)
-        across = _apart(self.columns, velocity.shape[-1], self.around)
-        pace: Floats = np.array([down, across])
-        return self._fine(velocity) * pace[:, None, None]
+        return 2.0 * self._fine(velocity)
 
     def _fine(self, coarse: Floats) -> Floats:
         """Return a field of fewer cells on this grid."""
-        made = _at(coarse, _back(self.rows, coarse.shape[-2], False), -2, False)
-        return _at(made, _back(self.columns, coarse.shape[-1], self.around), -1, self.around)
+        made = _at(coarse, _back(self.rows, coarse.shape[-2]), -2)
+        return made if self.around else _at(made, _back(self.columns, coarse.shape[-1]), -1)
 
     def gradient(self, of: Floats) -> tuple[Floats, Floats]:
         """Return the change from cell to cell along rows and along columns."""
         down = np.asarray(np.gradient(of, axis=-2))
         if not self.around:
             return down, np.asarray(np.gradient(of, axis=-1))
-        return down, 0.5 * (np.roll(of, -1, axis=-1) - np.roll(of, 1, axis=-1))
+        across = np.roll(of, -1, axis=-1) - np.roll(of, 1, axis=-1)
+        return down, 0.5 * self.wide * across
 
     def warp(self, of: Floats, flow: Floats) -> Floats:
         """Return what is `flow` away from each cell, ``(..., y, x)``, of a field without gaps."""
         down = np.clip(np.arange(self.rows)[:, None] + flow[0], 0.0, self.rows - 1.0)
-        across = np.arange(self.columns) + flow[1]
+        across = np.arange(self.columns) + self.wide * flow[1]
         mode: Literal["grid-wrap", "nearest"] = "grid-wrap" if self.around else "nearest"
         fields = of.reshape(-1, self.rows, self.columns)
         made = [ndimage.map_coordinates(f, (down, across), order=1, mode=mode) for f in fields]
@@ -220,16 +241,16 @@ class Motion:
         self._fields = [self.grid.filled(looked, known)]
         self._shares = [None if known.all() else known[:, :1].astype(np.float64)]
         self._grids = [self.grid]
-        while len(self._grids) < _LEVELS and min(self._cells(-1)) >= 2 * _COARSEST:
+        while len(self._grids) < _LEVELS and self._grids[-1].smallest >= 2 * _COARSEST:
             grid, share = self._grids[-1], self._shares[-1]
             self._fields.append(grid.halved(self._fields[-1]))
             self._shares.append(None if share is None else grid.halved(share))
             self._grids.append(grid.coarse)
         self._half = min(1, len(self._grids) - 1)
-        coarse = np.zeros((2, *self._cells(-1)))
+        coarse = np.zeros((2, self._grids[-1].rows, self._grids[-1].columns))
         own = np.arange(len(self.times) - 1) == self.first
         for level in range(len(self._grids) - 1, self._half - 1, -1):
-            if coarse.shape[-2:] != self._cells(level):
+            if level < len(self._grids) - 1:
                 coarse = self._grids[level].doubled(coarse)
             coarse = self._improved(level, coarse, np.where(own, 1.0, _BESIDE), _ROUNDS)
         # Of half the resolution, for what is to be compared with it.
@@ -238,15 +259,12 @@ class Motion:
         weights = np.where(own, 1.0, _FINE_BESIDE)
         self.velocity = self._improved(0, velocity, weights, _FINE_ROUNDS, fine=True)
 
-    def _cells(self, level: int) -> tuple[int, int]:
-        return self._grids[level].rows, self._grids[level].columns
-
     def velocity_at(self, time: float) -> Floats:
         """Return the velocity of what passes each cell at a time."""
-        velocity = self.velocity
-        for _ in range(2 if time != 0.5 else 0):
-            velocity = self.grid.warp(self.velocity, (0.5 - time) * velocity)
-        return velocity
+        if time == 0.5:
+            return self.velocity
+        # What passes here is taken to be as fast as what passes here half-way: it varies slowly.
+        return self.grid.warp(self.velocity, (0.5 - time) * self.velocity)
 
     @cached_property
     def unsteadiness(self) -> float | None:
@@ -348,40 +366,37 @@ def _looked_at(value: Floats) -> Floats:
     return np.where(missing, np.nan, fields)
 
 
-def _apart(size: int, few: int, around: bool) -> float:
+def _apart(size: int, few: int) -> int:
     """Return how many cells of an axis there are for one of a coarser axis."""
-    return size / few if around else float(-(-size // few))
+    return -(-size // few)
 
 
-def _places(size: int, few: int, around: bool) -> Floats:
+def _places(size: int, few: int) -> Floats:
     """Return where a coarser axis has its cells, in cells of the axis; their middle is the same."""
-    middle = 0.5 * (few - 1)
-    return np.asarray(0.5 * (size - 1) + _apart(size, few, around) * (np.arange(few) - middle))
+    from_middle = np.arange(few) - 0.5 * (few - 1)
+    return np.asarray(0.5 * (size - 1) + _apart(size, few) * from_middle)
 
 
-def _back(size: int, few: int, around: bool) -> Floats:
+def _back(size: int, few: int) -> Floats:
     """Return where an axis has its cells, in cells of a coarser axis."""
-    middle = 0.5 * (size - 1)
-    return np.asarray(0.5 * (few - 1) + (np.arange(size) - middle) / _apart(size, few, around))
+    from_middle = np.arange(size) - 0.5 * (size - 1)
+    return np.asarray(0.5 * (few - 1) + from_middle / _apart(size, few))
 
 
-def _at(of: Floats, places: Floats, axis: int, around: bool) -> Floats:
+def _at(of: Floats, places: Floats, axis: Literal[-2, -1]) -> Floats:
     """Return a field at some places of an axis, linear between its cells."""
-    size = of.shape[axis]
-    if not around:
-        places = np.clip(places, 0.0, size - 1.0)
+    last = of.shape[axis] - 1
+    places = np.clip(places, 0.0, last)
     low = np.floor(places).astype(np.intp)
     share = places - low if axis == -1 else (places - low)[:, None]
-    first, second = (np.take(of, i % size, axis=axis) for i in (low, low + 1))
+    first, second = (np.take(of, np.minimum(i, last), axis=axis) for i in (low, low + 1))
     return np.asarray(first + share * (second - first))
 
 
 @lru_cache(maxsize=32)
-def _bells(size: int, width: float, around: bool) -> Floats:
-    """Return the matrix to means at some places of an axis; they are about half a width apart."""
+def _bells(size: int, width: float) -> Floats:
+    """Return the matrix to means at places of an axis that are about half a width apart."""
     few = -(-size // int(width / 2.0))
-    apart = np.abs(_places(size, few, around)[:, None] - np.arange(size))
-    if around:
-        apart = np.minimum(apart, size - apart)
+    apart = _places(size, few)[:, None] - np.arange(size)
     weight = np.exp(-0.5 * (apart / width) ** 2)
     return np.asarray(weight / weight.sum(axis=1, keepdims=True))

@@ -31,6 +31,14 @@ IN_TIME = (
         summary="Akima's curve through the steps, which does not swing beyond them",
     ),
     ModelSpec(
+        name="diurnal",
+        task="interp_time",
+        factory="xgeoml.models.diurnal:Diurnal",
+        backend="numpy",
+        axes=(AxisSpec("T", "tile", 32, halo=8), AxisSpec("Y"), AxisSpec("X")),
+        summary="a curve through what the daily cycle leaves, and the cycle; fit it first",
+    ),
+    ModelSpec(
         name="optical_flow",
         task="interp_time",
         factory="xgeoml.models.optical_flow:OpticalFlow",
