@@ -91,9 +91,7 @@ def test_base_models_have_not_seen_what_they_are_asked(tmp_path):
     estimates = []
     for name, value in (("a", plain.value), ("b", spoilt)):
         path = tmp_path / name
-        write_moments(
-            replace(plain, value=value), {"diurnal": Diurnal()}, {}, 0.2, path, seed=3
-        )
+        write_moments(replace(plain, value=value), {"diurnal": Diurnal()}, {}, 0.2, path, seed=3)
         field = MomentField.load(path)
         estimates.append(np.array(field.estimates[: len(field.learnt)]))
     # What is set aside has no say in what is learnt from.

@@ -11,6 +11,7 @@ from safetensors.torch import load_file
 
 from xgeoml.models.catalog import BUILT_IN
 from xgeoml.models.subgrid import Subgrid, places, shape_of
+from xgeoml.train.orthogonal import orthogonal
 from xgeoml.train.recipes import subgrid, subgrid_records
 from xgeoml.train.recipes.subgrid_records import (
     SIDE,
@@ -24,7 +25,6 @@ from xgeoml.train.recipes.subgrid_training import (
     Lot,
     Plan,
     cells_of,
-    orthogonal,
     turned,
     within_edges,
 )

@@ -42,11 +42,10 @@ class Terms(NamedTuple):
         """Return those that a record resolves."""
         if len(days) < 2 or days[-1] - days[0] < _DAYS or not np.isfinite(clock.day).all():
             return cls(0, 0)
-        per_day = 1440 // _MINUTES
-        hours = np.unique(np.rint(clock.day * per_day).astype(np.int64) % per_day)
         # With an even number of hours only one phase of the fastest cycle is seen, to which the
         # penalty keeps.
-        return cls(min(_HARMONICS, len(hours) // 2), _ANNUAL * seasons_seen(clock))
+        most = distinct_hours(clock) // 2
+        return cls(min(_HARMONICS, most), _ANNUAL * seasons_seen(clock))
 
     def __len__(self) -> int:
         """Return the number of terms."""
@@ -54,9 +53,9 @@ class Terms(NamedTuple):
 
     def at(self, clock: Clock) -> Floats:
         """Return the terms at some times, ``(time, term)``; 0 where the hour is unknown."""
-        day = _harmonics(clock.day, self.harmonics)
+        day = harmonics(clock.day, self.harmonics)
         one = np.ones((len(clock), 1))
-        year = np.concatenate([one, _harmonics(clock.season, self.annual)], axis=1)
+        year = np.concatenate([one, harmonics(clock.season, self.annual)], axis=1)
         return (day[:, :, None] * year[:, None, :]).reshape(len(clock), -1)
 
 
@@ -133,7 +132,16 @@ def _pairs(steps: Bools) -> Bools:
     return steps[1:] & steps[:-1]
 
 
-def _harmonics(share: Floats, count: int) -> Floats:
+def distinct_hours(clock: Clock) -> int:
+    """Return at how many hours of the day steps are; 1 where the hour is unknown."""
+    if not np.isfinite(clock.day).all():
+        return 1
+    per_day = 1440 // _MINUTES
+    return len(np.unique(np.rint(clock.day * per_day).astype(np.int64) % per_day))
+
+
+def harmonics(share: Floats, count: int) -> Floats:
+    """Return cosines and sines of a share of a cycle, ``(time, 2 * count)``; 0 where NaN."""
     angle = 2.0 * np.pi * share[:, None] * np.arange(1, count + 1)
     both = np.stack([np.cos(angle), np.sin(angle)], axis=2)
     return np.nan_to_num(both.reshape(len(share), -1))

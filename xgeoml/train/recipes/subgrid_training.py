@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from xgeoml.models.subgrid import Subgrid, places, shape_of
 from xgeoml.train.checkpoint import SafeCheckpointIO, best_state
 from xgeoml.train.loop import quiet
 from xgeoml.train.module import RunningMean
+from xgeoml.train.orthogonal import Orthogonal
 from xgeoml.train.recipes.subgrid_records import SIDE, Patches
 
 # How often each factor is drawn, relative to the others.
@@ -182,55 +183,6 @@ class Learning(pl.LightningModule):
         optimizer = Orthogonal(groups)
         schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, self.plan.share)
         return [optimizer], [{"scheduler": schedule, "interval": "step"}]
-
-
-class Orthogonal(torch.optim.Optimizer):
-    """Steps of matrices by the nearest orthogonal one; of all else by Adam.
-
-    Muon (Jordan et al., 2024, https://kellerjordan.github.io/posts/muon/), and AdamW (Loshchilov
-    and Hutter, 2019). Errors got as small in half as many steps as with AdamW alone.
-    """
-
-    def __init__(self, groups: list[dict[str, Any]]) -> None:
-        super().__init__(groups, {})
-
-    @torch.no_grad()
-    def step(self, closure: Callable[[], Any] | None = None) -> Any:
-        """Change the parameters."""
-        loss = None
-        if closure is not None:
-            with torch.enable_grad():
-                loss = closure()
-        for group in self.param_groups:
-            for p in group["params"]:
-                if p.grad is not None:
-                    change = self._orthogonal(p) if group["matrices"] else self._adam(p)
-                    p.mul_(1 - group["lr"] * group["decay"]).sub_(change, alpha=group["lr"])
-        return loss
-
-    def _orthogonal(self, p: Tensor) -> Tensor:
-        state = self.state[p]
-        mean = state.setdefault("mean", torch.zeros_like(p)).lerp_(p.grad, 0.05)
-        return orthogonal(p.grad.lerp(mean, 0.95))  # type: ignore[union-attr]
-
-    def _adam(self, p: Tensor) -> Tensor:
-        state, slow, slower = self.state[p], 0.9, 0.98
-        count = state["count"] = state.get("count", 0) + 1
-        mean = state.setdefault("mean", torch.zeros_like(p)).lerp_(p.grad, 1 - slow)
-        square = state.setdefault("square", torch.zeros_like(p))
-        square.mul_(slower).addcmul_(p.grad, p.grad, value=1 - slower)
-        root: Tensor = (square / (1 - slower**count)).sqrt() + 1e-8
-        change: Tensor = mean / (1 - slow**count) / root
-        return change
-
-
-def orthogonal(matrix: Tensor) -> Tensor:
-    """Return the orthogonal matrix next to one, roughly: five steps of Newton and Schulz."""
-    x: Tensor = matrix / (matrix.norm() + 1e-7)
-    for _ in range(5):
-        square = x @ x.T
-        x = 3.4445 * x + (-4.7750 * square + 2.0315 * square @ square) @ x
-    return x
 
 
 def train(network: Subgrid, lots: Mapping[int, Lot], plan: Plan, folder: Path) -> None:

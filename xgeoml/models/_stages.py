@@ -1,0 +1,238 @@
+"""Ridge regression in stages, each of what those before leave: all cells, each cell, each hour.
+
+All is done with moments, the sums over samples of the products of predictors and targets: what is
+learnt of some blocks of a record is the sum of their moments, and an error in the others follows
+from theirs. The cycle of season and hour is taken out of predictors and targets first, in each cell.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal, NamedTuple
+
+import numpy as np
+
+from xgeoml.models._intervals import Parts, Singles, Steps, Tile
+from xgeoml.models.series import Bools, Floats
+
+Scope = Literal["all", "cell", "hour"]
+
+# The last leaves nothing.
+_PENALTIES = (3.0, 10.0, 30.0, 100.0, 300.0, 1e3, 1e4, np.inf)
+_CYCLE_PENALTIES = (1.0, 10.0, 100.0, 1e3, np.inf)
+# Share of the constant's penalty, and what a stage must gain.
+_CONSTANT, _GAIN = 1e-3, 1e-3
+# What the samples of a neighbouring cell count, along each axis.
+_NEIGHBOUR = 0.3
+
+
+class Sample(NamedTuple):
+    """Cells on which choices are made.
+
+    Attributes
+    ----------
+    moments : ndarray, (hour, block, y, x, predictor + target, predictor + target)
+        The last block is of samples that belong to none.
+    known : ndarray of bool, (y, x)
+        Cells that have values.
+    inner : tuple of slice
+        Those that count; the others are their neighbours.
+    """
+
+    moments: Singles
+    known: Bools
+    inner: Tile
+
+
+@dataclass
+class Stages:
+    """The penalties of all stages, and what cells share.
+
+    Parameters
+    ----------
+    parts : Parts
+    targets : int
+    """
+
+    parts: Parts
+    targets: int
+    cycle: float = np.inf
+    penalties: list[list[float]] = field(default_factory=list)
+    shared: Singles = field(default_factory=lambda: np.empty((0, 0), np.float32))
+
+    @property
+    def _stages(self) -> tuple[tuple[Scope, Steps], ...]:
+        own, rest = (part - self.parts.cycle.stop for part in (self.parts.own, self.parts.rest))
+        every = np.arange(self.parts.total - self.parts.cycle.stop)
+        return ("all", own), ("all", every), ("cell", own), ("cell", rest), ("hour", rest)
+
+    def choose(self, samples: list[Sample]) -> None:
+        """Choose penalties by the error in blocks that are held out, and find what cells share."""
+        n_blocks = samples[0].moments.shape[1] - 1
+        nothing = np.zeros((self.parts.total - self.parts.cycle.stop, self.targets), np.float32)
+        errors = np.zeros(len(_CYCLE_PENALTIES))
+        for sample in samples:
+            blocks = sample.moments.sum(axis=0)
+            for held in blocks[:n_blocks]:
+                learn = blocks[:n_blocks].sum(axis=0) - held
+                for i, penalty in enumerate(_CYCLE_PENALTIES):
+                    left = self._without(self._cycles(learn, penalty), held)[sample.inner]
+                    errors[i] += self._error(left, nothing).sum()
+        self.cycle = _CYCLE_PENALTIES[len(errors) - 1 - int(np.argmin(errors[::-1]))]
+        folds = [[self._fold(sample, block) for sample in samples] for block in range(n_blocks)]
+        self.penalties = []
+        for scope, which in self._stages:
+            if scope == "hour" and len(samples[0].moments) == 1:
+                continue
+            tried = [
+                [self._tried(fold, scope, which, penalty) for penalty in _PENALTIES]
+                for fold in folds
+            ]
+            errors = np.zeros((len(_PENALTIES), self.targets))
+            for fold, changes in zip(folds, tried, strict=True):
+                for i, change in enumerate(changes):
+                    for part, more in zip(fold, change, strict=True):
+                        error = self._error(part.held, part.found + more)
+                        errors[i] += error.sum(axis=(0, 1, 2))
+            best = errors.argmin(axis=0)
+            gains = errors.min(axis=0) < (1.0 - _GAIN) * errors[-1]
+            best = np.where(gains, best, len(_PENALTIES) - 1).tolist()
+            self.penalties.append([_PENALTIES[i] for i in best])
+            for fold, changes in zip(folds, tried, strict=True):
+                for j, part in enumerate(fold):
+                    for target, i in enumerate(best):
+                        part.found[..., target] += changes[i][j][..., target]
+        self.shared = nothing
+        total = np.zeros(())
+        for sample in samples:
+            moments = sample.moments.sum(axis=(0, 1))
+            left = self._without(self._cycles(moments, self.cycle), moments)[sample.inner]
+            total = total + left.sum(axis=(0, 1), dtype=np.float64)
+        for (scope, which), chosen in zip(self._stages, self.penalties, strict=False):
+            if scope == "all":
+                self.shared = self.shared + self._change(total, self.shared, which, chosen)
+
+    def coefficients(self, moments: Singles, known: Bools, inner: Tile) -> Singles:
+        """Return the coefficients of cells, ``(hour, y, x, predictor, target)``.
+
+        Parameters
+        ----------
+        moments : ndarray, (hour, y, x, predictor + target, predictor + target)
+        known, inner
+            See `Sample`.
+        """
+        cycles = self._cycles(moments.sum(axis=0), self.cycle)
+        left = _blended(self._without(cycles, moments), known)[:, *inner]
+        found = np.broadcast_to(self.shared, (*left.shape[:3], *self.shared.shape)).copy()
+        together = left.sum(axis=0)
+        for (scope, which), chosen in zip(self._stages, self.penalties, strict=False):
+            if scope == "cell":
+                found = found + self._change(together, found[0], which, chosen)
+            elif scope == "hour":
+                found = found + self._change(left, found, which, chosen)
+        cycles = cycles[inner]
+        n = found.shape[-2]
+        return np.concatenate([cycles[..., n:] - cycles[..., :n] @ found, found], axis=-2)
+
+    def _cycles(self, moments: Singles, penalty: float) -> Singles:
+        """Return the cycle in each predictor and target, ``(..., term, predictor + target)``."""
+        n = self.parts.cycle.stop
+        right = moments[..., :n, n:].astype(np.float64)
+        if np.isinf(penalty):
+            return np.zeros(right.shape, np.float32)
+        held = penalty * np.diag(np.r_[_CONSTANT, np.ones(n - 1)])
+        return np.linalg.solve(moments[..., :n, :n] + held, right).astype(np.float32)
+
+    def _without(self, cycles: Singles, moments: Singles) -> Singles:
+        """Return the moments of what departs from the cycles."""
+        n = self.parts.cycle.stop
+        across = cycles.swapaxes(-1, -2) @ moments[..., :n, n:]
+        both = cycles.swapaxes(-1, -2) @ (moments[..., :n, :n] @ cycles)
+        return np.asarray(moments[..., n:, n:] - across - across.swapaxes(-1, -2) + both)
+
+    def _error(self, moments: Singles, found: Singles) -> Singles:
+        """Return the sum of squared errors, ``(..., target)``."""
+        n = moments.shape[-1] - self.targets
+        square = np.diagonal(moments[..., n:, n:], axis1=-2, axis2=-1)
+        along = 2.0 * moments[..., :n, n:] - moments[..., :n, :n] @ found
+        return np.asarray(square - (along * found).sum(axis=-2))
+
+    def _fold(self, sample: Sample, block: int) -> _Fold:
+        held = sample.moments[:, block]
+        learn = sample.moments[:, :-1].sum(axis=1) - held
+        cycles = self._cycles(learn.sum(axis=0), self.cycle)
+        learn, held = (self._without(cycles, part) for part in (learn, held))
+        blended = _blended(learn, sample.known)[:, *sample.inner]
+        held, learn = held[:, *sample.inner], learn[:, *sample.inner]
+        n = held.shape[-1] - self.targets
+        found = np.zeros((*held.shape[:-2], n, self.targets), np.float32)
+        return _Fold(learn.sum(axis=(0, 1, 2), dtype=np.float64), blended, held, found)
+
+    def _tried(
+        self, fold: list[_Fold], scope: Scope, which: Steps, penalty: float
+    ) -> list[Singles]:
+        """Return what a stage adds to the coefficients, for each sample."""
+        chosen = [penalty] * self.targets
+        if scope == "all":
+            total = np.sum([part.learn for part in fold], axis=0)
+            return [self._change(total, fold[0].found[0, 0, 0], which, chosen)] * len(fold)
+        if scope == "cell":
+            return [
+                self._change(part.blended.sum(axis=0), part.found[0], which, chosen)
+                for part in fold
+            ]
+        return [self._change(part.blended, part.found, which, chosen) for part in fold]
+
+    def _change(
+        self, moments: Floats | Singles, found: Singles, which: Steps, chosen: list[float]
+    ) -> Singles:
+        """Return what ridge regression of what is left adds, of some predictors."""
+        n = moments.shape[-1] - self.targets
+        made = np.zeros(np.broadcast_shapes(found.shape, (*moments.shape[:-2], 1, 1)), np.float32)
+        rows = moments[..., which, :]
+        left = rows[..., n:] - rows[..., :n] @ found
+        for penalty in set(chosen) - {np.inf}:
+            targets = np.flatnonzero(np.array(chosen) == penalty)
+            held = np.eye(len(which), dtype=moments.dtype) * moments.dtype.type(penalty)
+            change = np.linalg.solve(rows[..., which] + held, left[..., targets])
+            for number, target in enumerate(targets.tolist()):
+                made[..., which, target] = change[..., number]
+        return made
+
+
+class _Fold(NamedTuple):
+    """What is learnt from, and what is held out.
+
+    Attributes
+    ----------
+    learn : ndarray, (predictor + target, predictor + target)
+        Of all cells and hours.
+    blended, held : ndarray, (hour, y, x, predictor + target, predictor + target)
+    found : ndarray, (hour, y, x, predictor, target)
+        Coefficients so far.
+    """
+
+    learn: Floats
+    blended: Singles
+    held: Singles
+    found: Singles
+
+
+def _blended(moments: Singles, known: Bools) -> Singles:
+    """Return the moments of cells and, with less weight, of those next to them."""
+    height, width = known.shape
+    total, count = np.zeros_like(moments), np.zeros(known.shape, np.float32)
+    for down in (-1, 0, 1):
+        for across in (-1, 0, 1):
+            weight = np.float32(_NEIGHBOUR ** (abs(down) + abs(across)))
+            here, there = (
+                tuple(
+                    slice(max(0, sign * shift), size + min(0, sign * shift))
+                    for shift, size in ((down, height), (across, width))
+                )
+                for sign in (-1, 1)
+            )
+            part = weight * known[there]
+            total[(slice(None), *here)] += moments[(slice(None), *there)] * part[..., None, None]
+            count[here] += part
+    return total / np.maximum(count, np.float32(1e-6))[..., None, None]

@@ -1,0 +1,295 @@
+"""Ridge regression of what lies between two steps on the fields around them, and on the hour."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from xgeoml.models._intervals import Calendar, Intervals, Parts, Singles, Steps, Tile
+from xgeoml.models._stages import Sample, Stages
+from xgeoml.models.diurnal import Diurnal
+from xgeoml.models.downscaling import Clock
+from xgeoml.models.in_time import Record, Stretch
+from xgeoml.models.series import Floats, State
+
+# Lengths of interval, in steps: those up to a day, but the first ones in any case.
+_MULTIPLES, _ALWAYS, _DAY = (2, 3, 4, 6, 8, 12, 24), (2, 4), 1.02
+# Waves within an interval.
+_WAVES = 5
+# Intervals from which one length can be learnt, and more of which need not be looked at.
+_FEWEST, _MOST = 60, 8192
+# Hours at which intervals begin that are told apart, and intervals that each needs.
+_HOURS, _EACH = 8, 100
+_MINUTES = 15
+# Blocks of the record that are held out in turn: days of each, sets of them, blocks a set.
+_BLOCK, _SETS, _BLOCKS = 3.0, 3, 4
+# Tiles on which choices are made: their size and number. Values of a tile's predictors at once.
+_SIDE, _TILES, _ELEMENTS = 8, 5, 2**26
+# Other lengths take the nearest one's coefficients up to this factor.
+_NEAR = 1.5
+
+
+class RidgeInTime:
+    """Straight lines from step to step, and sine waves upon them by ridge regression.
+
+    The size of each wave is regressed on the values at both ends and at the steps before and after,
+    of the cell and of the cells within two rows and columns, on season and hour, and on what the
+    cell's own values tell at the hour and season. In stages, each of which learns what those before
+    leave: all cells together, each cell with those next to it, and each hour at which intervals
+    begin, where there are few. Penalties are chosen in blocks of the record that are held out. There
+    is one regression for each length of interval, up to a day. Where there is none, for intervals
+    much longer or shorter and where a value is missing, `Diurnal` serves.
+    """
+
+    def fit(self, record: Record) -> State:
+        """Return the coefficients for each length of interval that the record teaches."""
+        base = Diurnal().fit(record)
+        calendar = Calendar.of(record.clock)
+        mean = _means(record.value)
+        step = float(np.median(np.diff(record.days))) if len(record.days) > 1 else 1.0
+        lengths = [
+            k
+            for k in _MULTIPLES
+            if (k * step <= _DAY or k in _ALWAYS) and len(_starts(record, k, step)) >= _FEWEST
+        ]
+        state: State = {f"diurnal_{name}": value for name, value in base.items()}
+        state |= {
+            "calendar": np.array(calendar),
+            "mean": mean,
+            "multiples": np.array(lengths, np.int64),
+            "lengths": np.array(lengths) * step,
+        }
+        for number, k in enumerate(lengths):
+            for component, (value, level) in enumerate(zip(record.value, mean, strict=True)):
+                done = (number + component / len(mean)) / len(lengths)
+                record.report(f"fitting intervals of {k} steps", done)
+                departures = np.ascontiguousarray(np.moveaxis(value - level, 0, 2), np.float32)
+                made = _Length(departures, record, k, step, calendar).fit()
+                for name, part in made.items():
+                    state[f"{name}_{k}_{component}"] = part
+        return state
+
+    def predict(self, stretch: Stretch, state: State) -> Floats:
+        """Return the fields at the times that are wanted, ``(component, time, y, x)``."""
+        kept: dict[str, Any] = dict(state)
+        prefix = "diurnal_"
+        base = {n.removeprefix(prefix): v for n, v in kept.items() if n.startswith(prefix)}
+        before = stretch.before
+        nearest = _nearest(np.diff(stretch.days), kept["lengths"])[before]
+        made = np.empty((len(stretch.value), len(before), *stretch.value.shape[2:]))
+        for component, level in enumerate(kept["mean"]):
+            value = stretch.value[component]
+            line = stretch.theta[:, None, None] * (value[before + 1] - value[before])
+            made[component] = value[before] + line
+            departures = np.moveaxis(value - level, 0, 2).astype(np.float32)
+            for number in np.unique(nearest[nearest >= 0]).tolist():
+                times = nearest == number
+                name = f"_{int(kept['multiples'][number])}_{component}"
+                own = {n.removesuffix(name): v for n, v in kept.items() if n.endswith(name)}
+                part = _times(stretch, times)
+                made[component, times] += _waves(departures, part, own, kept["calendar"])
+        made[:, nearest < 0] = np.nan
+        lacking = np.isnan(made).any(axis=(0, 2, 3))
+        if lacking.any():
+            guess = Diurnal().predict(_times(stretch, lacking), base)
+            made[:, lacking] = np.where(np.isnan(made[:, lacking]), guess, made[:, lacking])
+        return made
+
+
+class _Length:
+    """Intervals of one length, to learn from.
+
+    Parameters
+    ----------
+    value : ndarray, (y, x, step)
+        Departures from the mean.
+    record : Record
+    steps : int
+    step : float
+        Days from one step to the next.
+    calendar : Calendar
+    """
+
+    def __init__(
+        self, value: Singles, record: Record, steps: int, step: float, calendar: Calendar
+    ) -> None:
+        first = _starts(record, steps, step)
+        minutes = _minutes(record.clock.steps(first))
+        hours = np.unique(minutes)
+        apart = 1 < len(hours) <= _HOURS and len(first) >= _EACH * len(hours)
+        self.hours = hours if apart else hours[:1]
+        hour = np.searchsorted(hours, minutes) if apart else np.zeros(len(first), np.intp)
+        block = _blocks(record.days, first, first + steps)
+        # Intervals of the same hour and block lie together.
+        group = hour * (_SETS + 1) + block
+        order = np.argsort(group, kind="stable")
+        self.first, self.steps, self.value = first[order], steps, value
+        edges = np.searchsorted(group[order], np.arange(len(self.hours) * (_SETS + 1) + 1))
+        self.groups = [slice(*pair) for pair in zip(edges[:-1], edges[1:], strict=True)]
+        self.calendar, self.waves = calendar, min(steps - 1, _WAVES)
+        self.parts = Parts.of(calendar)
+        lon = record.place.lon
+        self.around = Intervals.of(value, record.days, record.clock, self.first, steps, lon)
+        self.known = self.around.known.any(axis=2)
+
+    def fit(self) -> State:
+        """Return coefficients, hours and the scale."""
+        height, width = self.known.shape
+        made = np.zeros((len(self.hours), self.waves, self.parts.total, height, width), np.float32)
+        tiles = [t for t in _tiles(height, width, _SIDE) if self.known[t].any()]
+        stages = Stages(self.parts, self.waves)
+        if tiles:
+            count = min(len(tiles), _TILES)
+            places = ((np.arange(count) + 0.5) * len(tiles) / count).astype(np.intp)
+            samples = []
+            for tile in (tiles[i] for i in places.tolist()):
+                wide, inner = _wider(tile, height, width)
+                moments = self.moments(wide).reshape(
+                    len(self.hours), _SETS + 1, *self.known[wide].shape, *[self._size] * 2
+                )
+                samples.append(Sample(moments, self.known[wide], inner))
+            stages.choose(samples)
+            del samples
+            side = int(np.sqrt(_ELEMENTS / (self._size * len(self.first)))) - 2
+            for tile in _tiles(height, width, int(np.clip(side, 1, 16))):
+                if not self.known[tile].any():
+                    continue
+                wide, inner = _wider(tile, height, width)
+                moments = self.moments(wide)
+                moments = moments.reshape(len(self.hours), _SETS + 1, *moments.shape[1:])
+                found = stages.coefficients(moments.sum(axis=1), self.known[wide], inner)
+                made[:, :, :, *tile] = np.moveaxis(found, (4, 3), (1, 2))
+        scale = np.array(self.around.scale)
+        return {"coefficients": made, "hours": self.hours, "scale": scale}
+
+    @property
+    def _size(self) -> int:
+        return self.parts.total + self.waves
+
+    def moments(self, tile: Tile) -> Singles:
+        """Return the moments of a tile, ``(group, y, x, predictor + wave, predictor + wave)``."""
+        made = self.around.predictors(tile, self.calendar, self.waves)
+        value, k = self.value[tile], self.steps
+        start, end = value[:, :, self.first], value[:, :, self.first + k]
+        waves = np.zeros((*start.shape[:2], self.waves, start.shape[2]), np.float32)
+        for j in range(1, k):
+            left = value[:, :, self.first + j] - (start + np.float32(j / k) * (end - start))
+            share = 2.0 / k * _sines(np.array([j / k]), self.waves)[0]
+            waves += left[:, :, None] * share.astype(np.float32)[:, None]
+        waves /= np.float32(self.around.scale)
+        made[:, :, self.parts.total :] = waves
+        missing = np.isnan(waves).any(axis=2)
+        if missing.any():
+            made = np.where(missing[:, :, None], np.float32(0.0), made)
+        parts = [made[..., group] for group in self.groups]
+        return np.stack([part @ part.swapaxes(2, 3) for part in parts])
+
+
+class _Own(NamedTuple):
+    """The coefficients for one length of interval and one component.
+
+    Attributes
+    ----------
+    coefficients : ndarray, (hour, wave, predictor, Y, X)
+    hours : ndarray, (hour,)
+        Minutes of the day.
+    scale : ndarray, ()
+    """
+
+    coefficients: Singles
+    hours: Steps
+    scale: Floats
+
+
+def _waves(value: Singles, stretch: Stretch, own: State, calendar: Any) -> Floats:
+    """Return what is added to straight lines, ``(time, y, x)``; NaN where a value is missing."""
+    kept = _Own(**own)  # type: ignore[arg-type]
+    first, which = np.unique(stretch.before, return_inverse=True)
+    around = Intervals.of(
+        value, stretch.days, stretch.clock, first, 1, stretch.place.lon, float(kept.scale)
+    )
+    minutes = _minutes(stretch.clock.steps(first))
+    away = np.abs(minutes[:, None] - kept.hours)
+    hour = np.minimum(away, 1440 - away).argmin(axis=1)
+    n_waves = kept.coefficients.shape[1]
+    sizes = np.empty((len(first), n_waves, *value.shape[:2]))
+    for tile in _tiles(*value.shape[:2], 16):
+        made = around.predictors(tile, Calendar(*calendar.tolist()))
+        for number in np.unique(hour).tolist():
+            there = hour == number
+            matrix = kept.coefficients[number][:, :, *tile].transpose(2, 3, 0, 1)
+            found = matrix @ made[..., there]
+            sizes[there, :, *tile] = np.moveaxis(found, (3, 2), (0, 1))
+    sizes = np.where(np.moveaxis(around.known, 2, 0)[:, None], sizes, np.nan) * kept.scale
+    return np.asarray((_sines(stretch.theta, n_waves)[:, :, None, None] * sizes[which]).sum(axis=1))
+
+
+def _sines(theta: Floats, count: int) -> Floats:
+    """Return the waves at shares of an interval, ``(time, wave)``."""
+    return np.sin(np.pi * theta[:, None] * np.arange(1, count + 1))
+
+
+def _means(value: np.ndarray[Any, np.dtype[np.floating]]) -> Singles:
+    """Return the mean over the steps; NaN where there is none."""
+    known = np.isfinite(value)
+    count = known.sum(axis=1)
+    total = np.where(known, value, 0.0).sum(axis=1, dtype=np.float64)
+    mean = np.divide(total, count, out=np.full(count.shape, np.nan), where=count > 0)
+    return mean.astype(np.float32)
+
+
+def _starts(record: Record, steps: int, step: float) -> Steps:
+    """Return the steps at which even intervals of so many steps begin, `_MOST` at most."""
+    uneven = np.abs(np.diff(record.days) - step) > 0.02 * step
+    so_far = np.concatenate([[0], np.cumsum(uneven)])
+    first = np.arange(max(0, len(so_far) - steps))
+    first = first[so_far[first + steps] == so_far[first]]
+    # Spread unevenly, so that all hours remain.
+    return first[np.unique(np.linspace(0, len(first) - 1, min(len(first), _MOST)).astype(np.intp))]
+
+
+def _minutes(clock: Clock) -> Steps:
+    """Return the minutes of the day, to the nearest quarter; 0 where the hour is unknown."""
+    quarters = np.rint(np.nan_to_num(clock.day) * 1440 / _MINUTES).astype(np.intp)
+    return quarters * _MINUTES % 1440
+
+
+def _blocks(days: Floats, first: Steps, last: Steps) -> Steps:
+    """Return to which set of blocks intervals belong, `_SETS` where they reach over two blocks."""
+    count = int(np.clip((days[-1] - days[0]) / _BLOCK, _SETS, _SETS * _BLOCKS))
+    begin, end = first * count // len(days), last * count // len(days)
+    return np.where(begin == end, begin % _SETS, _SETS)
+
+
+def _tiles(height: int, width: int, side: int) -> list[Tile]:
+    return [
+        (slice(y, min(y + side, height)), slice(x, min(x + side, width)))
+        for y in range(0, height, side)
+        for x in range(0, width, side)
+    ]
+
+
+def _wider(tile: Tile, height: int, width: int) -> tuple[Tile, Tile]:
+    """Return a tile with the cells next to it, and where in that it is."""
+    wide, inner = [], []
+    for part, size in zip(tile, (height, width), strict=True):
+        low = max(part.start - 1, 0)
+        wide.append(slice(low, min(part.stop + 1, size)))
+        inner.append(slice(part.start - low, part.stop - low))
+    return (wide[0], wide[1]), (inner[0], inner[1])
+
+
+def _nearest(lengths: Floats, known: Floats) -> Steps:
+    """Return the number of the known length nearest to each, -1 where none is near."""
+    if not len(known):
+        return np.full(len(lengths), -1)
+    away = np.abs(np.log(lengths[:, None] / known))
+    return np.where(away.min(axis=1) <= np.log(_NEAR), away.argmin(axis=1), -1)
+
+
+def _times(stretch: Stretch, which: np.ndarray[Any, np.dtype[np.bool_]]) -> Stretch:
+    return replace(
+        stretch, wanted=stretch.wanted[which], clock_wanted=stretch.clock_wanted.steps(which)
+    )
