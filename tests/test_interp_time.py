@@ -53,7 +53,14 @@ def test_models_say_something_of_their_own(data):
     made = {m: interp(data, "1h", m) for m in ("linear", "cubic", "akima")}
     assert float(np.abs(made["cubic"] - made["linear"]).max()) > 0.1
     assert float(np.abs(made["akima"] - made["cubic"]).max()) > 0.1
-    assert interp(data, "1h", "auto").equals(made["akima"])
+
+
+def test_auto_is_temdeep_on_grids_and_a_curve_elsewhere(data):
+    assert interp(data, "1h", "auto").equals(interp(data, "1h", "temdeep"))
+    series = data[:, 0, 0]
+    assert interp(series, "1h", "auto").equals(interp(series, "1h", "akima"))
+    assert "temdeep@" in str(data.geoml.plan("interp_time", freq="1h"))
+    assert "akima@" in str(series.geoml.plan("interp_time", freq="1h"))
 
 
 def test_frequency_factor_and_times_name_the_same_times(data):

@@ -56,7 +56,7 @@ class Terms(NamedTuple):
         day = harmonics(clock.day, self.harmonics)
         one = np.ones((len(clock), 1))
         year = np.concatenate([one, harmonics(clock.season, self.annual)], axis=1)
-        return (day[:, :, None] * year[:, None, :]).reshape(len(clock), -1)
+        return np.asarray((day[:, :, None] * year[:, None, :]).reshape(len(clock), -1))
 
 
 def fitted(record: Record, terms: Terms) -> NDArray[np.float32]:
@@ -79,7 +79,7 @@ def fitted(record: Record, terms: Terms) -> NDArray[np.float32]:
 
     def changes(component: int, cells: slice) -> Floats:
         flat = record.value[component].reshape(n_steps, -1)[:, cells]
-        return np.diff(flat[seen].astype(np.float64), axis=0) * weight[:, None]
+        return np.asarray(np.diff(flat[seen].astype(np.float64), axis=0) * weight[:, None])
 
     n_cells = rows * columns
     thin = slice(None, None, max(1, n_components * n_cells // _CELLS))
@@ -144,4 +144,4 @@ def harmonics(share: Floats, count: int) -> Floats:
     """Return cosines and sines of a share of a cycle, ``(time, 2 * count)``; 0 where NaN."""
     angle = 2.0 * np.pi * share[:, None] * np.arange(1, count + 1)
     both = np.stack([np.cos(angle), np.sin(angle)], axis=2)
-    return np.nan_to_num(both.reshape(len(share), -1))
+    return np.asarray(np.nan_to_num(both.reshape(len(share), -1)))

@@ -145,7 +145,7 @@ class Intervals(NamedTuple):
         fields = (change, (start + end) / 2, (after - before) / 2, (after + before) / 2 - change)
         one = np.float32(1.0 / scale)
         return cls(
-            tuple(np.nan_to_num(v) * one for v in fields),
+            tuple(np.asarray(np.nan_to_num(v) * one, np.float32) for v in fields),
             np.isfinite(change),
             clock.season[first],
             clock.day[first],
@@ -186,12 +186,9 @@ class Intervals(NamedTuple):
     def _counts(self, tile: Tile, calendar: Calendar) -> Singles:
         """Return what own values are multiplied by, ``(y or 1, x or 1, term, interval)``."""
         year = harmonics(self.season, calendar.own_year).T
-        day = self.day
-        if self.lon is not None:
-            # By the sun, since cells share what they learn of it.
-            day = day + self.lon[tile][:, :, None] / 360.0
-        else:
-            day = day[None, None]
+        # By the sun, since cells share what they learn of it.
+        turn = np.zeros((1, 1)) if self.lon is None else self.lon[tile] / 360.0
+        day = self.day + turn[:, :, None]
         terms = harmonics(day.reshape(-1), calendar.own_day)
         terms = np.moveaxis(terms.reshape(*day.shape, -1), 3, 2)
         both = [terms, np.broadcast_to(year, (*terms.shape[:2], *year.shape))]

@@ -84,12 +84,18 @@ class Moments:
     offset : ndarray, (component, time, y, x)
         What is linear between the steps.
     scale : ndarray, (time,)
-        Of the changes from step to step: the answer is ``offset + scale * output``.
+        Of the changes from step to step: the answer is ``offset + scale * output``. 0 where nothing
+        changes.
     """
 
     channels: Singles
     offset: Floats
     scale: Floats
+
+    @property
+    def unit(self) -> Floats:
+        """What the channels are in, (time,): the scale, or 1 where nothing changes."""
+        return _unit(self.scale)
 
     def read(self, output: NDArray[np.floating]) -> Floats:
         """Return the fields, (component, time, y, x), that an output, (sample, y, x), means."""
@@ -117,7 +123,7 @@ def moments(stretch: Stretch, estimates: Sequence[Floats] = (), *, beside: bool 
     value = stretch.value[:, at]  # (component, time, step, y, x)
     known = np.isfinite(value) & there[None, :, :, None, None]
     size = _sizes(value, known, linear)
-    unit = size[:, None, None]
+    unit = _unit(size)[:, None, None]
     base = np.nan_to_num(linear)
     layout = Layout(len(estimates))
     made = np.zeros((n_parts, n_times, layout.n_channels, height, width), np.float32)
@@ -158,7 +164,11 @@ def _sizes(value: Floats, known: NDArray[np.bool_], linear: Floats) -> Floats:
     total = (weighted * change**2).sum((0, 2, 3, 4))
     size = np.sqrt(total / np.maximum(weighted.sum((0, 2, 3, 4)), 1.0))
     level = np.sqrt(np.nanmean(np.nan_to_num(linear) ** 2, axis=(0, 2, 3)))
-    return np.where(size > _ROUNDING * level, size, 1.0)
+    return np.where(size > _ROUNDING * level, size, 0.0)
+
+
+def _unit(scale: Floats) -> Floats:
+    return np.where(scale > 0.0, scale, 1.0)
 
 
 def _sun_channels(stretch: Stretch, at: NDArray[np.intp], there: NDArray[np.bool_]) -> Floats:

@@ -2,7 +2,7 @@
 
 All is done with moments, the sums over samples of the products of predictors and targets: what is
 learnt of some blocks of a record is the sum of their moments, and an error in the others follows
-from theirs. The cycle of season and hour is taken out of predictors and targets first, in each cell.
+from theirs. In each cell, the cycle of season and hour is first taken out of all of them.
 """
 
 from __future__ import annotations
@@ -193,8 +193,9 @@ class Stages:
         left = rows[..., n:] - rows[..., :n] @ found
         for penalty in set(chosen) - {np.inf}:
             targets = np.flatnonzero(np.array(chosen) == penalty)
-            held = np.eye(len(which), dtype=moments.dtype) * moments.dtype.type(penalty)
-            change = np.linalg.solve(rows[..., which] + held, left[..., targets])
+            squares = rows[..., which]
+            squares[..., range(len(which)), range(len(which))] += penalty
+            change = np.linalg.solve(squares, left[..., targets])
             for number, target in enumerate(targets.tolist()):
                 made[..., which, target] = change[..., number]
         return made
@@ -235,4 +236,4 @@ def _blended(moments: Singles, known: Bools) -> Singles:
             part = weight * known[there]
             total[(slice(None), *here)] += moments[(slice(None), *there)] * part[..., None, None]
             count[here] += part
-    return total / np.maximum(count, np.float32(1e-6))[..., None, None]
+    return np.asarray(total / np.maximum(count, np.float32(1e-6))[..., None, None])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from xgeoml.spec import AxisSpec, Channel, ModelSpec
+from xgeoml.weights.releases import release
 
 IN_TIME = (
     ModelSpec(
@@ -39,6 +40,14 @@ IN_TIME = (
         summary="a curve through what the daily cycle leaves, and the cycle; fit it first",
     ),
     ModelSpec(
+        name="ridge",
+        task="interp_time",
+        factory="xgeoml.models.ridge_in_time:RidgeInTime",
+        backend="numpy",
+        axes=(AxisSpec("T", "tile", 32, halo=8), AxisSpec("Y"), AxisSpec("X")),
+        summary="ridge regression on the fields around, season and hour; fit it first",
+    ),
+    ModelSpec(
         name="optical_flow",
         task="interp_time",
         factory="xgeoml.models.optical_flow:OpticalFlow",
@@ -54,6 +63,7 @@ IN_TIME = (
         axes=(AxisSpec("T", "tile", 8, halo=4), AxisSpec("Y"), AxisSpec("X")),
         inputs=(Channel("value"), Channel("estimate", "optical_flow")),
         options={"width": 40, "dilations": [1, 2, 4, 1], "bases": 1},
+        weights=release("temdeep@1.0").ref,
         terrain=True,
         fitted_with=("diurnal", "ridge", "temdeep"),
         summary="network that knows the sun, the motion and the steps around",

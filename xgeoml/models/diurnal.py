@@ -25,8 +25,8 @@ class Diurnal:
     """The mean cycle of each cell by hour and season, and a curve through what departs from it.
 
     The cycle has the harmonics of the day that the hours of the record resolve; size and phase of
-    each vary with the season where the record covers the year. Whether the curve is a straight line,
-    Akima's or a cubic spline is decided by steps that are hidden, for each length of interval.
+    each vary with the season where the record covers the year. Whether the curve is linear, Akima's
+    or a cubic spline is decided by steps that are hidden, for each length of interval.
     """
 
     def fit(self, record: Record) -> State:
@@ -34,8 +34,11 @@ class Diurnal:
         record.report("fitting the cycle of the day", 0.0)
         terms = Terms.of(record.clock, record.days)
         cycle = fitted(record, terms)
-        every = max(1, record.value[0, 0].size // _MOST_CELLS)
-        values, thin = (v.reshape(*v.shape[:2], 1, -1)[..., ::every] for v in (record.value, cycle))
+        n_cells = int(np.prod(cycle.shape[2:]))
+        some = slice(None, None, max(1, n_cells // _MOST_CELLS))
+        values, thin = (
+            v.reshape(*v.shape[:2], 1, n_cells)[..., some] for v in (record.value, cycle)
+        )
         left = values - _at(terms, thin, record.clock)
         lengths, errors = _hidden(replace(record, value=left))
         return {
@@ -80,7 +83,7 @@ def _hidden(record: Record) -> tuple[Floats, Floats]:
     """Return lengths of interval (days), and the error of each curve there, ``(length, curve)``."""
     n_steps, days, clock = len(record.days), record.days, record.clock
     n_cells = int(np.clip(_ELEMENTS // n_steps, _FEWEST_CELLS, _MOST_CELLS))
-    value = record.value[..., :: max(1, record.value.shape[3] // n_cells)]
+    value = record.value[..., :: max(1, record.value.shape[3] // n_cells)].astype(np.float64)
     step = float(np.median(np.diff(days))) if n_steps > 1 else 1.0
     # Where nothing can be hidden, straight lines.
     lengths, errors = [step], [np.arange(len(_CURVES), dtype=np.float64)]

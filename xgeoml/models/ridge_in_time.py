@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from xgeoml.models._intervals import Calendar, Intervals, Parts, Singles, Steps, Tile
 from xgeoml.models._stages import Sample, Stages
 from xgeoml.models.diurnal import Diurnal
 from xgeoml.models.downscaling import Clock
 from xgeoml.models.in_time import Record, Stretch
-from xgeoml.models.series import Floats, State
+from xgeoml.models.series import Bools, Floats, State
 
 # Lengths of interval, in steps: those up to a day, but the first ones in any case.
 _MULTIPLES, _ALWAYS, _DAY = (2, 3, 4, 6, 8, 12, 24), (2, 4), 1.02
@@ -24,9 +26,12 @@ _FEWEST, _MOST = 60, 8192
 _HOURS, _EACH = 8, 100
 _MINUTES = 15
 # Blocks of the record that are held out in turn: days of each, sets of them, blocks a set.
-_BLOCK, _SETS, _BLOCKS = 3.0, 3, 4
-# Tiles on which choices are made: their size and number. Values of a tile's predictors at once.
-_SIDE, _TILES, _ELEMENTS = 8, 5, 2**26
+_BLOCK, _SETS, _BLOCKS = 3.0, 4, 4
+# Tiles on which choices are made: their size and number, at most and at least, and values of their
+# moments. Small ones, spread over the domain: land and sea differ.
+_SIDE, _MOST_TILES, _FEWEST_TILES, _MOMENTS = 4, 20, 5, 2**27
+# Values of a tile's predictors at once, and its size at most.
+_ELEMENTS, _LARGEST = 2**26, 16
 # Other lengths take the nearest one's coefficients up to this factor.
 _NEAR = 1.5
 
@@ -38,9 +43,10 @@ class RidgeInTime:
     of the cell and of the cells within two rows and columns, on season and hour, and on what the
     cell's own values tell at the hour and season. In stages, each of which learns what those before
     leave: all cells together, each cell with those next to it, and each hour at which intervals
-    begin, where there are few. Penalties are chosen in blocks of the record that are held out. There
-    is one regression for each length of interval, up to a day. Where there is none, for intervals
-    much longer or shorter and where a value is missing, `Diurnal` serves.
+    begin, where there are few. Penalties are chosen in blocks of the record that are held out.
+
+    There is one regression for each length of interval, up to a day. Where there is none, for
+    intervals much longer or shorter and where a value is missing, `Diurnal` serves.
     """
 
     def fit(self, record: Record) -> State:
@@ -91,7 +97,7 @@ class RidgeInTime:
                 part = _times(stretch, times)
                 made[component, times] += _waves(departures, part, own, kept["calendar"])
         made[:, nearest < 0] = np.nan
-        lacking = np.isnan(made).any(axis=(0, 2, 3))
+        lacking: Bools = np.any(np.isnan(made), axis=(0, 2, 3))
         if lacking.any():
             guess = Diurnal().predict(_times(stretch, lacking), base)
             made[:, lacking] = np.where(np.isnan(made[:, lacking]), guess, made[:, lacking])
@@ -127,49 +133,48 @@ class _Length:
         order = np.argsort(group, kind="stable")
         self.first, self.steps, self.value = first[order], steps, value
         edges = np.searchsorted(group[order], np.arange(len(self.hours) * (_SETS + 1) + 1))
-        self.groups = [slice(*pair) for pair in zip(edges[:-1], edges[1:], strict=True)]
+        self.groups = [slice(*pair) for pair in pairwise(edges.tolist())]
         self.calendar, self.waves = calendar, min(steps - 1, _WAVES)
         self.parts = Parts.of(calendar)
         lon = record.place.lon
         self.around = Intervals.of(value, record.days, record.clock, self.first, steps, lon)
-        self.known = self.around.known.any(axis=2)
+        self.known: Bools = np.any(self.around.known, axis=2)
 
     def fit(self) -> State:
         """Return coefficients, hours and the scale."""
         height, width = self.known.shape
         made = np.zeros((len(self.hours), self.waves, self.parts.total, height, width), np.float32)
-        tiles = [t for t in _tiles(height, width, _SIDE) if self.known[t].any()]
         stages = Stages(self.parts, self.waves)
-        if tiles:
-            count = min(len(tiles), _TILES)
-            places = ((np.arange(count) + 0.5) * len(tiles) / count).astype(np.intp)
-            samples = []
-            for tile in (tiles[i] for i in places.tolist()):
+        if self.known.any():
+            stages.choose(self._samples())
+        side = int(np.sqrt(_ELEMENTS / (self._size * len(self.first)))) - 2
+        for tile in _tiles(height, width, int(np.clip(side, 1, _LARGEST))):
+            if self.known[tile].any():
                 wide, inner = _wider(tile, height, width)
-                moments = self.moments(wide).reshape(
-                    len(self.hours), _SETS + 1, *self.known[wide].shape, *[self._size] * 2
-                )
-                samples.append(Sample(moments, self.known[wide], inner))
-            stages.choose(samples)
-            del samples
-            side = int(np.sqrt(_ELEMENTS / (self._size * len(self.first)))) - 2
-            for tile in _tiles(height, width, int(np.clip(side, 1, 16))):
-                if not self.known[tile].any():
-                    continue
-                wide, inner = _wider(tile, height, width)
-                moments = self.moments(wide)
-                moments = moments.reshape(len(self.hours), _SETS + 1, *moments.shape[1:])
-                found = stages.coefficients(moments.sum(axis=1), self.known[wide], inner)
+                moments = self.moments(wide).sum(axis=1)
+                found = stages.coefficients(moments, self.known[wide], inner)
                 made[:, :, :, *tile] = np.moveaxis(found, (4, 3), (1, 2))
         scale = np.array(self.around.scale)
         return {"coefficients": made, "hours": self.hours, "scale": scale}
+
+    def _samples(self) -> list[Sample]:
+        height, width = self.known.shape
+        tiles = [t for t in _tiles(height, width, _SIDE) if self.known[t].any()]
+        each = len(self.groups) * (_SIDE + 2) ** 2 * self._size**2
+        count = min(len(tiles), int(np.clip(_MOMENTS // each, _FEWEST_TILES, _MOST_TILES)))
+        places = ((np.arange(count) + 0.5) * len(tiles) / count).astype(np.intp)
+        made = []
+        for tile in (tiles[i] for i in places.tolist()):
+            wide, inner = _wider(tile, height, width)
+            made.append(Sample(self.moments(wide), self.known[wide], inner))
+        return made
 
     @property
     def _size(self) -> int:
         return self.parts.total + self.waves
 
     def moments(self, tile: Tile) -> Singles:
-        """Return the moments of a tile, ``(group, y, x, predictor + wave, predictor + wave)``."""
+        """Return the moments of a tile; see `Sample`."""
         made = self.around.predictors(tile, self.calendar, self.waves)
         value, k = self.value[tile], self.steps
         start, end = value[:, :, self.first], value[:, :, self.first + k]
@@ -180,11 +185,12 @@ class _Length:
             waves += left[:, :, None] * share.astype(np.float32)[:, None]
         waves /= np.float32(self.around.scale)
         made[:, :, self.parts.total :] = waves
-        missing = np.isnan(waves).any(axis=2)
+        missing: Bools = np.any(np.isnan(waves), axis=2)
         if missing.any():
             made = np.where(missing[:, :, None], np.float32(0.0), made)
         parts = [made[..., group] for group in self.groups]
-        return np.stack([part @ part.swapaxes(2, 3) for part in parts])
+        moments = np.stack([part @ part.swapaxes(2, 3) for part in parts])
+        return moments.reshape(len(self.hours), _SETS + 1, *moments.shape[1:])
 
 
 class _Own(NamedTuple):
@@ -215,7 +221,7 @@ def _waves(value: Singles, stretch: Stretch, own: State, calendar: Any) -> Float
     hour = np.minimum(away, 1440 - away).argmin(axis=1)
     n_waves = kept.coefficients.shape[1]
     sizes = np.empty((len(first), n_waves, *value.shape[:2]))
-    for tile in _tiles(*value.shape[:2], 16):
+    for tile in _tiles(value.shape[0], value.shape[1], _LARGEST):
         made = around.predictors(tile, Calendar(*calendar.tolist()))
         for number in np.unique(hour).tolist():
             there = hour == number
@@ -231,13 +237,13 @@ def _sines(theta: Floats, count: int) -> Floats:
     return np.sin(np.pi * theta[:, None] * np.arange(1, count + 1))
 
 
-def _means(value: np.ndarray[Any, np.dtype[np.floating]]) -> Singles:
+def _means(value: NDArray[np.floating]) -> Singles:
     """Return the mean over the steps; NaN where there is none."""
     known = np.isfinite(value)
     count = known.sum(axis=1)
     total = np.where(known, value, 0.0).sum(axis=1, dtype=np.float64)
     mean = np.divide(total, count, out=np.full(count.shape, np.nan), where=count > 0)
-    return mean.astype(np.float32)
+    return np.asarray(mean, np.float32)
 
 
 def _starts(record: Record, steps: int, step: float) -> Steps:
@@ -247,13 +253,14 @@ def _starts(record: Record, steps: int, step: float) -> Steps:
     first = np.arange(max(0, len(so_far) - steps))
     first = first[so_far[first + steps] == so_far[first]]
     # Spread unevenly, so that all hours remain.
-    return first[np.unique(np.linspace(0, len(first) - 1, min(len(first), _MOST)).astype(np.intp))]
+    which = np.linspace(0, len(first) - 1, min(len(first), _MOST)).astype(np.intp)
+    return np.asarray(first[which])
 
 
 def _minutes(clock: Clock) -> Steps:
     """Return the minutes of the day, to the nearest quarter; 0 where the hour is unknown."""
     quarters = np.rint(np.nan_to_num(clock.day) * 1440 / _MINUTES).astype(np.intp)
-    return quarters * _MINUTES % 1440
+    return np.asarray(quarters * _MINUTES % 1440)
 
 
 def _blocks(days: Floats, first: Steps, last: Steps) -> Steps:
@@ -289,7 +296,7 @@ def _nearest(lengths: Floats, known: Floats) -> Steps:
     return np.where(away.min(axis=1) <= np.log(_NEAR), away.argmin(axis=1), -1)
 
 
-def _times(stretch: Stretch, which: np.ndarray[Any, np.dtype[np.bool_]]) -> Stretch:
+def _times(stretch: Stretch, which: Bools) -> Stretch:
     return replace(
         stretch, wanted=stretch.wanted[which], clock_wanted=stretch.clock_wanted.steps(which)
     )

@@ -87,7 +87,9 @@ class TemDeep(nn.Module):
         x = self.enter(shown)
         for block in self.blocks:
             x = block(x, around)
-        made: Sequence[Tensor] = torch.split(self.leave(functional.silu(x)), self.parts, 1)
+        # Of places between cells bfloat16 knows too few digits.
+        answer = self.leave(functional.silu(x)).float()
+        made: Sequence[Tensor] = torch.split(answer, self.parts, 1)
         trust, rest, flows, fusion, moved = made
         theta = given[:, layout.theta]
         warped = self._moved(given, level, theta, flows, fusion[:, 0], around)

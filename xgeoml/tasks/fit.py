@@ -86,7 +86,8 @@ def fit(
     above, the last part of the record set aside.
 
     Models of interpolation in time learn from a record what lies between its steps. Classical
-    models are fitted in one go and then know the grid; networks are trained as above.
+    models are fitted in one go and then know the grid; networks are trained on intervals of
+    several multiples of the step and on cycles, blocks of time set aside.
 
     Parameters
     ----------
@@ -115,11 +116,11 @@ def fit(
         Weights to begin with, such as ``"grace_tf"`` for those that are shipped: fine-tuning.
     validation : float
         Share of the observed steps that is set aside, at most half. 0: all is learnt from, and the
-        network after the last step is kept. With `target`, and for interpolation in time, the last
-        steps; a classical model learns from all in the end, and the skill on its card is that of
-        one that has not seen these.
+        network after the last step is kept. With `target` the last steps, as for classical models
+        of interpolation in time; a classical model learns from all in the end, and the skill on
+        its card is that of one that has not seen these.
     max_epochs : int, optional
-        20 by default, 40 with `target` and for interpolation in time; each has `steps` steps.
+        20 by default, 40 with `target`, 16 for interpolation in time; each has `steps` steps.
     max_time : float, str or timedelta, optional
         Seconds, or such as ``"5min"``, for all of the call. Whichever of the two comes first ends
         the training.

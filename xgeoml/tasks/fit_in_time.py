@@ -252,7 +252,7 @@ def _fit_numpy(
         # All over again: what is learnt does not depend on how much was set aside for the card.
         state = model.fit(replace(record, report=report))
     arrays = {**state, **learnt.trained.arrays()}
-    card = make_card(spec, learnt, rows, call)
+    card = make_card(spec, learnt, rows, call, bound=True)
     return Model(write_weights(folder / MODEL_FILE, arrays, spec, card))
 
 
@@ -328,10 +328,11 @@ def _fit_network(
         spec = _with_company(spec)
     if spec.scaling == "training" and spec.scale is None:
         spec = spec.replace(scale=_scale_of(learnt.record))
+    bases = make_handle(spec, TASK, None, settings.seed).bases
     trained = fit_records(
         [Named(learnt.name, learnt.record)],
         spec,
-        make_handle(spec, TASK, None, settings.seed).bases,
+        bases,
         settings,
         folder,
         start=handle.network("cpu").state_dict() if begin else None,
@@ -349,8 +350,10 @@ def _fit_network(
         )
         for score in trained.scores
     )
-    arrays = {**trained.state, **learnt.trained.arrays()}
-    card = make_card(spec, learnt, rows, call)
+    # What base models have learnt lies on this grid; the network itself knows none.
+    bound = any(hasattr(base.spec.load_factory(), "fit") for base in bases)
+    arrays = {**trained.state, **(learnt.trained.arrays() if bound else {})}
+    card = make_card(spec, learnt, rows, call, bound)
     path = write_weights(folder / MODEL_FILE, arrays, spec, card, history=trained.whole_history)
     if not trained.improved:
         warnings.warn(
@@ -389,7 +392,9 @@ def _scale_of(record: Record) -> Scale:
     return Scale((mean,), (deviation or 1.0,))
 
 
-def make_card(spec: ModelSpec, learnt: Learnt, rows: tuple[SkillRow, ...], call: str) -> Card:
+def make_card(
+    spec: ModelSpec, learnt: Learnt, rows: tuple[SkillRow, ...], call: str, bound: bool
+) -> Card:
     """Return the card of a model that was fitted to a record."""
     attrs = learnt.attrs | learnt.data[0].attrs
     stamps = learnt.stamps
@@ -397,7 +402,6 @@ def make_card(spec: ModelSpec, learnt: Learnt, rows: tuple[SkillRow, ...], call:
     def first(*names: str) -> str:
         return next((str(attrs[n]).strip() for n in names if str(attrs.get(n, "")).strip()), "")
 
-    bound = spec.backend == "numpy"
     limits = ["Knows the variable that it was fitted to: on others it is untried."]
     if bound:
         limits = ["Knows the grid and the variable that it was fitted to, and no others."]

@@ -28,8 +28,9 @@ _PAIRS: dict[str, Any] = {
     "weight_decay": 0.01,
     "average": 0.995,
 }
-# Of those that learn what lies between the steps of a record.
-_MOMENTS: dict[str, Any] = {**_PAIRS, "learning_rate": 3e-3}
+# Of those that learn what lies between the steps of a record, beside base models that know it:
+# little is left to learn, and more steps learn noise.
+_MOMENTS: dict[str, Any] = {**_PAIRS, "max_epochs": 16, "learning_rate": 1e-3, "warm_up": 50}
 
 
 def usual_settings(spec: ModelSpec, begin: bool) -> dict[str, Any]:

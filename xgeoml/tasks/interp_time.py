@@ -76,7 +76,7 @@ def interp_time(
         others that depend on the calendar begin where this says.
     model : str, path or ModelSpec
         A name from ``xgeoml.list_models("interp_time")``, a model that `xgeoml.fit` returned, or
-        its file. ``"auto"``: `akima`.
+        its file. ``"auto"``: on grids the network `temdeep`, elsewhere `akima`.
     factor : int, optional
         Divide each interval of the record into so many equal parts, 2 or more.
     times : sequence of dates, optional
@@ -222,7 +222,6 @@ def _interpolate_dataset(
 ) -> tuple[xr.Dataset, dict[Hashable, list[str]]]:
     """Return the Dataset at other times."""
     names = variables_in_time(dataset, names, wish.dims)
-    handle = resolve(wish)
     instants: dict[str, Instants] = {}
     fields: dict[str, dict[Hashable, xr.Variable]] = {}
     used = []
@@ -230,6 +229,7 @@ def _interpolate_dataset(
         _, time = axes_in_time(dataset, group[0], wish.dims)
         if time not in instants:
             instants[time] = instants_of(dataset, time, wish)
+        handle = resolve(dataset, group[0], wish)
         ready = make_ready(dataset, group, instants[time], handle, wish)
         fields.setdefault(time, {}).update(zip(group, at_times(ready), strict=True))
         used.append(f"{' and '.join(map(str, group))} by {history_of(handle, ready)}")

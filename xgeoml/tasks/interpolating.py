@@ -30,7 +30,8 @@ from xgeoml.tasks.values import in_numbers, is_temperature
 from xgeoml.times import check_time
 
 TASK: Literal["interp_time"] = "interp_time"
-DEFAULT = "akima"
+# What `auto` stands for, of fields and of all else.
+ON_GRIDS, ELSEWHERE = "temdeep", "akima"
 
 
 @dataclass(frozen=True)
@@ -126,8 +127,15 @@ def is_automatic(wish: Wish) -> bool:
     return isinstance(wish.model, str) and wish.model == "auto" and wish.weights is None
 
 
-def resolve(wish: Wish) -> ModelHandle:
-    """Return the model asked for.
+def automatic(dataset: xr.Dataset, name: Hashable, wish: Wish) -> str:
+    """Return the model that ``model="auto"`` stands for; it looks at the shape of the data only."""
+    axes, _ = axes_in_time(dataset, name, wish.dims)
+    sizes = [dataset[name].sizes.get(axes.names.get(axis, ""), 0) for axis in ("Y", "X")]
+    return ON_GRIDS if min(sizes) > 1 else ELSEWHERE
+
+
+def resolve(dataset: xr.Dataset, name: Hashable, wish: Wish) -> ModelHandle:
+    """Return the model asked for, for a variable.
 
     Raises
     ------
@@ -135,7 +143,7 @@ def resolve(wish: Wish) -> ModelHandle:
         If it has to be fitted first.
     """
     handle = make_handle(
-        DEFAULT if is_automatic(wish) else wish.model,
+        automatic(dataset, name, wish) if is_automatic(wish) else wish.model,
         TASK,
         wish.model_options,
         wish.options.seed,
@@ -258,7 +266,7 @@ def plane_of(
     as_it_is = (slice(None), slice(None))
     if handle.spec.axis("X").mode != "whole":
         return Plane((y, x), as_it_is, Place())
-    trained = TrainedPlace.of(handle) if handle.spec.backend == "numpy" else None
+    trained = TrainedPlace.of(handle)
     shown = wanted and handle.spec.terrain
     points = place_of_points(data, axes, shown)
     grid = Grid.of(data, axes) if "Y" in axes.names and "X" in axes.names else None

@@ -9,11 +9,13 @@ from typing import Any
 from xgeoml.engine.execute import is_lazy
 from xgeoml.engine.in_time import STRETCH_ELEMENTS, InTime
 from xgeoml.engine.in_time_run import cells_of_a_chunk, groups_of_passes
+from xgeoml.spec import ModelSpec
 from xgeoml.tasks.dispatch import GeoObject
 from xgeoml.tasks.inspect import first_treated
 from xgeoml.tasks.instants import shown
 from xgeoml.tasks.interp_time import variables_in_time
 from xgeoml.tasks.interpolating import (
+    ON_GRIDS,
     Wish,
     axes_in_time,
     instants_of,
@@ -117,6 +119,11 @@ class TimePlan:
         return "\n".join(["<xgeoml plan: interp_time>", *lines])
 
 
+def _reason(spec: ModelSpec) -> str:
+    """Return why a model was taken that was not asked for."""
+    return "a grid" if spec.name == ON_GRIDS else "no grid of two cells along both axes"
+
+
 def plan_in_time(obj: GeoObject, variable: Hashable | None, wish: Wish) -> TimePlan:
     """Return what an interpolation of the first variable that fits would do."""
     dataset, _, name = first_treated(
@@ -128,7 +135,8 @@ def plan_in_time(obj: GeoObject, variable: Hashable | None, wish: Wish) -> TimeP
     group = in_groups(dataset, [name] if variable is not None else names, None)[0]
     found, time = axes_in_time(dataset, group[0], wish.dims)
     instants = instants_of(dataset, time, wish)
-    ready = make_ready(dataset, group, instants, resolve(wish), wish)
+    handle = resolve(dataset, group[0], wish)
+    ready = make_ready(dataset, group, instants, handle, wish)
     job, spec, value = ready.job, ready.job.handle.spec, ready.arrays[0]
     n_series = len(group) * cells_of_a_chunk(value, job)
     chunks: tuple[int, ...] = (len(job.wanted),)
@@ -143,7 +151,7 @@ def plan_in_time(obj: GeoObject, variable: Hashable | None, wish: Wish) -> TimeP
         device = resolve_device(wish.options.device)
     return TimePlan(
         model=spec.key,
-        reason="by default" if is_automatic(wish) else "as asked",
+        reason=_reason(spec) if is_automatic(wish) else "as asked",
         variable=" and ".join(map(str, group)),
         dims=ready.dims,
         shape=tuple(ready.originals[0].sizes[d] for d in ready.dims),

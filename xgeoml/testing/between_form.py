@@ -55,14 +55,15 @@ def batches(subject: Between) -> None:
     """Take few samples at a time, and many: the same to 1e-5 of the standard deviation."""
     if not subject.is_torch:
         raise CheckSkippedError("it is no network, which alone has batches")
-    data = between.record()
+    # In float64: one unit of float32 is more than that of temperatures in kelvin.
+    data = between.record().astype(np.float64)
     many = subject.interp(data, batch_size=64)
     close(subject.interp(data, batch_size=1), many, "batch_size=1 beside 64", ROUNDING)
 
 
 def passes(subject: Between) -> None:
     """Ask for some times alone, and cut the record into short passes: hardly anything changes."""
-    data = between.record()
+    data = between.record().astype(np.float64)
     made = subject.interp(data)
     some = made[{"time": [1, 8, 9, 31, 40]}]
     close(subject.interp(data, times=some.time), some, "some of the times", ROUNDING)

@@ -148,7 +148,7 @@ def _cycle(
             "offset": shown.offset[c] - middle[c],
             "scale": shown.scale,
             "second": again.channels[c],
-            "unit": again.scale[0],
+            "unit": again.unit[0],
             "theta": np.asarray(share),
         }
         for c in range(len(value))

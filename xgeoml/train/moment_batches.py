@@ -139,7 +139,7 @@ def _batch(
         shown = moments(stretch, list(said[:, :, None].astype(np.float64)), beside=True)
         off = record.value[(slice(None), pattern.hidden, *cut)] - shown.offset[:, 0]
         channels.append(shown.channels[c])
-        truth.append(off[c] / shown.scale[0])
+        truth.append(off[c] / shown.unit[0])
         weight.append(area * (shown.scale[0] / field.unit[pattern.every]) ** 2)
     made = (np.stack(a).astype(np.float32) for a in (channels, truth, weight))
     first, second, third = (torch.from_numpy(a) for a in made)
