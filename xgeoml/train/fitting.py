@@ -19,7 +19,7 @@ from safetensors.torch import save, save_file
 from torch import Tensor, nn
 
 from xgeoml.engine.handle import BASE
-from xgeoml.exceptions import ExecutionError
+from xgeoml.exceptions import ExecutionError, SpecError
 from xgeoml.spec import ModelSpec
 from xgeoml.train.checkpoint import best_state
 from xgeoml.train.fields import SeriesField
@@ -249,6 +249,24 @@ def fingerprint(fields: Sequence[Field]) -> str:
 def hash_of(state: Mapping[str, Tensor]) -> str:
     """Return a hash of parameters."""
     return hashlib.sha256(save(_own(state))).hexdigest()
+
+
+def check_made(spec: ModelSpec) -> None:
+    """Make the network once, so that a wrong option is told of before base models are fitted."""
+    try:
+        spec.load_factory()(**spec.options)
+    except (TypeError, ValueError) as error:
+        raise SpecError(str(error), f"{spec.key} cannot be made as its spec says") from error
+
+
+def base_arrays(states: Mapping[str, Mapping[str, NDArray[Any]]]) -> dict[str, NDArray[Any]]:
+    """Return the states of base models under the names that they have in a model's file."""
+    return {
+        # `ascontiguousarray` makes a list of a single number.
+        f"{BASE}{base}:{key}": np.array(array, order="C").reshape(np.shape(array))
+        for base, state in states.items()
+        for key, array in state.items()
+    }
 
 
 def _own(state: Mapping[str, Tensor]) -> dict[str, Tensor]:

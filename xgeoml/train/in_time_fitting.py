@@ -15,15 +15,23 @@ from numpy.typing import NDArray
 from safetensors.numpy import load_file, save_file
 from torch import Tensor, nn
 
-from xgeoml.engine.handle import BASE, ModelHandle
+from xgeoml.engine.handle import ModelHandle
 from xgeoml.engine.in_time_network import run_in_time
-from xgeoml.exceptions import SpecError
 from xgeoml.models.in_time import Record, Stretch
 from xgeoml.models.series import Floats, State
 from xgeoml.options import Options, get_options
 from xgeoml.spec import ModelSpec
 from xgeoml.train.cycles import write_cycles
-from xgeoml.train.fitting import Score, Trained, chosen, hash_of, run_job, write_result
+from xgeoml.train.fitting import (
+    Score,
+    Trained,
+    base_arrays,
+    check_made,
+    chosen,
+    hash_of,
+    run_job,
+    write_result,
+)
 from xgeoml.train.job import Job
 from xgeoml.train.moment_batches import KeptMoments
 from xgeoml.train.moment_module import MomentScore, load_fields
@@ -52,7 +60,7 @@ class Named:
     name: str
     record: Record
     share: float = 1.0
-    most: int = 2400
+    most: int = 1600
 
 
 def fit_records(
@@ -112,29 +120,15 @@ def fit_records(
     )
 
     def prepare() -> None:
-        _check_made(spec)
+        check_made(spec)
         options = get_options(progress=False, device=settings.device)
         states: dict[str, State] = {}
         for i, named in enumerate(records):
             path = folder / MOMENTS / f"{i:03d}"
             states = _write(named, bases, settings, options, path)
-        arrays = {
-            # `ascontiguousarray` makes a list of a single number.
-            f"{BASE}{base}:{key}": np.array(array, order="C").reshape(np.shape(array))
-            for base, state in states.items()
-            for key, array in state.items()
-        }
-        save_file(arrays, folder / BASES)
+        save_file(base_arrays(states), folder / BASES)
 
     return run_job(job, folder, start, resume, began, prepare, lambda: _finish(job, folder))
-
-
-def _check_made(spec: ModelSpec) -> None:
-    """Make the network once, so that a wrong option is told of before base models are fitted."""
-    try:
-        spec.load_factory()(**spec.options)
-    except (TypeError, ValueError) as error:
-        raise SpecError(str(error), f"{spec.key} cannot be made as its spec says") from error
 
 
 def _write(
@@ -150,7 +144,7 @@ def _write(
         if base.spec.backend == "numpy":
             models[base.spec.name] = base.with_state()[0]
         else:
-            networks[base.spec.name] = _asker(base, options)
+            networks[base.spec.name] = _asker(base, bases, options)
     record = replace(named.record, seed=settings.seed)
     states = write_moments(
         record, models, networks, settings.validation, path, settings.seed, named.most
@@ -158,7 +152,8 @@ def _write(
 
     def ask(stretch: Stretch) -> list[Floats]:
         said = {name: model.predict(stretch, states[name]) for name, model in models.items()}
-        said |= {name: call(stretch) for name, call in networks.items()}
+        alone = {name: said[name] for name in models if not states[name]}
+        said |= {name: call(stretch, alone) for name, call in networks.items()}
         return [np.asarray(said[base.spec.name]) for base in bases]
 
     learnt, _ = parts(len(record.days), settings.validation)
@@ -166,8 +161,16 @@ def _write(
     return states
 
 
-def _asker(base: ModelHandle, options: Options) -> Callable[[Stretch], Floats]:
-    return lambda stretch: run_in_time(stretch, base, options)
+def _asker(
+    base: ModelHandle, beside: Sequence[ModelHandle], options: Options
+) -> Callable[[Stretch, Mapping[str, Floats]], Floats]:
+    """Return what asks a network; `beside` it are models whose word it may be given."""
+    keys = {other.spec.name: other.spec.key for other in beside}
+
+    def ask(stretch: Stretch, known: Mapping[str, Floats]) -> Floats:
+        return run_in_time(stretch, base, options, {keys[n]: v for n, v in known.items()})
+
+    return ask
 
 
 def _finish(job: Job, folder: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from xgeoml.exceptions import InputError
 from xgeoml.models._moments import SEEN
 from xgeoml.models.downscaling import Clock
 from xgeoml.models.in_time import Place, Record, Stretch
-from xgeoml.models.series import Bools, State
+from xgeoml.models.series import Bools, Floats, State
 from xgeoml.models.splines import Linear
 
 Ints = NDArray[np.intp]
@@ -29,7 +29,7 @@ MOMENTS = "moments"
 _MULTIPLES, _ALWAYS, _A_DAY = (2, 3, 4, 6, 8, 12, 24), (2, 4), 1.01
 # Intervals that a record must hold of a multiple, and those that are drawn of a record at most; and
 # times in each.
-_FEWEST, _MOST, _EACH = 4, 2400, 3
+_FEWEST, _MOST, _EACH = 4, 1600, 3
 # Values of estimates that are kept on disk, 512 MB.
 _ELEMENTS = 2**27
 # Blocks of time that base models are fitted without, one after the other.
@@ -41,8 +41,9 @@ _BLOCKS, _SHORTEST = 5, 24
 SIDE, _A_LITTLE = 48, 1.25
 _ABOUT, _CLOCK, _PLACE = "about.json", ("season", "day", "years"), ("lat", "lon", "terrain")
 
-# What says how base models see a stretch: by name, (component, time, y, x).
-Asked = Mapping[str, Any]
+# Networks that are base models, by name: called with a stretch, and with what models without a
+# state say of it, by name.
+Networks = Mapping[str, Callable[[Stretch, Mapping[str, Floats]], Floats]]
 
 
 @dataclass(frozen=True)
@@ -169,7 +170,7 @@ def parts(n: int, share: float) -> tuple[list[tuple[int, int]], list[tuple[int, 
 def write_moments(
     record: Record,
     bases: Mapping[str, Any],
-    networks: Asked,
+    networks: Networks,
     share: float,
     path: Path,
     seed: int,
@@ -183,7 +184,7 @@ def write_moments(
     bases : mapping
         NumPy models by name; those with a method `fit` are fitted to the record.
     networks : mapping
-        Other base models by name: called with a stretch.
+        Other base models by name, see `Networks`.
     share : float
         Of the steps that is set aside.
     path : Path
@@ -297,7 +298,7 @@ def _estimated(
     patterns: Sequence[Pattern],
     kept: list[tuple[int, int]],
     bases: Mapping[str, Any],
-    networks: Asked,
+    networks: Networks,
     out: NDArray[np.float32],
 ) -> dict[str, State]:
     """Write what base models say, and return the states of those that were fitted to all."""
@@ -311,12 +312,15 @@ def _estimated(
         fold_of[fold] = i
     states: dict[str, State] = {}
     quiet = replace(record, report=lambda _what, _share: None)
+    alone: dict[str, NDArray[np.float32]] = {}
     for b, (name, model) in enumerate({**bases, **networks}.items()):
         record.report(f"asking {name}", b / max(1, len(bases) + len(networks)))
         if not hasattr(model, "fit"):
             ask = model if name in networks else _predict(model, {})
-            _fill(record, patterns, range(len(patterns)), ask, out[:, b])
+            _fill(record, patterns, range(len(patterns)), ask, out[:, b], alone)
             states[name] = {}
+            if name in bases:
+                alone[name] = out[:, b]
             continue
         for i in range(_FOLDS + 1):
             which = [q for q, p in enumerate(patterns) if fold_of[p.hidden] == i]
@@ -330,7 +334,7 @@ def _estimated(
 
 
 def _predict(model: Any, state: State) -> Any:
-    return lambda stretch: model.predict(stretch, state)
+    return lambda stretch, _known: model.predict(stretch, state)
 
 
 def _fill(
@@ -339,12 +343,18 @@ def _fill(
     which: Sequence[int] | range,
     ask: Any,
     out: NDArray[np.float32],
+    alone: Mapping[str, NDArray[np.float32]] | None = None,
 ) -> None:
-    """Write what a model says of some patterns, those of an interval at a time."""
+    """Write what a model says of some patterns, those of an interval at a time.
+
+    `alone` is what was written of models without a state, which networks need not ask again.
+    """
     for group in _intervals(patterns, which):
         first = patterns[group[0]]
         stretch = stretch_of(record, first, [patterns[q].hidden for q in group])
-        made = np.asarray(ask(stretch)) - Linear().predict(stretch, {})
+        linear = Linear().predict(stretch, {})
+        known = {n: linear + np.moveaxis(a[group], 0, 1) for n, a in (alone or {}).items()}
+        made = np.asarray(ask(stretch, known)) - linear
         for t, q in enumerate(group):
             out[q] = np.nan_to_num(made[:, t])
 

@@ -14,11 +14,18 @@ import torch
 from safetensors.numpy import load_file, save_file
 from torch import Tensor, nn
 
-from xgeoml.engine.handle import BASE
-from xgeoml.exceptions import SpecError
 from xgeoml.models.downscaling import Pairs
 from xgeoml.spec import ModelSpec
-from xgeoml.train.fitting import Score, Trained, chosen, hash_of, run_job, write_result
+from xgeoml.train.fitting import (
+    Score,
+    Trained,
+    base_arrays,
+    check_made,
+    chosen,
+    hash_of,
+    run_job,
+    write_result,
+)
 from xgeoml.train.job import Job
 from xgeoml.train.pair_batches import KeptBatches
 from xgeoml.train.pair_module import PairScore
@@ -87,25 +94,11 @@ def fit_pairs(
     )
 
     def prepare() -> None:
-        _check_made(spec)
+        check_made(spec)
         states = write_pairs(pairs, spec, bases, settings.validation, folder)
-        arrays = {
-            # `ascontiguousarray` makes a list of a single number.
-            f"{BASE}{base}:{key}": np.array(array, order="C").reshape(np.shape(array))
-            for base, state in states.items()
-            for key, array in state.items()
-        }
-        save_file(arrays, folder / BASES)
+        save_file(base_arrays(states), folder / BASES)
 
     return run_job(job, folder, start, resume, began, prepare, lambda: _finish(job, folder))
-
-
-def _check_made(spec: ModelSpec) -> None:
-    """Make the network once, so that a wrong option is told of before base models are fitted."""
-    try:
-        spec.load_factory()(**spec.options)
-    except (TypeError, ValueError) as error:
-        raise SpecError(str(error), f"{spec.key} cannot be made as its spec says") from error
 
 
 def _finish(job: Job, folder: Path) -> None:
