@@ -407,7 +407,7 @@ def test_what_learns_and_what_does_not(both):
     with pytest.raises(SpecError, match=r"obj.geoml.downscale\(model='bicubic'\)"):
         fit(coarse, fine, "bicubic")
     with pytest.raises(InputError, match="give the fine fields, target=fine"):
-        coarse.geoml.fit("ridge")
+        coarse.geoml.fit("gaussian_process")
     with pytest.raises(SpecError, match="it is a model for fill_gaps"):
         fit(coarse, fine, "grace_tf")
 

@@ -49,7 +49,7 @@ def test_a_plan_says_what_would_be_done(data):
         "MB beyond the input",
     ):
         assert told in text
-    assert plan(data, "auto", freq="1h").reason == "by default"
+    assert plan(data, "auto", freq="1h").reason == "a grid"
 
 
 def test_a_plan_of_lazy_data_and_fields(data, monkeypatch):

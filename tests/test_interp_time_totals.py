@@ -286,12 +286,13 @@ def test_what_a_model_is_given():
     from xgeoml.tasks import interp_time, interpolating
 
     wish = interpolating.Wish("12h", None, None, True, look("steps"), *[None] * 5, None, "")
-    rain = totals(30)
+    rain = totals(30).to_dataset()
+    asked = dataclasses.replace(wish, options=xgeoml.get_options())
     ready = interpolating.make_ready(
-        rain.to_dataset(),
+        rain,
         ["tp"],
-        interpolating.instants_of(rain.to_dataset(), "time", wish),
-        interp_time.resolve(dataclasses.replace(wish, options=xgeoml.get_options())),
+        interpolating.instants_of(rain, "time", wish),
+        interp_time.resolve(rain, "tp", asked),
         wish,
     )
     seen = [ready.job.seen(k, k + 1) for k in range(ready.job.n_passes)]
