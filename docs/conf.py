@@ -50,6 +50,7 @@ pages = (
     "get-started",
     "notebooks/*",
     "downscaling",
+    "interpolation-in-time",
     "models",
     "models/*",
     "training",
