@@ -150,7 +150,7 @@ def _places(job: InTime, columns: int) -> list[tuple[slice, Place]]:
     if not job.apart:
         return [(slice(None), job.place)]
     each = [slice(x, x + 1) for x in range(columns)]
-    return [(x, job.place.rows(slice(None), x)) for x in each]
+    return [(x, job.place.part(slice(None), x)) for x in each]
 
 
 def _cell_by_cell(

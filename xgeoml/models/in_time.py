@@ -39,7 +39,7 @@ class Place:
     terrain: Floats | None = None
     around: bool = False
 
-    def rows(self, y: slice, x: slice) -> Place:
+    def part(self, y: slice, x: slice) -> Place:
         """Return the places of a part of the grid; its columns are no longer around the Earth."""
         cut = (y, x)
         lat, lon = (None if v is None else v[cut] for v in (self.lat, self.lon))

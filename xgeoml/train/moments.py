@@ -392,4 +392,4 @@ def window_of(record: Record, rng: Generator) -> tuple[slice, slice]:
 
 def placed(record: Record, cut: tuple[slice, slice]) -> Place:
     """Return the places of a part of the field."""
-    return record.place if is_whole(record) else record.place.rows(*cut)
+    return record.place if is_whole(record) else record.place.part(*cut)
