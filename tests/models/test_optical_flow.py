@@ -277,3 +277,24 @@ def test_nothing_comes_of_nothing():
 def test_small_grids_are_interpolated_linearly(shape):
     value = np.random.default_rng(0).standard_normal((4, *shape))
     np.testing.assert_array_equal(predict(value, [0.5, 2.25]), linear(value, [0.5, 2.25]))
+
+
+def test_its_parts_are_the_steps_moved_to_the_time():
+    value = moving((1.0, -2.0), range(6))
+    made = stretch(value, [2.0 + 1e-9, 2.5])
+    model = OpticalFlow()
+    mixed, early, late = model.parts(made)
+    np.testing.assert_array_equal(mixed, model.predict(made, {}))
+    inner = (slice(8, -8), slice(8, -8))
+    np.testing.assert_allclose(early[0, 0], value[2], atol=1e-6)
+    for part in (early, late):
+        truth = moving((1.0, -2.0), [2.5])[0][inner]
+        assert np.abs(part[0, 1][inner] - truth).max() < 0.1 * truth.std()
+
+
+def test_without_motion_its_parts_are_linear():
+    made = stretch(np.random.default_rng(0).standard_normal((3, 4, 4)), [0.5])  # too few cells
+    parts = OpticalFlow().parts(made)
+    assert len(parts) == OpticalFlow.n_parts
+    for part in parts:
+        np.testing.assert_array_equal(part, Linear().predict(made, {}))

@@ -239,6 +239,22 @@ def test_the_state_is_plain_arrays_and_repeatable(moving):
     assert all(v.dtype == np.float32 for k, v in state.items() if k.startswith("coefficients"))
 
 
+def test_a_fit_takes_the_penalties_of_another(moving):
+    value, days, state = moving
+    record = record_of(value[:, :LEARNT], days[:LEARNT])
+    again = RidgeInTime().again(record, state)
+    assert again.keys() == state.keys()
+    for name, array in state.items():
+        np.testing.assert_array_equal(again[name], array)
+    # They are taken as they are: of none but infinite ones nothing is learnt.
+    deaf = {n: np.full_like(a, np.inf) if n.startswith("chosen") else a for n, a in state.items()}
+    chosen = [n for n in state if n.startswith("coefficients")]
+    assert chosen
+    for name in chosen:
+        assert state[name].any()
+        assert not RidgeInTime().again(record, deaf)[name].any()
+
+
 def test_a_time_does_not_depend_on_what_else_is_wanted(moving):
     value, days, state = moving
     stretch, _ = hidden(value[:, LEARNT:], days[LEARNT:], 4)

@@ -11,7 +11,8 @@ import torch
 from xgeoml.models._moments import SEEN, Layout, moments
 from xgeoml.models.downscaling import Clock
 from xgeoml.models.in_time import Place, Stretch
-from xgeoml.models.temdeep import TemDeep, warp
+from xgeoml.models.splines import Akima
+from xgeoml.models.temdeep import TemDeep, octaves, warp
 
 
 def _clock(days: np.ndarray) -> Clock:
@@ -185,3 +186,30 @@ def test_it_is_told_of_temperatures():
     warm = replace(stretch, thermal=True)
     differs = (moments(warm).channels != moments(stretch).channels).any((0, 2, 3))
     assert differs.sum() == 1
+
+
+def test_lengths_share_the_octaves_on_both_sides():
+    hours = np.array([6.0, 12.0, 12.0 * 2**0.25, 1e-4, 1e6])
+    share = octaves(torch.from_numpy(np.log2(hours / 6.0) / 3.0)).numpy()
+    np.testing.assert_allclose(share.sum(1), 1.0)
+    at = share[0].argmax()
+    assert share[0, at] == share[1, at + 1] == 1.0
+    np.testing.assert_allclose(share[2, at + 1 : at + 3], [0.75, 0.25])
+    assert share[3, 0] == share[4, -1] == 1.0
+
+
+def test_trust_is_that_of_the_length_and_the_rest_only_what_was_learnt():
+    """Of the octave of six hours Akima's curve is trusted, and nothing else is said."""
+    stretch, network = _stretch(), _network()
+    at = int(octaves(torch.zeros(1)).argmax())
+    trust = torch.zeros_like(network.trust)
+    trust[0, at] = 1.0
+    trust[1] = 5.0 - 5.0 * (torch.arange(trust.shape[1]) == at)
+    learnt = torch.ones(trust.shape[1])
+    network.begin(trust, learnt)
+    more = _said(network, stretch)
+    learnt[at] = 0.0
+    network.begin(trust, learnt)
+    akima = Akima().predict(stretch, {})
+    np.testing.assert_allclose(_said(network, stretch), akima, atol=1e-4)
+    assert np.abs(more - akima).max() > 0.05

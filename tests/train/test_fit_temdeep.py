@@ -49,7 +49,7 @@ def between(record, model):
 def test_it_starts_from_the_shipped_network_and_fitted_models(own):
     shipped = xgeoml.get_model("temdeep")
     assert own.spec.bases == ("optical_flow", "diurnal", "ridge", shipped.key)
-    assert own.spec.options["bases"] == 4
+    assert own.spec.options["bases"] == 6  # of the motion three
     assert own.spec.fitted_with == ()
     names = set(ModelHandle(own.spec, str(own.path)).arrays())
     assert any(n.startswith("base:ridge:") for n in names)

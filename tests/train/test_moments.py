@@ -12,12 +12,17 @@ from xgeoml.exceptions import InputError
 from xgeoml.models._moments import Layout
 from xgeoml.models.diurnal import Diurnal
 from xgeoml.models.downscaling import Clock
-from xgeoml.models.in_time import Place, Record
+from xgeoml.models.in_time import Place, Record, Stretch
+from xgeoml.models.series import Floats, State
 from xgeoml.models.splines import Akima, Linear
-from xgeoml.models.temdeep import TemDeep
+from xgeoml.models.temdeep import TemDeep, octaves
+from xgeoml.registry import get_model
 from xgeoml.train.cycles import CYCLES, Cycles, cycle_loss, write_cycles
+from xgeoml.train.job import Job
 from xgeoml.train.moment_batches import KeptMoments, MomentBatches
+from xgeoml.train.moment_module import begin_moments
 from xgeoml.train.moments import (
+    MOMENTS,
     MomentField,
     Pattern,
     multiples,
@@ -75,7 +80,8 @@ def test_patterns_stay_within_their_block(field):
         assert len(rows)
         for row in rows:
             pattern = Pattern(*row)
-            assert (pattern.low, pattern.high) in blocks
+            within = [low <= pattern.low and pattern.high <= high for low, high in blocks]
+            assert sum(within) == 1
             seen = pattern.seen()
             assert pattern.low <= seen.min() <= pattern.start
             assert pattern.start + pattern.every <= seen.max() < pattern.high
@@ -116,8 +122,64 @@ def test_rapid_transitions_are_where_linear_is_far_off(field):
         share = p.place / p.every
         linear = (1 - share) * first + share * second
         rms = np.sqrt(np.mean((field.record.value[0, p.hidden] - linear) ** 2))
-        off.append(rms / field.unit[p.every])
-    assert min(np.array(off)[field.rapid]) >= max(np.array(off)[~field.rapid]) - 1e-6
+        off.append(rms)
+    size, every = np.array(off), field.learnt[:, 0]
+    for k in np.unique(every):
+        size[every == k] /= np.sqrt(np.mean(size[every == k] ** 2))
+    assert min(size[field.rapid]) >= max(size[~field.rapid]) - 1e-6
+
+
+def test_ends_of_records_are_learnt_from_too(field):
+    low, high = parts(120, 0.2)[0][0]
+    cut = (field.learnt[:, 3] > low) | (field.learnt[:, 4] < high)
+    assert 0.1 < cut.mean() < 0.3
+
+
+def test_errors_are_in_units_of_what_the_best_of_all_lacks(field):
+    """`diurnal` is better than linear here, by far."""
+    for k, unit in field.unit.items():
+        rows = np.flatnonzero(field.learnt[:, 0] == k)
+        lacks = []
+        for q in rows:
+            pattern = Pattern(*field.learnt[q])
+            stretch = stretch_of(field.record, pattern, [pattern.hidden])
+            made = Linear().predict(stretch, {})[0, 0] + field.estimates[q, 0, 0]
+            lacks.append(np.mean((field.record.value[0, pattern.hidden] - made) ** 2))
+        np.testing.assert_allclose(unit, np.sqrt(np.mean(lacks)), rtol=1e-3)
+
+
+def test_training_begins_with_what_is_known_best_at_each_length(tmp_path):
+    """Of two base models one is right about short intervals, the other about long ones."""
+
+    class Knows:
+        def __init__(self, short: bool) -> None:
+            self.short = short
+
+        def predict(self, stretch: Stretch, state: State) -> Floats:
+            hours = 24.0 * np.diff(stretch.days)[stretch.before]
+            right = (hours < 15.0) == self.short
+            steps = np.rint(stretch.wanted / 0.25).astype(int)
+            noise = 5.0 * np.random.default_rng(0).standard_normal(SHAPE)
+            truth = made.value[:, steps]
+            return np.where(right[:, None, None], truth, truth + noise)
+
+    made = record()
+    models = {"a": Knows(short=True), "b": Knows(short=False)}
+    write_moments(made, models, {}, 0.2, tmp_path / MOMENTS / "000", seed=3)
+    spec = get_model("temdeep", "interp_time").replace(weights=None)
+    settings = Settings(batch_size=16, steps=4, max_epochs=2)
+    job = Job(spec, settings, "", ("made up",), (1.0,), 3)
+    network = TemDeep(width=8, bases=2)
+    begin_moments(network, job, tmp_path)
+    at = [int(octaves(torch.tensor([np.log2(h / 6.0) / 3.0]))[0].argmax()) for h in (12.0, 24.0)]
+    first, second = network.trust[2:, at].detach()
+    # 18 hours lie between the two octaves.
+    assert first[0] > 0.6 > 0.3 > first[1]
+    assert second[1] > 0.6 > 0.3 > second[0]
+    # Of minutes it has seen nothing: Akima's curve is trusted, and the network says nothing.
+    assert network.trust[0, 0] > 0.9
+    assert network.learnt[0] < 0.01
+    assert network.learnt[at].min() > 0.9
 
 
 def test_a_batch_depends_on_the_number_of_the_step_alone(field):
@@ -190,13 +252,13 @@ def test_cycles_vanish_for_what_is_linear_in_time(tmp_path):
     write_cycles(straight, [(0, 40)], lambda _: [], tmp_path)
     cycles = Cycles.load(tmp_path)
     given = cycles.some(np.arange(4))
-    residual, pace = cycle_loss(TemDeep(width=8, bases=0), Layout(0), given, cycles.around)
+    residual, pace = cycle_loss(TemDeep(width=8, bases=0), given, cycles.around)
     assert residual.item() < 1e-8
     assert pace.item() < 1e-10
     curved = replace(straight, value=record(40).value)
     write_cycles(curved, [(0, 40)], lambda _: [], tmp_path)
     residual, _ = cycle_loss(
-        TemDeep(width=8, bases=0), Layout(0), Cycles.load(tmp_path).some(np.arange(4)), False
+        TemDeep(width=8, bases=0), Cycles.load(tmp_path).some(np.arange(4)), False
     )
     assert residual.item() > 1e-2
 
@@ -223,7 +285,7 @@ def test_the_residual_of_cycles_falls_in_training(tmp_path):
     given = cycles.some(np.arange(16))
     losses = []
     for _ in range(40):
-        residual, pace = cycle_loss(network, Layout(0), given, False)
+        residual, pace = cycle_loss(network, given, False)
         losses.append(residual.item())
         optimiser.zero_grad()
         (residual + pace).backward()

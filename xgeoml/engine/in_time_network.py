@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from xgeoml.engine.handle import ModelHandle
 from xgeoml.engine.runner import run_network
 from xgeoml.models._moments import Layout, moments
-from xgeoml.models.in_time import Stretch
+from xgeoml.models.in_time import Stretch, estimates_of
 from xgeoml.models.series import Floats
 from xgeoml.options import Options
 
@@ -26,7 +26,7 @@ def run_in_time(
     stretch: Stretch,
     handle: ModelHandle,
     options: Options,
-    known: Mapping[str, Floats] | None = None,
+    known: Mapping[str, Sequence[Floats]] | None = None,
 ) -> Floats:
     """Return what a network says of the times that are wanted, ``(component, time, y, x)``.
 
@@ -41,14 +41,15 @@ def run_in_time(
     options : Options
     known : mapping, optional
         What models that have no state of their own say of the stretch, by name and version, if it
-        was asked before.
+        was asked before; see `xgeoml.models.in_time.estimates_of`.
     """
     said = dict(known or {})
     for base in handle.bases:
         if base.spec.key not in said:
             said[base.spec.key] = _asked(base, handle, stretch, options, said)
-    estimates = [said[_key(name, handle)] for name in handle.spec.bases]
-    each = max(1, _ELEMENTS // (stretch.value[:, 0].size * Layout(len(estimates)).n_channels))
+    estimates = [e for name in handle.spec.bases for e in said[_key(name, handle)]]
+    layout = Layout(len(estimates))
+    each = max(1, _ELEMENTS // (stretch.value[:, 0].size * layout.n_channels))
     made = np.empty((len(stretch.value), len(stretch.wanted), *stretch.value.shape[2:]))
     for start in range(0, len(stretch.wanted), each):
         some = slice(start, start + each)
@@ -56,7 +57,7 @@ def run_in_time(
             stretch, wanted=stretch.wanted[some], clock_wanted=stretch.clock_wanted.steps(some)
         )
         shown = moments(part, [e[:, some] for e in estimates])
-        made[:, some] = shown.read(_outputs(shown.channels, part, handle, options))
+        made[:, some] = shown.read(_outputs(shown.channels, layout, part, handle, options))
     return made
 
 
@@ -65,15 +66,15 @@ def _asked(
     owner: ModelHandle,
     stretch: Stretch,
     options: Options,
-    said: Mapping[str, Floats],
-) -> Floats:
+    said: Mapping[str, Sequence[Floats]],
+) -> Sequence[Floats]:
     """Return what a base model says; its state may lie in the file of the model it is a base of."""
     if base.spec.backend == "torch":
         alone = {b.spec.key for b in base.bases if not hasattr(b.spec.load_factory(), "fit")}
         known = {key: estimate for key, estimate in said.items() if key in alone}
-        return run_in_time(stretch, base, options, known)
+        return [run_in_time(stretch, base, options, known)]
     model, state = owner.with_state(base.spec.name)
-    return np.asarray(model.predict(stretch, state), np.float64)
+    return estimates_of(model, stretch, state)
 
 
 def _key(name: str, handle: ModelHandle) -> str:
@@ -83,7 +84,11 @@ def _key(name: str, handle: ModelHandle) -> str:
 
 
 def _outputs(
-    channels: NDArray[np.float32], stretch: Stretch, handle: ModelHandle, options: Options
+    channels: NDArray[np.float32],
+    layout: Layout,
+    stretch: Stretch,
+    handle: ModelHandle,
+    options: Options,
 ) -> NDArray[np.float32]:
     sizes, around = channels.shape[2:], stretch.place.around
 
@@ -93,7 +98,6 @@ def _outputs(
     if len(stretch.value) == 1:
         return run_network(handle, channels, options, sizes, call)[:, 0]
     half = len(channels) // 2
-    layout = Layout(len(handle.spec.bases))
     total = np.zeros((len(channels), *sizes), np.float32)
     for rows, columns in _MIRRORS:
         turn = (slice(None, None, -1 if rows else 1), slice(None, None, -1 if columns else 1))

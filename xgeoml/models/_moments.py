@@ -25,6 +25,8 @@ _N_TIME, _N_PLACE = 7, 4
 _N_SUN = len(_sun.MEMORIES) + N_STEPS
 # Hours that lengths of intervals are counted in, kilometres that heights are.
 _USUAL, _KM = 6.0, 1000.0
+# Octaves from that length that the channel of lengths is in.
+OCTAVES = 3.0
 # Smaller than this share of the values, changes are rounding.
 _ROUNDING = 1e-10
 
@@ -36,7 +38,7 @@ class Layout:
     Parameters
     ----------
     bases : int
-        Base models whose estimates are shown.
+        Estimates of base models that are shown.
     """
 
     bases: int = 0
@@ -61,6 +63,11 @@ class Layout:
     def theta(self) -> int:
         """Share of the interval that has passed."""
         return self.level + 1
+
+    @property
+    def length(self) -> int:
+        """Length of the interval, 0 for six hours, in units of `OCTAVES`."""
+        return self.theta + 2
 
     @property
     def n_channels(self) -> int:
@@ -204,7 +211,7 @@ def _time_channels(stretch: Stretch) -> Floats:
     hours = 24.0 * (stretch.days[low + 1] - stretch.days[low])
     made[:, 0] = theta[:, None, None]
     made[:, 1] = (4 * theta * (1 - theta))[:, None, None]
-    made[:, 2] = (np.log2(np.maximum(hours, 1e-3) / _USUAL) / 3.0)[:, None, None]
+    made[:, 2] = (np.log2(np.maximum(hours, 1e-3) / _USUAL) / OCTAVES)[:, None, None]
     place, clock = stretch.place, stretch.clock_wanted
     if place.lat is None or place.lon is None or not np.isfinite(clock.day).all():
         return made

@@ -57,8 +57,12 @@ class Stages:
     parts: Parts
     targets: int
     cycle: float = np.inf
-    penalties: list[list[float]] = field(default_factory=list)
+    penalties: list[list[float]] = field(init=False)
     shared: Singles = field(default_factory=lambda: np.empty((0, 0), np.float32))
+
+    def __post_init__(self) -> None:
+        """Begin with penalties that leave nothing."""
+        self.penalties = [[np.inf] * self.targets for _ in self._stages]
 
     @property
     def _stages(self) -> tuple[tuple[Scope, Steps], ...]:
@@ -66,8 +70,17 @@ class Stages:
         every = np.arange(self.parts.total - self.parts.cycle.stop)
         return ("all", own), ("all", every), ("cell", own), ("cell", rest), ("hour", rest)
 
+    @property
+    def chosen(self) -> Singles:
+        """The penalties, (1 + stage, target): that of the cycle, then those of the stages."""
+        return np.array([[self.cycle] * self.targets, *self.penalties], np.float32)
+
+    @chosen.setter
+    def chosen(self, penalties: Singles) -> None:
+        self.cycle, self.penalties = float(penalties[0, 0]), penalties[1:].tolist()
+
     def choose(self, samples: list[Sample]) -> None:
-        """Choose penalties by the error in blocks that are held out, and find what cells share."""
+        """Choose penalties by the error in blocks that are held out."""
         n_blocks = samples[0].moments.shape[1] - 1
         nothing = np.zeros((self.parts.total - self.parts.cycle.stop, self.targets), np.float32)
         errors = np.zeros(len(_CYCLE_PENALTIES))
@@ -83,6 +96,7 @@ class Stages:
         self.penalties = []
         for scope, which in self._stages:
             if scope == "hour" and len(samples[0].moments) == 1:
+                self.penalties.append([np.inf] * self.targets)
                 continue
             tried = [
                 [self._tried(fold, scope, which, penalty) for penalty in _PENALTIES]
@@ -102,13 +116,17 @@ class Stages:
                 for j, part in enumerate(fold):
                     for target, i in enumerate(best):
                         part.found[..., target] += changes[i][j][..., target]
-        self.shared = nothing
+
+    def share(self, samples: list[Sample]) -> None:
+        """Find what cells share."""
+        n = self.parts.total - self.parts.cycle.stop
+        self.shared = np.zeros((n, self.targets), np.float32)
         total = np.zeros(())
         for sample in samples:
             moments = sample.moments.sum(axis=(0, 1))
             left = self._without(self._cycles(moments, self.cycle), moments)[sample.inner]
             total = total + left.sum(axis=(0, 1), dtype=np.float64)
-        for (scope, which), chosen in zip(self._stages, self.penalties, strict=False):
+        for (scope, which), chosen in zip(self._stages, self.penalties, strict=True):
             if scope == "all":
                 self.shared = self.shared + self._change(total, self.shared, which, chosen)
 
@@ -125,7 +143,7 @@ class Stages:
         left = _blended(self._without(cycles, moments), known)[:, *inner]
         found = np.broadcast_to(self.shared, (*left.shape[:3], *self.shared.shape)).copy()
         together = left.sum(axis=0)
-        for (scope, which), chosen in zip(self._stages, self.penalties, strict=False):
+        for (scope, which), chosen in zip(self._stages, self.penalties, strict=True):
             if scope == "cell":
                 found = found + self._change(together, found[0], which, chosen)
             elif scope == "hour":

@@ -62,7 +62,7 @@ IN_TIME = (
         factory="xgeoml.models.temdeep:TemDeep",
         axes=(AxisSpec("T", "tile", 8, halo=4), AxisSpec("Y"), AxisSpec("X")),
         inputs=(Channel("value"), Channel("estimate", "optical_flow")),
-        options={"width": 40, "dilations": [1, 2, 4, 1], "bases": 1},
+        options={"width": 40, "dilations": [1, 2, 4, 1], "bases": 3},
         weights=release("temdeep@1.0").ref,
         terrain=True,
         fitted_with=("diurnal", "ridge", "temdeep"),

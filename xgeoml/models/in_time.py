@@ -131,7 +131,9 @@ class Interpolator(Protocol):
 
     One that learns has the method ``fit(record: Record) -> State`` as well, which returns small
     arrays by name; these are kept in the model's file and given back to `predict`, together with
-    the whole grid that it was fitted on.
+    the whole grid that it was fitted on. Where that takes long, it may have the method
+    ``again(record: Record, state: State) -> State``, which takes what it can from the state of a
+    fit to much the same record.
     """
 
     def predict(self, stretch: Stretch, state: State) -> Floats:
@@ -141,3 +143,20 @@ class Interpolator(Protocol):
         the result.
         """
         ...
+
+
+def estimates_of(model: Interpolator, stretch: Stretch, state: State) -> list[Floats]:
+    """Return what a network is given of a base model, ``(component, time, y, x)`` each.
+
+    What it predicts; and where it has a method ``parts(stretch)``, of as many fields as its
+    attribute ``n_parts`` says, in their place what that returns: the same first, then what it is
+    made of.
+    """
+    parts = getattr(model, "parts", None)
+    made = [model.predict(stretch, state)] if parts is None else parts(stretch)
+    return [np.asarray(field, np.float64) for field in made]
+
+
+def count_estimates(model: Any) -> int:
+    """Return how many fields a network is given of a base model, or of its class."""
+    return int(getattr(model, "n_parts", 1))

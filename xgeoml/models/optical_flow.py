@@ -51,17 +51,25 @@ class OpticalFlow:
     Zawadzki (2002), Mon. Wea. Rev. 130, 2859-2873.
     """
 
+    # What `parts` returns.
+    n_parts = 3
+
     def predict(self, stretch: Stretch, state: State) -> Floats:
         """Return the fields at the times that are wanted, ``(component, time, y, x)``.
 
         Where a cell lacks what comes along the motion, or the grid is too small to show any, they
         are those of linear interpolation.
         """
-        made = Linear().predict(stretch, state)
+        return self.parts(stretch)[0]
+
+    def parts(self, stretch: Stretch) -> list[Floats]:
+        """Return what is predicted, and the steps before and after, both moved to the time."""
+        linear = Linear().predict(stretch, {})
+        parts = [linear.copy() for _ in range(self.n_parts)]
         known = np.asarray(np.isfinite(stretch.value).all(axis=0))
         there = np.flatnonzero(known.any(axis=(1, 2)))
         if min(stretch.value.shape[-2:]) < SMALLEST or len(there) < 2:
-            return made
+            return parts
         # A step without any value is as good as none: what moves is followed across it.
         value = np.where(known, stretch.value, np.nan)[:, there]
         days = stretch.days[there]
@@ -73,8 +81,9 @@ class OpticalFlow:
             interval = _Interval(value, times, stretch.place.around)
             for i in which.tolist():
                 time = float((stretch.wanted[i] - days[first]) / length)
-                made[:, i] = interval.mixed(time, made[:, i])
-        return made
+                for part, field in zip(parts, interval.mixed(time, linear[:, i]), strict=True):
+                    part[:, i] = field
+        return parts
 
 
 class _Interval:
@@ -108,12 +117,16 @@ class _Interval:
         ]
         self.trust = 1.0 - self._better_still(a, b, seen)
 
-    def mixed(self, time: float, linear: Floats) -> Floats:
-        """Return the fields at a time, ``(component, y, x)``, given those linear in time."""
+    def mixed(self, time: float, linear: Floats) -> list[Floats]:
+        """Return the fields at a time, ``(component, y, x)``, given those linear in time.
+
+        Then both steps moved to it.
+        """
         a, b, seen = self._brought(self.first, self.first + 1, time)
         moved = np.clip(self._averaged(a, b, time, self.alike), self.least, self.most)
         made = linear + self.trust * (moved - linear)
-        return np.where(seen & np.isfinite(linear), made, linear)
+        seen = np.asarray(seen & np.isfinite(linear))
+        return [np.where(seen, field, linear) for field in (made, a, b)]
 
     def _brought(self, first: int, second: int, time: float) -> tuple[Floats, Floats, Bools]:
         """Return two steps moved to a time, and where there is something of both."""

@@ -51,6 +51,13 @@ class RidgeInTime:
 
     def fit(self, record: Record) -> State:
         """Return the coefficients for each length of interval that the record teaches."""
+        return self.again(record, {})
+
+    def again(self, record: Record, state: State) -> State:
+        """Return the coefficients with the penalties of a fit to other steps of the record.
+
+        Choosing them takes most of the time. Lengths that the state has none for choose their own.
+        """
         base = Diurnal().fit(record)
         calendar = Calendar.of(record.clock)
         mean = _means(record.value)
@@ -60,8 +67,8 @@ class RidgeInTime:
             for k in _MULTIPLES
             if (k * step <= _DAY or k in _ALWAYS) and len(_starts(record, k, step)) >= _FEWEST
         ]
-        state: State = {f"diurnal_{name}": value for name, value in base.items()}
-        state |= {
+        made: State = {f"diurnal_{name}": value for name, value in base.items()}
+        made |= {
             "calendar": np.array(calendar),
             "mean": mean,
             "multiples": np.array(lengths, np.int64),
@@ -72,10 +79,10 @@ class RidgeInTime:
                 done = (number + component / len(mean)) / len(lengths)
                 record.report(f"fitting intervals of {k} steps", done)
                 departures = np.ascontiguousarray(np.moveaxis(value - level, 0, 2), np.float32)
-                made = _Length(departures, record, k, step, calendar).fit()
-                for name, part in made.items():
-                    state[f"{name}_{k}_{component}"] = part
-        return state
+                name = f"_{k}_{component}"
+                own = _Length(departures, record, k, step, calendar)
+                made |= {n + name: part for n, part in own.fit(state.get("chosen" + name)).items()}
+        return made
 
     def predict(self, stretch: Stretch, state: State) -> Floats:
         """Return the fields at the times that are wanted, ``(component, time, y, x)``."""
@@ -140,13 +147,18 @@ class _Length:
         self.around = Intervals.of(value, record.days, record.clock, self.first, steps, lon)
         self.known: Bools = np.any(self.around.known, axis=2)
 
-    def fit(self) -> State:
-        """Return coefficients, hours and the scale."""
+    def fit(self, chosen: NDArray[Any] | None) -> State:
+        """Return coefficients, hours, the scale and the penalties, if need be chosen."""
         height, width = self.known.shape
         made = np.zeros((len(self.hours), self.waves, self.parts.total, height, width), np.float32)
         stages = Stages(self.parts, self.waves)
+        if chosen is not None:
+            stages.chosen = np.asarray(chosen, np.float32)
         if self.known.any():
-            stages.choose(self._samples())
+            samples = self._samples()
+            if chosen is None:
+                stages.choose(samples)
+            stages.share(samples)
         side = int(np.sqrt(_ELEMENTS / (self._size * len(self.first)))) - 2
         for tile in _tiles(height, width, int(np.clip(side, 1, _LARGEST))):
             if self.known[tile].any():
@@ -155,7 +167,12 @@ class _Length:
                 found = stages.coefficients(moments, self.known[wide], inner)
                 made[:, :, :, *tile] = np.moveaxis(found, (4, 3), (1, 2))
         scale = np.array(self.around.scale)
-        return {"coefficients": made, "hours": self.hours, "scale": scale}
+        return {
+            "coefficients": made,
+            "hours": self.hours,
+            "scale": scale,
+            "chosen": stages.chosen,
+        }
 
     def _samples(self) -> list[Sample]:
         height, width = self.known.shape
@@ -202,11 +219,14 @@ class _Own(NamedTuple):
     hours : ndarray, (hour,)
         Minutes of the day.
     scale : ndarray, ()
+    chosen : ndarray, (1 + stage, wave)
+        Penalties; see `Stages`.
     """
 
     coefficients: Singles
     hours: Steps
     scale: Floats
+    chosen: Floats
 
 
 def _waves(value: Singles, stretch: Stretch, own: State, calendar: Any) -> Floats:

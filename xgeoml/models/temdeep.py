@@ -8,20 +8,23 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from xgeoml.models._moments import CURVES, Layout
+from xgeoml.models._moments import CURVES, OCTAVES, Layout
 
 # The farthest that the network itself moves what it sees, in cells.
 _REACH = 3.0
 # Where less than this of what is moved was observed, it says nothing.
 _SEEN = 0.999
 _SMALLEST = 1e-6
+# Octaves of the length of intervals, from six hours, at which the trust in curves is told apart.
+_OCTAVES = tuple(range(-8, 6))
 
 
 class TemDeep(nn.Module):
     """Linear interpolation, corrected by curves, by what has moved, and by what is left.
 
-    An encoder of dilated convolutions, all of one resolution so that no cell has a place of its
-    own, makes maps: how much to trust each curve through the steps around and each base model; the
+    How much to trust each curve through the steps around and each base model depends on the length
+    of the interval. An encoder of dilated convolutions, all of one resolution so that no cell has a
+    place of its own, makes maps: of where to trust them more or less; of the
     motion between the two steps, along which both are warped; which of the two to see, where they
     differ; and a remainder that vanishes at both steps. Shifted fields give
     shifted results.
@@ -33,7 +36,7 @@ class TemDeep(nn.Module):
     dilations : sequence of int
         Of the convolutions, one after the other.
     bases : int
-        Base models whose estimates it is given.
+        Estimates of base models that it is given.
 
     Notes
     -----
@@ -50,7 +53,11 @@ class TemDeep(nn.Module):
         super().__init__()
         self.layout = Layout(bases)
         curves = len(CURVES) + bases
-        # What becomes of its answer: the trust in each curve, then see `forward`.
+        # For each octave of the interval's length, and how far it was learnt from.
+        self.trust = nn.Parameter(torch.zeros(curves, len(_OCTAVES)))
+        self.learnt: Tensor
+        self.register_buffer("learnt", torch.ones(len(_OCTAVES)))
+        # What becomes of its answer: more trust in each curve or less, then see `forward`.
         self.parts = [curves, 1, 4, 1, 1]
         self.enter = nn.Conv2d(self.layout.n_channels, width, 1)
         self.blocks = nn.ModuleList(_Block(width, dilation) for dilation in dilations)
@@ -59,10 +66,14 @@ class TemDeep(nn.Module):
             nn.init.zeros_(parameter)
 
     @torch.no_grad()
-    def begin(self, trust: Tensor) -> None:
-        """Begin with the same trust everywhere in each curve and base model, (curve,)."""
-        assert self.leave.bias is not None
-        self.leave.bias[: len(trust)] = trust
+    def begin(self, trust: Tensor, learnt: Tensor) -> None:
+        """Begin with some trust in each curve and base model, (curve, octave).
+
+        `learnt` says how far each octave is learnt from, 0 to 1, (octave,): where it is not, there
+        is nothing but that trust.
+        """
+        self.trust.copy_(trust)
+        self.learnt.copy_(learnt)
 
     def forward(self, given: Tensor, around: bool = False) -> Tensor:
         """Return the departure from linear interpolation, in units of the changes.
@@ -90,13 +101,19 @@ class TemDeep(nn.Module):
         # Of places between cells bfloat16 knows too few digits.
         answer = self.leave(functional.silu(x)).float()
         made: Sequence[Tensor] = torch.split(answer, self.parts, 1)
-        trust, rest, flows, fusion, moved = made
+        more, rest, flows, fusion, moved = made
+        share = octaves(given[:, layout.length, 0, 0])
+        # No matrix product, which would be made of bfloat16.
+        trust = (share[:, None] * self.trust).sum(2)[:, :, None, None]
+        known = (share * self.learnt).sum(1)[:, None, None]
         theta = given[:, layout.theta]
         warped = self._moved(given, level, theta, flows, fusion[:, 0], around)
         gate = 4.0 * theta * (1.0 - theta)
-        away: Tensor = (trust * given[:, layout.curves]).sum(1) + gate * rest[:, 0]
+        curves = given[:, layout.curves]
         # A half at first: the motion is learnt through what it is trusted with.
-        return away + (0.5 + moved[:, 0]) * warped
+        found = (more * curves).sum(1) + gate * rest[:, 0] + (0.5 + moved[:, 0]) * warped
+        away: Tensor = (trust * curves).sum(1) + known * found
+        return away
 
     def _moved(
         self,
@@ -139,6 +156,16 @@ class _Block(nn.Module):
         seen = self.look(_padded(functional.silu(x), self.dilation, around))
         added: Tensor = x + self.mix(functional.silu(seen))
         return added
+
+
+def octaves(length: Tensor) -> Tensor:
+    """Return the share of each octave, (sample, octave), in lengths of intervals, (sample,).
+
+    Between two of them the shares of both are linear in the logarithm of the length.
+    """
+    known = torch.tensor(_OCTAVES, device=length.device, dtype=length.dtype)
+    away = (OCTAVES * length).clamp(known[0], known[-1])[:, None] - known
+    return (1.0 - away.abs()).clamp(min=0.0)
 
 
 def _padded(x: Tensor, by: int, around: bool) -> Tensor:

@@ -19,9 +19,10 @@ from xgeoml.calendars import read_clock
 from xgeoml.engine.handle import ModelHandle
 from xgeoml.engine.in_time import InTime
 from xgeoml.engine.in_time_run import interpolate
+from xgeoml.engine.threads import one_blas_thread
 from xgeoml.exceptions import InputError
 from xgeoml.model import Model
-from xgeoml.models.in_time import Place, Record
+from xgeoml.models.in_time import Place, Record, count_estimates
 from xgeoml.models.series import Floats
 from xgeoml.options import Options
 from xgeoml.registry import get_model
@@ -243,7 +244,7 @@ def _fit_numpy(
     """Fit a model in one go: to all of the record; for its card also to all but its last part."""
     model = spec.load_factory()(**spec.options)
     record = learnt.record
-    with fit_bar(spec.name, options) as report:
+    with fit_bar(spec.name, options) as report, one_blas_thread():
         first = len(record.days) - round(validation * len(record.days))
         rows: tuple[SkillRow, ...] = ()
         if first >= _FEWEST and len(record.days) - first >= _FEWEST_KEPT:
@@ -374,7 +375,9 @@ def _with_company(spec: ModelSpec) -> ModelSpec:
     made = spec.replace(inputs=inputs, fitted_with=())
     known = inspect.signature(spec.load_factory()).parameters
     if "bases" in known:
-        made = made.replace(options={**spec.options, "bases": len(made.bases)})
+        bases = [get_model(name, TASK).load_factory() for name in made.bases]
+        count = sum(count_estimates(base) for base in bases)
+        made = made.replace(options={**spec.options, "bases": count})
     return made
 
 

@@ -30,7 +30,7 @@ _PAIRS: dict[str, Any] = {
 }
 # Of those that learn what lies between the steps of a record, beside base models that know it:
 # little is left to learn, and more steps learn noise.
-_MOMENTS: dict[str, Any] = {**_PAIRS, "max_epochs": 16, "learning_rate": 1e-3, "warm_up": 50}
+_MOMENTS: dict[str, Any] = {**_PAIRS, "max_epochs": 6, "learning_rate": 5e-4, "warm_up": 50}
 
 
 def usual_settings(spec: ModelSpec, begin: bool) -> dict[str, Any]:

@@ -165,15 +165,12 @@ def _later(clock: Clock, step: int, after: Floats) -> Clock:
     )
 
 
-def cycle_loss(
-    network: nn.Module, layout: Layout, given: Sequence[Tensor], around: bool
-) -> tuple[Tensor, Tensor]:
+def cycle_loss(network: nn.Module, given: Sequence[Tensor], around: bool) -> tuple[Tensor, Tensor]:
     """Return the mean square of what is left of the middle step, and of the pace of departures.
 
     Parameters
     ----------
     network : Module
-    layout : Layout
     given : sequence of Tensor
         As `Cycles.some` returns them.
     around : bool
@@ -192,7 +189,7 @@ def cycle_loss(
     share, size = theta[:, None, None], unit[:, None, None]
     linear = (1 - share) * early + share * late
     shown = second.clone()
-    step = layout.first
+    step = Layout.first
     shown[:, step] = share * (early - late) / size
     shown[:, step + 1] = (share - 1) * (early - late) / size
     left = (linear + size * network(shown, around)) / size

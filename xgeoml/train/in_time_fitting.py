@@ -17,9 +17,11 @@ from torch import Tensor, nn
 
 from xgeoml.engine.handle import ModelHandle
 from xgeoml.engine.in_time_network import run_in_time
-from xgeoml.models.in_time import Record, Stretch
+from xgeoml.engine.threads import one_blas_thread
+from xgeoml.models.in_time import Record, Stretch, count_estimates, estimates_of
 from xgeoml.models.series import Floats, State
 from xgeoml.options import Options, get_options
+from xgeoml.registry import get_model
 from xgeoml.spec import ModelSpec
 from xgeoml.train.cycles import write_cycles
 from xgeoml.train.fitting import (
@@ -35,7 +37,7 @@ from xgeoml.train.fitting import (
 from xgeoml.train.job import Job
 from xgeoml.train.moment_batches import KeptMoments
 from xgeoml.train.moment_module import MomentScore, load_fields
-from xgeoml.train.moments import MOMENTS, MomentField, fingerprint, parts, write_moments
+from xgeoml.train.moments import MOMENTS, MomentField, Said, fingerprint, parts, write_moments
 from xgeoml.train.settings import Settings
 from xgeoml.train.skill import Skill
 
@@ -125,7 +127,8 @@ def fit_records(
         states: dict[str, State] = {}
         for i, named in enumerate(records):
             path = folder / MOMENTS / f"{i:03d}"
-            states = _write(named, bases, settings, options, path)
+            with one_blas_thread():
+                states = _write(named, bases, settings, options, path)
         save_file(base_arrays(states), folder / BASES)
 
     return run_job(job, folder, start, resume, began, prepare, lambda: _finish(job, folder))
@@ -151,10 +154,10 @@ def _write(
     )
 
     def ask(stretch: Stretch) -> list[Floats]:
-        said = {name: model.predict(stretch, states[name]) for name, model in models.items()}
+        said = {name: estimates_of(m, stretch, states[name]) for name, m in models.items()}
         alone = {name: said[name] for name in models if not states[name]}
-        said |= {name: call(stretch, alone) for name, call in networks.items()}
-        return [np.asarray(said[base.spec.name]) for base in bases]
+        said |= {name: [call(stretch, alone)] for name, call in networks.items()}
+        return [estimate for base in bases for estimate in said[base.spec.name]]
 
     learnt, _ = parts(len(record.days), settings.validation)
     write_cycles(record, learnt, ask, path)
@@ -163,11 +166,11 @@ def _write(
 
 def _asker(
     base: ModelHandle, beside: Sequence[ModelHandle], options: Options
-) -> Callable[[Stretch, Mapping[str, Floats]], Floats]:
+) -> Callable[[Stretch, Said], Floats]:
     """Return what asks a network; `beside` it are models whose word it may be given."""
     keys = {other.spec.name: other.spec.key for other in beside}
 
-    def ask(stretch: Stretch, known: Mapping[str, Floats]) -> Floats:
+    def ask(stretch: Stretch, known: Said) -> Floats:
         return run_in_time(stretch, base, options, {keys[n]: v for n, v in known.items()})
 
     return ask
@@ -210,10 +213,13 @@ def _skills(network: nn.Module, job: Job, field: MomentField) -> list[tuple[str,
     """Return the errors over the validation part for each length of the interval."""
     device = next(p.device for p in network.parameters())
     own_name = job.spec.name
-    others = [
-        f"{bare} before" if (bare := name.partition("@")[0]) == own_name else bare
-        for name in (*_CURVES, *job.spec.bases)
-    ]
+    # The first estimate of each is what it predicts.
+    others = dict(zip(_CURVES, range(len(_CURVES)), strict=True))
+    at = len(_CURVES)
+    for name in job.spec.bases:
+        bare = name.partition("@")[0]
+        others[f"{bare} before" if bare == own_name else bare] = at
+        at += count_estimates(get_model(bare, job.spec.task).load_factory())
     step = float(np.median(np.diff(field.record.days)))
     made = []
     for every in np.unique(field.kept[:, 0]):
@@ -227,7 +233,7 @@ def _skills(network: nn.Module, job: Job, field: MomentField) -> list[tuple[str,
             known = torch.isfinite(truth)
             curves = given[:, network.layout.curves]  # type: ignore[union-attr]
             said = {_LINEAR: torch.zeros_like(output)}
-            said |= {name: curves[:, i] for i, name in enumerate(others)}
+            said |= {name: curves[:, i] for name, i in others.items()}
             said[job.spec.name] = output
             for name, values in said.items():
                 off = torch.where(known, values - torch.nan_to_num(truth), 0.0)

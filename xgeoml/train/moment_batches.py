@@ -19,8 +19,6 @@ from xgeoml.train.settings import Settings
 # Channels, truth in the scale of the changes (NaN where missing), weight of each cell, and whether
 # the last column neighbours the first.
 MomentBatch = tuple[Tensor, Tensor, Tensor, Tensor]
-# Share of the batches of which some steps around are not shown, as at the ends of a record.
-_SHORT = 0.15
 # Share of the training, at its beginning, that learns from rapid transitions only.
 _RAPID = 0.2
 # Samples of the validation part in a batch.
@@ -73,12 +71,11 @@ class MomentBatches(Dataset[MomentBatch]):
         drawn = choice[rng.integers(len(choice), size=s.batch_size)]
         y, x = window_of(field.record, rng)
         flips = rng.random(2) < 0.5
-        short = rng.integers(0, 4, 2) if rng.random() < _SHORT else None
         own = drawn[part * size : (part + 1) * size]
         # A component each.
         which = rng.integers(len(field.record.value), size=s.batch_size)
         which = which[part * size : (part + 1) * size]
-        batch = _batch(field, own, field.learnt[own], which, (y, x), short)
+        batch = _batch(field, own, field.learnt[own], which, (y, x))
         axes = [axis for axis, turned in zip((-2, -1), flips, strict=True) if turned]
         first, second, third, around = batch
         return first.flip(axes), second.flip(axes), third.flip(axes), around
@@ -111,7 +108,7 @@ class KeptMoments(Dataset[MomentBatch]):
         which = at % len(field.record.value)
         rng = np.random.default_rng([self.settings.seed, 13, number % len(self.parts)])
         cut = window_of(field.record, rng)
-        batch = _batch(field, at + len(field.learnt), field.kept[at], which, cut, None)
+        batch = _batch(field, at + len(field.learnt), field.kept[at], which, cut)
         return batch if number < len(self.parts) else (*batch[:2], 0.0 * batch[2], batch[3])
 
 
@@ -121,7 +118,6 @@ def _batch(
     rows: NDArray[np.intp],
     which: NDArray[np.intp],
     cut: tuple[slice, slice],
-    short: NDArray[np.intp] | None,
 ) -> MomentBatch:
     """Return patterns, a component of each, as a network is shown them."""
     channels, truth, weight = [], [], []
@@ -132,8 +128,6 @@ def _batch(
         pattern = Pattern(*(int(v) for v in row))
         stretch = stretch_of(record, pattern, [pattern.hidden])
         value = stretch.value[(slice(None), slice(None), *cut)]
-        if short is not None:
-            value = _without(value, stretch.before[0], short)
         stretch = replace(stretch, value=value, place=place)
         said = field.estimates[(number, slice(None), slice(None), *cut)]
         shown = moments(stretch, list(said[:, :, None].astype(np.float64)), beside=True)
@@ -144,16 +138,6 @@ def _batch(
     made = (np.stack(a).astype(np.float32) for a in (channels, truth, weight))
     first, second, third = (torch.from_numpy(a) for a in made)
     return first, second, third, torch.tensor(place.around)
-
-
-def _without(
-    value: NDArray[np.float64], before: int, short: NDArray[np.intp]
-) -> NDArray[np.float64]:
-    """Return steps of which only so many before and after the interval are shown."""
-    value = value.copy()
-    value[:, : max(0, before - int(short[0]))] = np.nan
-    value[:, before + 2 + int(short[1]) :] = np.nan
-    return value
 
 
 def area_of(place: Place, shape: Sequence[int]) -> NDArray[np.float64]:

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from xgeoml.exceptions import ExecutionError
-from xgeoml.models._moments import Layout
+from xgeoml.models.temdeep import octaves
 from xgeoml.spec import ModelSpec
 from xgeoml.train.cycles import CYCLES, Cycles, cycle_loss
 from xgeoml.train.job import Job
@@ -29,6 +29,9 @@ from xgeoml.train.settings import Settings
 _GRADIENTS = 0.05
 # One step in so many also goes through cycles: so many of them, and what they weigh.
 _EVERY, _SOME, _CYCLES = 8, 4, 0.1
+# Samples that the weights to begin with are found from; how strongly those of lengths are drawn to
+# each other and to a guess, in shares of the mean square of what they weigh.
+_BEGIN, _ALIKE, _GUESS = 1536, 1e-2, 1e-2
 # Learning rates of matrices as a multiple of the others'.
 _FASTER = 7.0
 
@@ -49,7 +52,6 @@ class MomentTraining(Training):
         self, network: nn.Module, spec: ModelSpec, settings: Settings, cycles: Sequence[Cycles]
     ) -> None:
         self.cycles = [c for c in cycles if len(c)]
-        self.layout = Layout(len(spec.bases))
         super().__init__(network, spec, settings)
 
     def make_loss(self, spec: ModelSpec) -> MomentScore:
@@ -71,7 +73,7 @@ class MomentTraining(Training):
         rng = np.random.default_rng([s.seed, 14, number])
         of = self.cycles[int(rng.integers(len(self.cycles)))]
         given = [t.to(self.device) for t in of.some(rng.integers(len(of), size=_SOME))]
-        residual, pace = cycle_loss(self.network, self.layout, given, of.around)
+        residual, pace = cycle_loss(self.network, given, of.around)
         return loss + _CYCLES * _EVERY / s.accumulate * (residual + pace)
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
@@ -159,28 +161,44 @@ def load_fields(folder: Path) -> tuple[list[MomentField], list[Cycles]]:
 def begin_moments(network: Any, job: Job, folder: Path) -> None:
     """Let a network begin with the best weights, one for all cells, of what it is shown.
 
-    Those of curves and base models by least squares over what is learnt from.
+    Those of curves and base models for each length of the interval, by least squares over what is
+    learnt from. Where that says little, lengths that follow each other have like weights, and those
+    far from all that is learnt from trust only the network that is a base model, or Akima's curve.
     """
     if not hasattr(network, "begin"):
         return
     fields, _ = load_fields(folder)
-    settings = job.settings
-    layout = Layout(len(job.spec.bases))
+    settings, layout = job.settings, network.layout
     # Of an epoch that never comes.
     batches = MomentBatches(fields, job.shares, settings, settings.max_epochs)
-    left = torch.zeros(0)
-    square: Tensor | None = None
-    for i in range(min(len(batches), math.ceil(1024 / settings.batch_size))):
+    n_curves, n_lengths = network.trust.shape
+    square = torch.zeros(n_lengths, n_curves, n_lengths, n_curves).double()
+    left = torch.zeros(n_lengths, n_curves).double()
+    for i in range(math.ceil(_BEGIN / settings.batch_size)):
         given, truth, weight, _ = batches[i]
         known = torch.isfinite(truth)
-        x = given[:, layout.curves].movedim(1, -1)[known].double()
-        y = truth[known].double()
-        w = weight[known].double()[:, None]
-        if square is None:
-            square, left = torch.zeros(x.shape[1], x.shape[1]).double(), torch.zeros(x.shape[1])
-            left = left.double()
-        square += x.T @ (w * x)
-        left += (w * x).T @ y
-    assert square is not None
-    ridge = 1e-3 * square.diagonal().mean().clamp(min=1e-12)
-    network.begin(torch.linalg.solve(square + ridge * torch.eye(len(square)), left).float())
+        share = octaves(given[:, layout.length, 0, 0]).double()
+        x = torch.where(known[:, None], given[:, layout.curves], 0.0).flatten(2).double()
+        y = torch.nan_to_num(truth).flatten(1).double()
+        weighted = x * weight.flatten(1)[:, None]
+        products = torch.einsum("sax,sbx->sab", weighted, x)
+        square += torch.einsum("sk,sl,sab->kalb", share, share, products)
+        left += torch.einsum("sk,sax,sx->ka", share, weighted, y)
+    each = square.flatten(2).flatten(0, 1).diagonal().reshape(n_lengths, n_curves).mean(1)
+    size = each.mean()
+    learnt = each / (each + _GUESS * size)
+    bases = [name.partition("@")[0] for name in job.spec.bases]
+    guess = torch.zeros(n_curves).double()
+    # A network that is a base model comes last.
+    guess[-1 if job.spec.name in bases else 0] = 1.0
+    for k in range(n_lengths):
+        for c in range(n_curves):
+            square[k, c, k, c] += _GUESS * size
+            for other in (k - 1, k + 1):
+                if 0 <= other < n_lengths:
+                    square[k, c, k, c] += _ALIKE * size
+                    square[k, c, other, c] -= _ALIKE * size
+        left[k] += _GUESS * size * guess
+    whole = square.reshape(n_lengths * n_curves, -1)
+    found = torch.linalg.solve(whole, left.flatten()).reshape(n_lengths, n_curves)
+    network.begin(found.T.float(), learnt.float())

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from xgeoml.exceptions import InputError
 from xgeoml.models._moments import SEEN
 from xgeoml.models.downscaling import Clock
-from xgeoml.models.in_time import Place, Record, Stretch
+from xgeoml.models.in_time import Place, Record, Stretch, count_estimates, estimates_of
 from xgeoml.models.series import Bools, Floats, State
 from xgeoml.models.splines import Linear
 
@@ -30,20 +30,27 @@ _MULTIPLES, _ALWAYS, _A_DAY = (2, 3, 4, 6, 8, 12, 24), (2, 4), 1.01
 # Intervals that a record must hold of a multiple, and those that are drawn of a record at most; and
 # times in each.
 _FEWEST, _MOST, _EACH = 4, 1600, 3
-# Values of estimates that are kept on disk, 512 MB.
-_ELEMENTS = 2**27
-# Blocks of time that base models are fitted without, one after the other.
-_FOLDS = 3
+# Share of the intervals of which some steps around are not shown, as at the ends of a record.
+_SHORT = 0.2
+# Values of estimates that are kept on disk, 1 GB.
+_ELEMENTS = 2**28
+# Parts of the record that base models are fitted without, one after the other; each is of so many
+# blocks at most, so that it has all seasons, of so many days at least.
+_FOLDS, _BLOCKS_EACH, _DAYS_EACH = 5, 4, 3.0
 # The most blocks that are set aside, and the fewest steps of one.
 _BLOCKS, _SHORTEST = 5, 24
+# The least unit of errors, as a share of what linear interpolation lacks.
+_LEAST = 0.1
 # Cells on a side of what is learnt from at a time; fields a little longer are taken whole, as the
 # network that is run on them sees them.
 SIDE, _A_LITTLE = 48, 1.25
 _ABOUT, _CLOCK, _PLACE = "about.json", ("season", "day", "years"), ("lat", "lon", "terrain")
 
+# Estimates of base models, by name; see `estimates_of`.
+Said = Mapping[str, Sequence[Floats]]
 # Networks that are base models, by name: called with a stretch, and with what models without a
-# state say of it, by name.
-Networks = Mapping[str, Callable[[Stretch, Mapping[str, Floats]], Floats]]
+# state say of it.
+Networks = Mapping[str, Callable[[Stretch, Said], Floats]]
 
 
 @dataclass(frozen=True)
@@ -81,11 +88,11 @@ class MomentField:
         To learn from, and for validation; see `Pattern`.
     rapid : ndarray of bool, (learnt,)
         Which of the former are in rapid transitions.
-    estimates : ndarray, (pattern, base model, component, Y, X)
+    estimates : ndarray, (pattern, estimate, component, Y, X)
         What base models say beside what is linear, 0 where nothing; of the former, then of the
         latter. Those that are fitted have not seen the block of time that the pattern is in.
     unit : dict
-        Multiple -> size of what linear interpolation lacks.
+        Multiple -> size of what the best of linear interpolation and the base models lacks.
     """
 
     record: Record
@@ -205,8 +212,8 @@ def write_moments(
     learnt_in, kept_in = parts(n, share)
     rng = np.random.default_rng([seed, 11])
     plane = int(np.prod(record.value.shape[2:])) * len(record.value)
-    n_bases = len(bases) + len(networks)
-    most = max(16, min(most, _ELEMENTS // max(1, plane * n_bases * _EACH)))
+    n_estimates = sum(map(count_estimates, (*bases.values(), *networks.values())))
+    most = max(16, min(most, _ELEMENTS // max(1, plane * n_estimates * _EACH)))
     there = np.array([np.isfinite(record.value[:, t]).any() for t in range(n)])
     learnt = _draw(record, learnt_in, most, there, rng)
     kept = _draw(record, kept_in, max(16, most // 8), there, rng)
@@ -216,7 +223,7 @@ def write_moments(
             "row, or nothing can be hidden between them"
         )
     every = [*learnt, *kept]
-    shape = (len(every), n_bases, len(record.value), *record.value.shape[2:])
+    shape = (len(every), n_estimates, len(record.value), *record.value.shape[2:])
     estimates = open_memmap(path / "estimates.npy", "w+", np.float32, shape)
     value = open_memmap(path / "value.npy", "w+", np.float64, record.value.shape)
     for t in range(n):
@@ -224,13 +231,15 @@ def write_moments(
     record = replace(record, value=value)
     report = record.report
     states = _estimated(record, every, kept_in, bases, networks, estimates)
-    lacks = _lacking(record, every)
-    unit = {}
-    for k in {p.every for p in every}:
-        own = [s for p, s in zip(every[: len(learnt)], lacks, strict=False) if p.every == k]
-        unit[k] = float(np.sqrt(np.mean(np.square(own)))) if own else 0.0
-    unit = {k: u if u > 0 else max(unit.values(), default=0.0) or 1.0 for k, u in unit.items()}
-    change = np.array(lacks[: len(learnt)]) / [unit[p.every] for p in learnt]
+    lacks = _lacking(record, learnt, estimates)
+    length = np.array([p.every for p in learnt])
+    unit = {p.every: 0.0 for p in every}
+    change = np.zeros(len(learnt))
+    for k in np.unique(length).tolist():
+        each = np.sqrt(np.square(lacks[length == k]).mean(axis=0))
+        unit[k] = float(max(each.min(), _LEAST * each[0]))
+        change[length == k] = lacks[length == k, 0] / (each[0] or 1.0)
+    unit = {k: u if u > 0 else max(unit.values()) or 1.0 for k, u in unit.items()}
     # Rapid transitions: where the steps differ by more than they mostly do.
     rapid = change >= np.median(change)
     arrays: dict[str, Any] = {
@@ -272,6 +281,9 @@ def _draw(
         count = min(len(intervals), max(1, most // len(wanted)))
         for at in rng.permutation(len(intervals))[:count]:
             start, low, high = intervals[at]
+            if rng.random() < _SHORT:
+                few, more = rng.integers(0, SEEN, 2).tolist()
+                low, high = max(low, start - few * k), min(high, start + (1 + more) * k + 1)
             places = 1 + rng.permutation(k - 1)[:_EACH]
             found += [
                 Pattern(k, start, int(j), low, high) for j in sorted(places) if there[start + j]
@@ -279,17 +291,19 @@ def _draw(
     return found
 
 
-def _lacking(record: Record, patterns: Sequence[Pattern]) -> list[float]:
-    """Return by how much linear interpolation is off, (pattern,)."""
-    made = []
-    for p in patterns:
+def _lacking(record: Record, patterns: Sequence[Pattern], estimates: NDArray[np.float32]) -> Floats:
+    """Return by how much linear interpolation and the estimates are off, (pattern, estimate)."""
+    made = np.zeros((len(patterns), 1 + estimates.shape[1]))
+    for q, p in enumerate(patterns):
         share = (record.days[p.hidden] - record.days[p.start]) / (
             record.days[p.start + p.every] - record.days[p.start]
         )
         first, second = record.value[:, p.start], record.value[:, p.start + p.every]
         off = record.value[:, p.hidden] - (1 - share) * first - share * second
         known = np.isfinite(off)
-        made.append(float(np.sqrt(np.square(off[known]).mean())) if known.any() else 0.0)
+        if known.any():
+            left = np.concatenate([off[None], off - estimates[q]])[:, known]
+            made[q] = np.sqrt(np.square(left).mean(axis=1))
     return made
 
 
@@ -306,46 +320,62 @@ def _estimated(
     learnt = np.ones(n, bool)
     for low, high in kept:
         learnt[low:high] = False
-    folds = np.array_split(np.flatnonzero(learnt), _FOLDS)
+    count = int((record.days[-1] - record.days[0]) / _DAYS_EACH)
+    count = int(np.clip(count, _FOLDS, _FOLDS * _BLOCKS_EACH))
     fold_of = np.full(n, _FOLDS)
-    for i, fold in enumerate(folds):
-        fold_of[fold] = i
+    for i, block in enumerate(np.array_split(np.flatnonzero(learnt), count)):
+        fold_of[block] = i % _FOLDS
     states: dict[str, State] = {}
     quiet = replace(record, report=lambda _what, _share: None)
     alone: dict[str, NDArray[np.float32]] = {}
-    for b, (name, model) in enumerate({**bases, **networks}.items()):
-        record.report(f"asking {name}", b / max(1, len(bases) + len(networks)))
+    b = 0
+    for number, (name, model) in enumerate({**bases, **networks}.items()):
+        record.report(f"asking {name}", number / max(1, len(bases) + len(networks)))
+        own = out[:, b : b + count_estimates(model)]
+        b += own.shape[1]
         if not hasattr(model, "fit"):
-            ask = model if name in networks else _predict(model, {})
-            _fill(record, patterns, range(len(patterns)), ask, out[:, b], alone)
+            ask = _ask_network(model) if name in networks else _ask(model, {})
+            _fill(record, patterns, range(len(patterns)), ask, own, alone)
             states[name] = {}
             if name in bases:
-                alone[name] = out[:, b]
+                alone[name] = own
             continue
+        # What takes long to find is found once, from all that is learnt from.
+        whole = model.fit(quiet.steps(np.flatnonzero(learnt)))
         for i in range(_FOLDS + 1):
             which = [q for q, p in enumerate(patterns) if fold_of[p.hidden] == i]
             if not which:
                 continue
             seen = np.flatnonzero(learnt & (fold_of != i))
-            state = model.fit(quiet.steps(seen))
-            _fill(record, patterns, which, _predict(model, state), out[:, b])
-        states[name] = model.fit(quiet)
+            state = whole if i == _FOLDS else _again(model, quiet.steps(seen), whole)
+            _fill(record, patterns, which, _ask(model, state), own)
+        states[name] = _again(model, quiet, whole)
     return states
 
 
-def _predict(model: Any, state: State) -> Any:
-    return lambda stretch, _known: model.predict(stretch, state)
+def _again(model: Any, record: Record, state: State) -> State:
+    """Return what a model learns of a record, given the state of a fit to most of it."""
+    made: State = model.again(record, state) if hasattr(model, "again") else model.fit(record)
+    return made
+
+
+def _ask(model: Any, state: State) -> Callable[[Stretch, Said], list[Floats]]:
+    return lambda stretch, _known: estimates_of(model, stretch, state)
+
+
+def _ask_network(call: Any) -> Callable[[Stretch, Said], list[Floats]]:
+    return lambda stretch, known: [call(stretch, known)]
 
 
 def _fill(
     record: Record,
     patterns: Sequence[Pattern],
     which: Sequence[int] | range,
-    ask: Any,
+    ask: Callable[[Stretch, Said], list[Floats]],
     out: NDArray[np.float32],
     alone: Mapping[str, NDArray[np.float32]] | None = None,
 ) -> None:
-    """Write what a model says of some patterns, those of an interval at a time.
+    """Write the estimates of a model for some patterns, those of an interval at a time.
 
     `alone` is what was written of models without a state, which networks need not ask again.
     """
@@ -353,10 +383,13 @@ def _fill(
         first = patterns[group[0]]
         stretch = stretch_of(record, first, [patterns[q].hidden for q in group])
         linear = Linear().predict(stretch, {})
-        known = {n: linear + np.moveaxis(a[group], 0, 1) for n, a in (alone or {}).items()}
-        made = np.asarray(ask(stretch, known)) - linear
-        for t, q in enumerate(group):
-            out[q] = np.nan_to_num(made[:, t])
+        known = {
+            name: [linear + part for part in np.moveaxis(said[group], 0, 2)]
+            for name, said in (alone or {}).items()
+        }
+        for e, estimate in enumerate(ask(stretch, known)):
+            for t, q in enumerate(group):
+                out[q, e] = np.nan_to_num(estimate[:, t] - linear[:, t])
 
 
 def _intervals(patterns: Sequence[Pattern], which: Sequence[int] | range) -> Iterator[list[int]]:

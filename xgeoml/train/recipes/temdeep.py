@@ -67,13 +67,14 @@ LIMITS = (
     "Sums of rain may come out slightly negative beside dry cells.",
 )
 SETTINGS: dict[str, Any] = {
-    "max_epochs": 60,
+    "max_epochs": 50,
     "steps": 150,
     "batch_size": 16,
     "learning_rate": 3e-3,
     "weight_decay": 0.01,
     "warm_up": 150,
     "average": 0.998,
+    "precision": "bfloat16",
     "validation": 0.0,
 }
 
