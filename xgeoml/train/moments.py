@@ -40,7 +40,7 @@ _FOLDS, _BLOCKS_EACH, _DAYS_EACH = 5, 4, 3.0
 # The most blocks that are set aside, and the fewest steps of one.
 _BLOCKS, _SHORTEST = 5, 24
 # The least unit of errors, as a share of what linear interpolation lacks.
-_LEAST = 0.1
+_LEAST = 0.02
 # Cells on a side of what is learnt from at a time; fields a little longer are taken whole, as the
 # network that is run on them sees them.
 SIDE, _A_LITTLE = 48, 1.25
