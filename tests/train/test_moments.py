@@ -129,6 +129,22 @@ def test_rapid_transitions_are_where_linear_is_far_off(field):
     assert min(size[field.rapid]) >= max(size[~field.rapid]) - 1e-6
 
 
+def test_all_lengths_are_drawn_short_ones_more_often(field, monkeypatch):
+    drawn: list[int] = []
+
+    def note(_field, _numbers, rows, *_):
+        drawn.extend(rows[:, 0].tolist())
+        return torch.zeros(1, 1), torch.zeros(1, 1), torch.zeros(1, 1), torch.tensor(data=False)
+
+    monkeypatch.setattr("xgeoml.train.moment_batches._batch", note)
+    batches = MomentBatches([field], [1.0], Settings(batch_size=600, steps=10), epoch=5)
+    assert len(list(batches)) == 10
+    every, count = np.unique(drawn, return_counts=True)
+    assert every.tolist() == [2, 3, 4]
+    chance = every**-0.5 / (every**-0.5).sum()
+    np.testing.assert_allclose(count / count.sum(), chance, atol=0.03)
+
+
 def test_ends_of_records_are_learnt_from_too(field):
     low, high = parts(120, 0.2)[0][0]
     cut = (field.learnt[:, 3] > low) | (field.learnt[:, 4] < high)

@@ -68,7 +68,7 @@ class MomentBatches(Dataset[MomentBatch]):
         choice = np.arange(len(field.learnt))
         if number < _RAPID * s.total and field.rapid.any():
             choice = np.flatnonzero(field.rapid)
-        drawn = choice[rng.integers(len(choice), size=s.batch_size)]
+        drawn = rng.choice(choice, s.batch_size, p=_chances(field.learnt[choice, 0]))
         y, x = window_of(field.record, rng)
         flips = rng.random(2) < 0.5
         own = drawn[part * size : (part + 1) * size]
@@ -79,6 +79,16 @@ class MomentBatches(Dataset[MomentBatch]):
         axes = [axis for axis, turned in zip((-2, -1), flips, strict=True) if turned]
         first, second, third, around = batch
         return first.flip(axes), second.flip(axes), third.flip(axes), around
+
+
+def _chances(lengths: NDArray[np.intp]) -> NDArray[np.float64]:
+    """Return how often patterns are drawn, by the steps of their intervals.
+
+    Long intervals have more patterns, but these overlap and say less.
+    """
+    _, which, count = np.unique(lengths, return_inverse=True, return_counts=True)
+    chance = lengths**-0.5 / count[which]
+    return np.asarray(chance / chance.sum())
 
 
 class KeptMoments(Dataset[MomentBatch]):

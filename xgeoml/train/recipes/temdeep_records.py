@@ -58,7 +58,7 @@ SOURCES = (
     Source(EUROPE, ("u10", "v10"), 1.5),
     Source(EUROPE, ("blh",), 0.6),
     Source(TELANGANA, ("tp",), 0.3, 800),
-    Source(KNMI, ("precipitation",), 2.0, 400),
+    Source(KNMI, ("precipitation",), 3.0, 400),
     Source(MRMS, ("precip_rate",), 2.0, 400),
     Source(GERMANY, ("tp",), 0.3, 800),
     Source(TASMAN, ("sst",), 0.3, 800),
