@@ -246,8 +246,8 @@ def test_a_fit_takes_the_penalties_of_another(moving):
     assert again.keys() == state.keys()
     for name, array in state.items():
         np.testing.assert_array_equal(again[name], array)
-    # They are taken as they are: of none but infinite ones nothing is learnt.
-    deaf = {n: np.full_like(a, np.inf) if n.startswith("chosen") else a for n, a in state.items()}
+    # They are taken as they are: of none but infinite ones, for which 0 stands, nothing is learnt.
+    deaf = {n: np.zeros_like(a) if n.startswith("chosen") else a for n, a in state.items()}
     chosen = [n for n in state if n.startswith("coefficients")]
     assert chosen
     for name in chosen:

@@ -72,12 +72,17 @@ class Stages:
 
     @property
     def chosen(self) -> Singles:
-        """The penalties, (1 + stage, target): that of the cycle, then those of the stages."""
-        return np.array([[self.cycle] * self.targets, *self.penalties], np.float32)
+        """The penalties, (1 + stage, target): that of the cycle, then those of the stages.
+
+        0 stands for infinite ones, which files do not hold.
+        """
+        penalties = np.array([[self.cycle] * self.targets, *self.penalties], np.float32)
+        return np.where(np.isinf(penalties), np.float32(0.0), penalties)
 
     @chosen.setter
     def chosen(self, penalties: Singles) -> None:
-        self.cycle, self.penalties = float(penalties[0, 0]), penalties[1:].tolist()
+        finite = np.where(penalties == 0.0, np.inf, penalties)
+        self.cycle, self.penalties = float(finite[0, 0]), finite[1:].tolist()
 
     def choose(self, samples: list[Sample]) -> None:
         """Choose penalties by the error in blocks that are held out."""
