@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
+import torch
 import xarray as xr
 
+from xgeoml.models._moments import Layout
 from xgeoml.spec import AxisSpec, ModelSpec
 
 TIME = AxisSpec("T", "tile", 8, halo=2)
@@ -115,3 +117,14 @@ def look(at, whole=False, **changes):
     """Return a model that tells what it is given."""
     axes = (TIME, *PLANE) if whole else (TIME,)
     return spec("Look", axes=axes, options={"at": at}, **changes)
+
+
+class OneNumber(torch.nn.Module):
+    """A network that adds a share of the departure of Akima's curve, which it learns."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.share = torch.nn.Parameter(torch.zeros(()))
+
+    def forward(self, given: torch.Tensor, around: bool = False) -> torch.Tensor:
+        return self.share * given[:, Layout().curves.start]

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from toy_in_time import OneNumber
 
 import xgeoml
 from xgeoml.engine import in_time_network
 from xgeoml.engine.handle import ModelHandle
 from xgeoml.exceptions import InputError
+from xgeoml.spec import AxisSpec, Channel, ModelSpec
 from xgeoml.tasks.choose import make_handle
 
 QUICK = {
@@ -132,3 +134,18 @@ def test_motion_is_looked_for_once(record, monkeypatch):
     assert [b.spec.name for b in handle.bases] == ["optical_flow"]
     between(record[:13], "temdeep")
     assert asked.count("optical_flow") == 1
+
+
+def test_a_plain_network_is_fitted_too(record):
+    """One that knows nothing of what ours begins with."""
+    spec = ModelSpec(
+        name="one_number",
+        task="interp_time",
+        factory=OneNumber,
+        axes=(AxisSpec("T", "tile", 8, halo=4), AxisSpec("Y"), AxisSpec("X")),
+        inputs=(Channel("value"),),
+    )
+    options = {k: v for k, v in QUICK.items() if k != "model_options"}
+    own = record[:60].geoml.fit(spec, learning_rate=0.05, **options)
+    assert {"one_number", "linear", "akima"} <= set(own.card.skill[0].values)
+    assert np.isfinite(between(record, own)).all()

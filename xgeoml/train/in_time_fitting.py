@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from xgeoml.engine.handle import ModelHandle
 from xgeoml.engine.in_time_network import run_in_time
 from xgeoml.engine.threads import one_blas_thread
+from xgeoml.models._moments import Layout
 from xgeoml.models.in_time import Record, Stretch, count_estimates, estimates_of
 from xgeoml.models.series import Floats, State
 from xgeoml.options import Options, get_options
@@ -231,7 +232,7 @@ def _skills(network: nn.Module, job: Job, field: MomentField) -> list[tuple[str,
             with torch.inference_mode():
                 output = network(given.to(device), bool(around)).float().cpu()
             known = torch.isfinite(truth)
-            curves = given[:, network.layout.curves]  # type: ignore[union-attr]
+            curves = given[:, Layout(at - len(_CURVES)).curves]
             said = {_LINEAR: torch.zeros_like(output)}
             said |= {name: curves[:, i] for name, i in others.items()}
             said[job.spec.name] = output

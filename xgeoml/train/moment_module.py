@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from xgeoml.exceptions import ExecutionError
-from xgeoml.models.temdeep import octaves
+from xgeoml.models.temdeep import TemDeep, octaves
 from xgeoml.spec import ModelSpec
 from xgeoml.train.cycles import CYCLES, Cycles, cycle_loss
 from xgeoml.train.job import Job
@@ -158,14 +158,14 @@ def load_fields(folder: Path) -> tuple[list[MomentField], list[Cycles]]:
     return [MomentField.load(path) for path in paths], cycles
 
 
-def begin_moments(network: Any, job: Job, folder: Path) -> None:
+def begin_moments(network: nn.Module, job: Job, folder: Path) -> None:
     """Let a network begin with the best weights, one for all cells, of what it is shown.
 
     Those of curves and base models for each length of the interval, by least squares over what is
     learnt from. Where that says little, lengths that follow each other have like weights, and those
     far from all that is learnt from trust only the network that is a base model, or Akima's curve.
     """
-    if not hasattr(network, "begin"):
+    if not isinstance(network, TemDeep):
         return
     fields, _ = load_fields(folder)
     settings, layout = job.settings, network.layout
