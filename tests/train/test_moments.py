@@ -17,6 +17,7 @@ from xgeoml.models.series import Floats, State
 from xgeoml.models.splines import Akima, Linear
 from xgeoml.models.temdeep import TemDeep, octaves
 from xgeoml.registry import get_model
+from xgeoml.spec import Channel
 from xgeoml.train.cycles import CYCLES, Cycles, cycle_loss, write_cycles
 from xgeoml.train.job import Job
 from xgeoml.train.moment_batches import KeptMoments, MomentBatches
@@ -196,6 +197,33 @@ def test_training_begins_with_what_is_known_best_at_each_length(tmp_path):
     assert network.trust[0, 0] > 0.9
     assert network.learnt[0] < 0.01
     assert network.learnt[at].min() > 0.9
+
+
+def test_of_lengths_that_it_has_not_seen_a_fit_trusts_the_network_it_begins_beside(tmp_path):
+    """Steps a day apart say nothing of what lies between them; at two days another is better."""
+
+    def truth(stretch: Stretch) -> Floats:
+        return made.value[:, np.rint(stretch.wanted).astype(int)]
+
+    class Knows:
+        def predict(self, stretch: Stretch, state: State) -> Floats:
+            return truth(stretch)
+
+    def network(stretch: Stretch, _: object) -> Floats:
+        return truth(stretch) + 5.0 * np.random.default_rng(0).standard_normal(SHAPE)
+
+    made = record(hours=24.0)
+    networks = {"temdeep": network}
+    write_moments(made, {"a": Knows()}, networks, 0.2, tmp_path / MOMENTS / "000", seed=3)
+    spec = get_model("temdeep", "interp_time").replace(weights=None)
+    spec = spec.replace(inputs=(*spec.inputs, Channel("estimate", "temdeep@1.0")))
+    job = Job(spec, Settings(batch_size=16, steps=4, max_epochs=2), "", ("made up",), (1.0,), 4)
+    fitted = TemDeep(width=8, bases=2)
+    begin_moments(fitted, job, tmp_path)
+    one, two = (int(octaves(torch.tensor([v / 3.0]))[0].argmax()) for v in (2.0, 3.0))
+    assert fitted.trust[2, two] > 0.7 > 0.2 > fitted.trust[3, two]
+    assert fitted.trust[3, one] > 0.9
+    assert fitted.learnt[one] < 0.01
 
 
 def test_a_batch_depends_on_the_number_of_the_step_alone(field):

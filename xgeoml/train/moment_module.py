@@ -29,9 +29,12 @@ from xgeoml.train.settings import Settings
 _GRADIENTS = 0.05
 # One step in so many also goes through cycles: so many of them, and what they weigh.
 _EVERY, _SOME, _CYCLES = 8, 4, 0.1
-# Samples that the weights to begin with are found from; how strongly those of lengths are drawn to
-# each other and to a guess, in shares of the mean square of what they weigh.
-_BEGIN, _ALIKE, _GUESS = 1536, 1e-2, 1e-2
+# Samples that the weights to begin with are found from.
+_BEGIN = 1536
+# How strongly those of lengths are drawn to each other and to a guess, in shares of the mean square
+# of what they weigh; and the same where the guess is a network that knows other records: with few
+# steps to learn from, lengths that are not among them are its own affair.
+_DRAWN, _TAUGHT = (1e-2, 1e-2), (1e-3, 3e-2)
 # Learning rates of matrices as a multiple of the others'.
 _FASTER = 7.0
 
@@ -186,19 +189,20 @@ def begin_moments(network: nn.Module, job: Job, folder: Path) -> None:
         left += torch.einsum("sk,sax,sx->ka", share, weighted, y)
     each = square.flatten(2).flatten(0, 1).diagonal().reshape(n_lengths, n_curves).mean(1)
     size = each.mean()
-    learnt = each / (each + _GUESS * size)
-    bases = [name.partition("@")[0] for name in job.spec.bases]
+    taught = job.spec.name in [name.partition("@")[0] for name in job.spec.bases]
+    to_each_other, to_guess = (share * size for share in (_TAUGHT if taught else _DRAWN))
+    learnt = each / (each + to_guess)
     guess = torch.zeros(n_curves).double()
     # A network that is a base model comes last.
-    guess[-1 if job.spec.name in bases else 0] = 1.0
+    guess[-1 if taught else 0] = 1.0
     for k in range(n_lengths):
         for c in range(n_curves):
-            square[k, c, k, c] += _GUESS * size
+            square[k, c, k, c] += to_guess
             for other in (k - 1, k + 1):
                 if 0 <= other < n_lengths:
-                    square[k, c, k, c] += _ALIKE * size
-                    square[k, c, other, c] -= _ALIKE * size
-        left[k] += _GUESS * size * guess
+                    square[k, c, k, c] += to_each_other
+                    square[k, c, other, c] -= to_each_other
+        left[k] += to_guess * guess
     whole = square.reshape(n_lengths * n_curves, -1)
     found = torch.linalg.solve(whole, left.flatten()).reshape(n_lengths, n_curves)
     network.begin(found.T.float(), learnt.float())
