@@ -113,7 +113,7 @@ def real_bench():
 
     path = ROOT.parent / "shared" / "bench" / "score.py"
     if not path.is_file():
-        pytest.skip(f"no benchmark at {path}")
+        pytest.skip(f"no benchmark at {path}: nothing to compare the masks with")
     found = importlib.util.spec_from_file_location("score", path)
     module = importlib.util.module_from_spec(found)
     found.loader.exec_module(module)

@@ -32,8 +32,8 @@ _EVERY, _SOME, _CYCLES = 8, 4, 0.1
 # Samples that the weights to begin with are found from.
 _BEGIN = 1536
 # How strongly those of lengths are drawn to each other and to a guess, in shares of the mean square
-# of what they weigh; and the same where the guess is a network that knows other records: with few
-# steps to learn from, lengths that are not among them are its own affair.
+# of what they weigh; and the same where the guess is a network that has learnt from other records:
+# of lengths that the record has not, it knows more than those beside them tell.
 _DRAWN, _TAUGHT = (1e-2, 1e-2), (1e-3, 3e-2)
 # Learning rates of matrices as a multiple of the others'.
 _FASTER = 7.0
