@@ -17,6 +17,7 @@ METHODS = {
     "fill_gaps": xgeoml.fill_gaps,
     "fit": xgeoml.fit,
     "interp_time": xgeoml.interp_time,
+    "invert_waveform": xgeoml.invert_waveform,
     "plan": xgeoml.plan,
     "models": xgeoml.models_for,
 }

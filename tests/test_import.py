@@ -7,7 +7,7 @@ import pytest
 
 HEAVY = [
     *("torch", "lightning", "diffusers", "transformers", "matplotlib", "distributed", "pooch"),
-    *("dask.array", "scipy"),
+    *("dask.array", "scipy", "obspy"),
 ]
 
 

@@ -60,7 +60,7 @@ def test_a_model_may_be_registered():
     assert xgeoml.register_model(TOY) is TOY
     assert xgeoml.get_model("toy") is TOY
     assert xgeoml.get_model("toy@1.2", "invert_waveform") is TOY
-    assert xgeoml.list_models("invert_waveform") == ["toy"]
+    assert "toy" in xgeoml.list_models("invert_waveform")
     assert "toy" not in xgeoml.list_models("fill_gaps")
 
 
@@ -122,7 +122,7 @@ def test_a_model_that_is_not_there(asked, told):
 def test_installed_packages_bring_models(monkeypatch):
     second = TOY.replace(name="second")
     install(monkeypatch, one=TOY, several=[second, TOY.replace(name="third")])
-    assert xgeoml.list_models("invert_waveform") == ["second", "third", "toy"]
+    assert {"second", "third", "toy"} <= set(xgeoml.list_models("invert_waveform"))
     assert xgeoml.get_model("second") is second
 
 

@@ -25,11 +25,13 @@ from xgeoml.model import Model, load
 from xgeoml.options import get_options, set_options
 from xgeoml.registry import get_model, list_models, register_model
 from xgeoml.spec import AxisSpec, Channel, ModelSpec, Scale, WeightsRef
+from xgeoml.streams import from_stream, to_stream
 from xgeoml.tasks.downscale import downscale
 from xgeoml.tasks.fill_gaps import fill_gaps
 from xgeoml.tasks.fit import fit
 from xgeoml.tasks.inspect import models_for
 from xgeoml.tasks.interp_time import interp_time
+from xgeoml.tasks.invert_waveform import invert_waveform
 from xgeoml.tasks.plan import plan
 from xgeoml.versions import show_versions
 
@@ -59,9 +61,11 @@ __all__ = [
     "downscale",
     "fill_gaps",
     "fit",
+    "from_stream",
     "get_model",
     "get_options",
     "interp_time",
+    "invert_waveform",
     "list_models",
     "load",
     "models_for",
@@ -70,6 +74,7 @@ __all__ = [
     "set_options",
     "show_versions",
     "testing",
+    "to_stream",
     "weights",
 ]
 

@@ -11,6 +11,7 @@ import xarray as xr
 
 from xgeoml import formatting
 from xgeoml.axes import Axes
+from xgeoml.engine.inversion import Amplitudes, Gaps
 from xgeoml.model import Model
 from xgeoml.months import Freq
 from xgeoml.spec import Scaling, Task
@@ -20,9 +21,12 @@ from xgeoml.tasks.downscale import downscale
 from xgeoml.tasks.fill_gaps import fill_gaps
 from xgeoml.tasks.fit import fit
 from xgeoml.tasks.gaps import MaxGap
+from xgeoml.tasks.greens import Impulse
 from xgeoml.tasks.inspect import axes_of, models_for
 from xgeoml.tasks.instants import Times, TimeStep
 from xgeoml.tasks.interp_time import interp_time
+from xgeoml.tasks.invert_waveform import invert_waveform
+from xgeoml.tasks.inverting import GreensLike, Length
 from xgeoml.tasks.plan import AnyPlan, plan
 from xgeoml.tasks.refining import Conserve
 from xgeoml.tasks.vectors import Vectors
@@ -173,6 +177,52 @@ class GeoMLAccessor(Generic[GeoObject]):
             seed=seed,
         )
 
+    def invert_waveform(
+        self,
+        model: ModelLike = "auto",
+        *,
+        greens: GreensLike | None = None,
+        dim: str | Sequence[str] | None = None,
+        positive: bool = True,
+        length: Length | None = None,
+        amplitudes: Amplitudes = "given",
+        impulse: Impulse = "sample",
+        resample: bool = False,
+        gaps: Gaps = "raise",
+        spread: bool = False,
+        weights: WeightsLike | None = None,
+        variables: str | Sequence[Hashable] | None = None,
+        dims: Mapping[str, str] | None = None,
+        model_options: Mapping[str, Any] | None = None,
+        device: str | None = None,
+        batch_size: int | None = None,
+        precision: str | None = None,
+        progress: bool | None = None,
+        seed: int | None = None,
+    ) -> GeoObject:
+        return invert_waveform(
+            self._obj,
+            model,
+            greens=greens,
+            dim=dim,
+            positive=positive,
+            length=length,
+            amplitudes=amplitudes,
+            impulse=impulse,
+            resample=resample,
+            gaps=gaps,
+            spread=spread,
+            weights=weights,
+            variables=variables,
+            dims=dims,
+            model_options=model_options,
+            device=device,
+            batch_size=batch_size,
+            precision=precision,
+            progress=progress,
+            seed=seed,
+        )
+
     def fit(
         self,
         model: ModelLike,
@@ -286,6 +336,7 @@ for _name, _function in {
     "fill_gaps": fill_gaps,
     "fit": fit,
     "interp_time": interp_time,
+    "invert_waveform": invert_waveform,
     "plan": plan,
 }.items():
     getattr(GeoMLAccessor, _name).__doc__ = _function.__doc__

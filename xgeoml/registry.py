@@ -159,8 +159,8 @@ def check_factory(spec: ModelSpec) -> None:
         wanted, right = "a torch.nn.Module", nn.Module
         fits = isinstance(factory, type) and issubclass(factory, right)
     else:
-        series = spec.task not in ("downscale", "interp_time")
-        needed = ("summarise", "predict") if series else ("predict",)
+        kinds = {"fill_gaps": ("summarise", "predict"), "invert_waveform": ("invert",)}
+        needed = kinds.get(spec.task, ("predict",))
         wanted = f"a class with the methods {' and '.join(needed)}"
         methods = (getattr(factory, name, None) for name in needed)
         fits = isinstance(factory, type) and all(map(callable, methods))

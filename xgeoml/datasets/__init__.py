@@ -2,6 +2,7 @@
 
 Every generator is seeded, gives the same values for the same seed, takes well under a second and
 needs no file and no network. What they return is synthetic: `source` says so in the attributes.
+`teleseismic_greens` draws nothing: it computes the responses to a source that is given.
 """
 
 from xgeoml.datasets.air import hourly_temperature
@@ -12,6 +13,7 @@ from xgeoml.datasets.grace import (
     grace_like_truth,
 )
 from xgeoml.datasets.sea import cloudy_sst, cloudy_sst_truth
+from xgeoml.datasets.teleseismic import teleseismic_greens
 from xgeoml.datasets.terrain import mountain_temperature
 from xgeoml.datasets.waves import wavefield
 
@@ -24,5 +26,6 @@ __all__ = [
     "grace_like_truth",
     "hourly_temperature",
     "mountain_temperature",
+    "teleseismic_greens",
     "wavefield",
 ]

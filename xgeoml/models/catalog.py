@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from xgeoml.models.catalog_downscale import DOWNSCALE
 from xgeoml.models.catalog_in_time import IN_TIME
+from xgeoml.models.catalog_waveforms import WAVEFORMS
 from xgeoml.spec import AxisSpec, Channel, ModelSpec
 from xgeoml.weights.releases import release
 
@@ -137,6 +138,6 @@ _FILL_GAPS = (
     ),
 )
 
-SPECS = (*_FILL_GAPS, *DOWNSCALE, *IN_TIME)
+SPECS = (*_FILL_GAPS, *DOWNSCALE, *IN_TIME, *WAVEFORMS)
 # By name; of one that models of several tasks have, the first.
-BUILT_IN = {spec.name: spec for spec in (*IN_TIME, *DOWNSCALE, *_FILL_GAPS)}
+BUILT_IN = {spec.name: spec for spec in reversed(SPECS)}

@@ -14,7 +14,7 @@ from xgeoml.axes import Axes, find_axes, require
 from xgeoml.engine.handle import ModelHandle
 from xgeoml.engine.in_time import InTime
 from xgeoml.engine.in_time_run import interpolate
-from xgeoml.exceptions import InputError, SpecError, TimeAxisError
+from xgeoml.exceptions import SpecError, TimeAxisError
 from xgeoml.models.in_time import Place
 from xgeoml.models.series import Floats
 from xgeoml.options import Options
@@ -26,7 +26,7 @@ from xgeoml.tasks.placing import Grid
 from xgeoml.tasks.points import place_of_points
 from xgeoml.tasks.refining import ascending
 from xgeoml.tasks.trained_place import TrainedPlace
-from xgeoml.tasks.values import in_numbers, is_temperature
+from xgeoml.tasks.values import as_floats, float_dtype, is_temperature
 from xgeoml.times import check_time
 
 TASK: Literal["interp_time"] = "interp_time"
@@ -170,7 +170,7 @@ def make_ready(
     """Return variables with the times that are wanted; nothing is computed."""
     originals = [dataset[name] for name in names]
     axes, time = axes_in_time(dataset, names[0], wish.dims)
-    numbers = [_in_floats(original) for original in originals]
+    numbers = [as_floats(original) for original in originals]
     plane = plane_of(numbers[0], axes, handle, wish.terrain, len(names))
     last = [d for d in (time, *plane.dims) if d is not None]
     dims = (*(str(d) for d in numbers[0].dims if d not in last), *last)
@@ -204,7 +204,7 @@ def at_times(ready: Ready) -> list[xr.Variable]:
     made = made[(..., *single)]
     result = []
     for original, values in zip(ready.originals, made, strict=True):
-        dtype = _dtype_of(original)
+        dtype = float_dtype(original)
         variable = xr.Variable(ready.dims, values.astype(dtype, copy=False))
         variable = variable.transpose(*original.dims)
         variable.attrs = dict(original.attrs)
@@ -216,27 +216,6 @@ def at_times(ready: Ready) -> list[xr.Variable]:
 def history_of(handle: ModelHandle, ready: Ready) -> str:
     """Return what the history says of the model."""
     return told(handle) + ", with a map of elevation" * (ready.job.place.terrain is not None)
-
-
-def _in_floats(original: xr.DataArray) -> xr.DataArray:
-    label = f"variable {original.name!r}"
-    if original.size == 0:
-        raise InputError(f"{label} is empty: sizes {dict(original.sizes)}")
-    numbers = in_numbers(original, label)
-    if numbers.dtype.itemsize > 8:
-        raise InputError(
-            f"{label} has dtype {original.dtype}; expected float64 or less, or given values would "
-            "not come back as they are: obj = obj.astype('float64')"
-        )
-    return numbers.astype(_dtype_of(original), copy=False)
-
-
-def _dtype_of(original: xr.DataArray) -> np.dtype[Any]:
-    """Return the dtype of the result."""
-    if original.dtype.kind != "f":
-        return np.dtype(np.float64)
-    native = original.dtype.newbyteorder("=")
-    return native if native.itemsize >= 4 else np.dtype(np.float32)
 
 
 def on_plane(array: Any, dims: tuple[str | None, str | None]) -> Any:

@@ -46,3 +46,31 @@ def is_temperature(array: xr.DataArray) -> bool:
     units = str(array.attrs.get("units", "")).lower().replace("_", "").replace(" ", "")
     bare = units.removeprefix("degrees").removeprefix("degree").removeprefix("deg").strip("°")
     return bare in ("k", "kelvin", "c", "celsius", "celcius", "f", "fahrenheit")
+
+
+def as_floats(original: xr.DataArray) -> xr.DataArray:
+    """Return an array in floats of 32 or 64 bits, see `in_numbers`.
+
+    Raises
+    ------
+    InputError
+        If it is empty, no number, or of more bits.
+    """
+    label = f"variable {original.name!r}"
+    if original.size == 0:
+        raise InputError(f"{label} is empty: sizes {dict(original.sizes)}")
+    numbers = in_numbers(original, label)
+    if numbers.dtype.itemsize > 8:
+        raise InputError(
+            f"{label} has dtype {original.dtype}; expected float64 or less, or given values would "
+            "not come back as they are: obj = obj.astype('float64')"
+        )
+    return numbers.astype(float_dtype(original), copy=False)
+
+
+def float_dtype(original: xr.DataArray) -> np.dtype[Any]:
+    """Return the dtype of what is made of an array: its own, or float64 of integers."""
+    if original.dtype.kind != "f":
+        return np.dtype(np.float64)
+    native = original.dtype.newbyteorder("=")
+    return native if native.itemsize >= 4 else np.dtype(np.float32)

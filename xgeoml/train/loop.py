@@ -39,6 +39,8 @@ from xgeoml.train.moment_module import (
 from xgeoml.train.pair_module import PairData, PairTraining, begin_pairs
 from xgeoml.train.pairs import PairField
 from xgeoml.train.settings import Settings
+from xgeoml.train.wave_module import WaveData, WaveTraining, load_waves
+from xgeoml.train.waves import Pool
 
 PATTERNS, VALIDATION = "patterns", "validation"
 _PRECISION = {"float32": "32-true", "bfloat16": "bf16-mixed", "float16": "16-mixed"}
@@ -224,6 +226,10 @@ def _parts(
         moments = MomentData(fields, job.shares, settings)
         module = MomentTraining(network, job.spec, settings, cycles)
         return moments, module, any(len(f.kept) for f in fields)
+    if job.spec.task == "invert_waveform":
+        waves = load_waves(folder, job.spec)
+        validates = isinstance(waves, Pool) and len(waves.kept) > 0
+        return WaveData(waves, settings), WaveTraining(network, job.spec, settings), validates
     (pool, kept) = (load_pool(folder / name) for name in (PATTERNS, VALIDATION))
     patterns = Data(pool, [p for each in kept for p in each], job, settings)
     return patterns, Training(network, job.spec, settings), bool(kept)

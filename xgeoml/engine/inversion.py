@@ -1,0 +1,238 @@
+"""Run a waveform inversion over whole arrays, some events at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from xgeoml.engine.handle import ModelHandle
+from xgeoml.engine.runner import resolve_device, run_network
+from xgeoml.engine.threads import one_blas_thread
+from xgeoml.exceptions import InputError
+from xgeoml.models._amplitudes import matched
+from xgeoml.models.series import Bools, Floats
+from xgeoml.models.waveforms import Gather, shown
+from xgeoml.options import Options, shows_progress
+
+Amplitudes = Literal["given", "free"]
+Gaps = Literal["raise", "window"]
+GreensOf = Callable[[NDArray[np.intp]], NDArray[Any]]
+
+# Samples of the records of all events that are treated at once: 16 MB in float64, some ten times
+# that with all that is made of them.
+_ELEMENTS = 2**16
+# The same for a pass of a network on a processor.
+_PASS = 2**13
+# Share of a Green's function's energy that may lie where a record is missing.
+_BEFORE = 1e-6
+# Seconds after which a bar is shown.
+_DELAY = 1.0
+
+
+class Inverted(NamedTuple):
+    """What records say of their sources.
+
+    Attributes
+    ----------
+    source, spread : ndarray, (event, lag)
+        The spread is NaN where the model tells none.
+    misfit : ndarray, (event, station)
+        Root mean square of what the source leaves of a record, over that of the record.
+    factor : ndarray, (event, station)
+        By which the Green's functions were multiplied.
+    """
+
+    source: Floats
+    spread: Floats
+    misfit: Floats
+    factor: Floats
+
+
+@dataclass(frozen=True)
+class Inversion:
+    """How records are inverted.
+
+    Parameters
+    ----------
+    handle : ModelHandle
+        The model.
+    length : int
+        Samples of the source.
+    positive : bool
+        Whether it is nowhere negative.
+    amplitudes : {"given", "free"}
+        Whether the amplitudes of the Green's functions count, or a factor is found for each.
+    gaps : {"raise", "window"}
+        What becomes of records with gaps: refused, or cut to the longest stretch without.
+    options : Options
+    """
+
+    handle: ModelHandle
+    length: int
+    positive: bool
+    amplitudes: Amplitudes
+    gaps: Gaps
+    options: Options
+
+
+def invert(record: NDArray[Any], greens: GreensOf, job: Inversion) -> Inverted:
+    """Return the sources of events.
+
+    Parameters
+    ----------
+    record : ndarray, (event, station, sample)
+        NaN where missing; a station that is missing altogether says nothing, an event of which all
+        are missing has a source of NaN.
+    greens : callable
+        Given numbers of events, returns their Green's functions, of the same shape.
+    job : Inversion
+
+    Raises
+    ------
+    InputError
+        If a record has gaps which it may not have, or a Green's function has any.
+    """
+    events, stations, _ = record.shape
+    shapes = [(events, job.length)] * 2 + [(events, stations)] * 2
+    made = Inverted(*(np.full(shape, np.nan) for shape in shapes))
+    groups = list(_groups(record, job))
+    for some, window in _with_bar(groups, job.options):
+        one = _of_events(record[some], greens(some), window, job)
+        for whole, part in zip(made, one, strict=True):
+            whole[some] = part
+    return made
+
+
+def _with_bar(groups: list[Any], options: Options) -> Iterator[Any]:
+    if not shows_progress(options.progress) or len(groups) < 2:
+        return iter(groups)
+    from tqdm import tqdm
+
+    return iter(tqdm(groups, desc="invert waveforms", unit="batch", delay=_DELAY))
+
+
+def _groups(record: NDArray[Any], job: Inversion) -> Iterator[tuple[NDArray[np.intp], slice]]:
+    """Yield events that are treated together, and the samples that all of them have."""
+    missing = np.isnan(record)
+    # Of stations that are there at all.
+    gaps = (missing & ~missing.all(-1, keepdims=True)).any(1)
+    broken = gaps.any(-1)
+    if broken.any() and job.gaps == "raise":
+        raise InputError(
+            f"{int(broken.sum())} of {len(broken)} events have records with missing samples; "
+            "expected none: gaps='window' uses the longest stretch without, or fill them first"
+        )
+    windows: dict[tuple[int, int], list[int]] = {}
+    for event in range(len(record)):
+        window = _longest(gaps[event]) if broken[event] else (0, record.shape[-1])
+        windows.setdefault(window, []).append(event)
+    several = max(1, _ELEMENTS // max(1, int(np.prod(record.shape[1:]))))
+    for (start, stop), events in windows.items():
+        for first in range(0, len(events), several):
+            yield np.array(events[first : first + several], np.intp), slice(start, stop)
+
+
+def _longest(gaps: Bools) -> tuple[int, int]:
+    """Return where the longest run without gaps begins and ends."""
+    edges = np.flatnonzero(np.r_[True, gaps, True])
+    at = int(np.diff(edges).argmax())
+    return int(edges[at]), int(edges[at + 1]) - 1
+
+
+def _of_events(
+    record: NDArray[Any], greens: NDArray[Any], window: slice, job: Inversion
+) -> Inverted:
+    """Return the sources of events whose records are whole within a window."""
+    known = np.asarray(greens, np.float64)
+    if not np.isfinite(known).all():
+        raise InputError(
+            "a Green's function has missing or infinite samples; expected numbers: where it is not "
+            "known it is zero, greens.fillna(0)"
+        )
+    _check_before(known, window.start)
+    d = np.asarray(record[..., window], np.float64)
+    # Of stations that are missing altogether.
+    d = np.where(np.isnan(d), 0.0, d)
+    if not np.isfinite(d).all():
+        raise InputError("a record has infinite samples; expected numbers")
+    g = known[..., window]
+    # In units in which both have size 1: any unit will do.
+    sizes = [_size(a) for a in (d, g)]
+    d, g = (a / size[:, None, None] for a, size in zip((d, g), sizes, strict=True))
+    gather = Gather(d, g, min(job.length, d.shape[-1]), job.positive)
+    factor = np.ones(d.shape[:2])
+    with one_blas_thread():
+        if job.amplitudes == "free":
+            gather, factor = matched(gather)
+        source, spread = _of_model(gather, job)
+    unit = (sizes[0] / sizes[1])[:, None]
+    # What lies beyond a window it does not show.
+    made = np.full((2, len(d), job.length), np.nan)
+    made[:, :, : gather.length] = np.stack([source, spread]) * unit
+    made[:, np.isnan(record).all((1, 2))] = np.nan
+    factor = np.where(gather.heard, factor, np.nan)
+    return Inverted(made[0], made[1], _misfit(gather, source), factor)
+
+
+def _check_before(greens: Floats, start: int) -> None:
+    """Raise if a Green's function is not silent where the record is missing at first."""
+    if not start:
+        return
+    energy = (greens**2).sum(-1)
+    before = (greens[..., :start] ** 2).sum(-1) / np.where(energy > 0, energy, 1.0)
+    if before.max() > _BEFORE:
+        raise InputError(
+            f"records miss their first {start} samples, where a Green's function has "
+            f"{before.max():.1%} of its energy; expected silence there: cut both to where the "
+            "records begin"
+        )
+
+
+def _size(values: Floats) -> Floats:
+    """Return the root mean square of each event; 1 where there is nothing."""
+    largest = np.abs(values).max((1, 2))
+    largest = np.where(largest > 0, largest, 1.0)
+    # Not squared as they are: squares of very small numbers are zero.
+    rms = np.sqrt(((values / largest[:, None, None]) ** 2).mean((1, 2))) * largest
+    made: Floats = np.where(rms > 0, rms, 1.0)
+    return made
+
+
+def _of_model(gather: Gather, job: Inversion) -> tuple[Floats, Floats]:
+    """Return source and spread, (event, lag)."""
+    if job.handle.spec.backend == "numpy":
+        model, _ = job.handle.with_state()
+        source = model.invert(gather)
+        return source, np.full_like(source, np.nan)
+    seen = shown(gather)
+    bases = [base.with_state()[0] for base in job.handle.bases]
+    estimates = np.stack([base.invert(gather) for base in bases], 1).astype(np.float32)
+
+    def call(network: Any, record: Any, which: slice) -> Any:
+        import torch
+
+        others = (seen.greens, estimates, seen.about)
+        return network(record, *(torch.from_numpy(a[which]).to(record.device) for a in others))
+
+    options = job.options
+    if options.batch_size is None and resolve_device(options.device) == "cpu":
+        # What a step makes of a sample is some hundred times as large: it is to fit the caches.
+        options = replace(options, batch_size=max(1, _PASS // seen.record[0].size))
+    output = run_network(job.handle, seen.record, options, (gather.length,), call)
+    made = output.astype(np.float64)
+    there = np.abs(gather.record).max((1, 2)) > 0
+    source = np.where(there[:, None], made[:, 0], 0.0)
+    if not job.handle.spec.gives_spread:
+        return source, np.full_like(source, np.nan)
+    return source, np.where(there[:, None], np.exp(made[:, 1]), 0.0)
+
+
+def _misfit(gather: Gather, source: Floats) -> Floats:
+    left = np.sqrt(((gather.record - gather.convolved(source)) ** 2).mean(-1))
+    size = np.sqrt((gather.record**2).mean(-1))
+    share: Floats = np.divide(left, size, out=np.full_like(left, np.nan), where=size > 0)
+    return share

@@ -1,0 +1,55 @@
+"""The specs of our models of waveform inversion."""
+
+from __future__ import annotations
+
+from xgeoml.spec import Channel, ModelSpec
+
+WAVEFORMS = (
+    ModelSpec(
+        name="water_level",
+        task="invert_waveform",
+        factory="xgeoml.models.deconvolution:WaterLevel",
+        backend="numpy",
+        summary="spectral division with a water level",
+        citation="after Clayton and Wiggins (1976), Geophys. J. R. Astron. Soc. 47, 151-177",
+    ),
+    ModelSpec(
+        name="wiener",
+        task="invert_waveform",
+        factory="xgeoml.models.deconvolution:Wiener",
+        backend="numpy",
+        summary="Wiener's filter, its spectra found by maximum likelihood",
+    ),
+    ModelSpec(
+        name="iterative",
+        task="invert_waveform",
+        factory="xgeoml.models.deconvolution:Iterative",
+        backend="numpy",
+        summary="iterative deconvolution in time: pulse after pulse",
+        citation="after Ligorria and Ammon (1999), Bull. Seismol. Soc. Am. 89, 1395-1400",
+    ),
+    ModelSpec(
+        name="landweber",
+        task="invert_waveform",
+        factory="xgeoml.models.deconvolution:Landweber",
+        backend="numpy",
+        summary="projected Landweber iteration, stopped at the noise",
+        citation="after Bertero et al. (1997), Inverse Probl. 13, 411-431",
+    ),
+    ModelSpec(
+        name="nnls",
+        task="invert_waveform",
+        factory="xgeoml.models.deconvolution:NonNegative",
+        backend="numpy",
+        summary="non-negative least squares of smooth pulses",
+    ),
+    ModelSpec(
+        name="eq_tf",
+        task="invert_waveform",
+        factory="xgeoml.models.eq_tf:EqTf",
+        inputs=(Channel("value"), Channel("estimate", "nnls"), Channel("estimate", "wiener")),
+        outputs=("value", "log_spread"),
+        summary="transformer that corrects a positive deconvolution, asking the forward problem",
+        license="Apache-2.0",
+    ),
+)

@@ -1,0 +1,57 @@
+"""Units of a quotient."""
+
+from __future__ import annotations
+
+import importlib.util
+from typing import Any
+
+from xgeoml.exceptions import InputError, MissingExtraError
+
+
+def quotient(record: str | None, greens: str | None) -> tuple[float, str | None]:
+    """Return the units of a record over those of its Green's functions.
+
+    Parameters
+    ----------
+    record, greens : str or None
+        Such as ``"m s-1"``; None where they are not told.
+
+    Returns
+    -------
+    float
+        What the quotient of the values is to be multiplied by.
+    str or None
+        Its units, ``"1"`` where it has none; None where they cannot be told.
+
+    Raises
+    ------
+    InputError
+        If units are none that are known.
+    MissingExtraError
+        Without pint, unless the two are the same.
+    """
+    if record is None or greens is None:
+        return 1.0, None
+    if record.split() == greens.split():
+        return 1.0, "1"
+    if importlib.util.find_spec("pint") is None:
+        raise MissingExtraError(
+            "seismic", f"units as different as {record!r} and {greens!r}", "pint"
+        )
+    upper, lower = (_parsed(text) for text in (record, greens))
+    made = (upper / lower).to_reduced_units()
+    if made.dimensionless:
+        return float(made.to("dimensionless").magnitude), "1"
+    return float(made.magnitude), f"{made.units:~cf}"
+
+
+def _parsed(text: str) -> Any:
+    from cf_xarray.units import units
+
+    try:
+        return 1.0 * units(text)
+    except Exception as error:  # whatever pint raises for what is no unit
+        raise InputError(
+            f"units {text!r} are not known ({error}); expected such as 'm s-1', 'nm', 'counts': "
+            "obj.attrs['units'] = 'm s-1', or the same text for record and Green's function"
+        ) from error

@@ -1,0 +1,257 @@
+"""Simulated records: sources of pulses, paths of three kinds, noise, what is known of a path."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from scipy.fft import irfft, rfft
+from scipy.ndimage import gaussian_filter1d
+
+from xgeoml.models.series import Floats
+from xgeoml.models.waveforms import fast_length
+
+Kind = Literal["crust", "real", "teleseismic"]
+# How often each kind is drawn.
+_KINDS: dict[Kind, float] = {"crust": 0.4, "real": 0.4, "teleseismic": 0.2}
+# Samples of a record, the usual one first, and those of its source.
+_USUAL, _LENGTHS, _OF_SOURCE = 512, (256, 384, 768, 1024), 128
+_OFTEN = 0.6
+# Signal over noise.
+_RATIOS = (2.5, 60.0)
+# Share of paths that are known with errors, and the largest of these, over the path's deviation.
+_WRONG, _MOST_WRONG = 1 / 3, 0.35
+# Share of sources that are of both signs, and of events at several stations.
+_SIGNED, _SEVERAL, _STATIONS = 0.1, 0.2, 4
+
+
+@dataclass(frozen=True)
+class Seismogram:
+    """A real record, which serves as a path and for its noise.
+
+    Attributes
+    ----------
+    values : ndarray, (sample,)
+    onset : int
+        Sample of the first arrival.
+    """
+
+    values: Floats
+    onset: int
+
+
+@dataclass(frozen=True)
+class Examples:
+    """Events to learn from.
+
+    Attributes
+    ----------
+    record, greens : ndarray, (event, station, sample)
+        As a model is given them.
+    source : ndarray, (event, lag)
+        The truth, NaN where it is not known.
+    target, path : ndarray, (event, station, sample)
+        What the source convolved with the path should be: for real events record and Green's
+        function themselves, for simulated ones without noise and errors.
+    positive : bool
+    """
+
+    record: Floats
+    greens: Floats
+    source: Floats
+    target: Floats
+    path: Floats
+    positive: bool = True
+
+
+def simulate(
+    random: np.random.Generator, seismograms: Sequence[Seismogram], events: int
+) -> Examples:
+    """Return simulated events, all of one kind and length.
+
+    Parameters
+    ----------
+    random : Generator
+    seismograms : sequence of Seismogram
+        For events of the kind `real`; may be none.
+    events : int
+        The traces of all of them together, about.
+    """
+    chance = np.array([p if k != "real" or seismograms else 0.0 for k, p in _KINDS.items()])
+    kind = list(_KINDS)[int(random.choice(len(chance), p=chance / chance.sum()))]
+    n, lags = _USUAL, _OF_SOURCE
+    if random.random() > _OFTEN:
+        n = int(random.choice(_LENGTHS))
+        lags = int(np.exp(random.uniform(np.log(32), np.log(n // 2))))
+    several = kind == "teleseismic" or random.random() < _SEVERAL
+    stations = int(random.integers(2, _STATIONS * (2 if kind == "teleseismic" else 1) + 1))
+    stations = stations if several else 1
+    positive = bool(random.random() > _SIGNED)
+    made = [
+        _event(random, kind, seismograms, n, lags, stations, positive)
+        for _ in range(max(2, events // stations))
+    ]
+    record, known, source, target, path = map(np.stack, zip(*made, strict=True))
+    return Examples(record, known, source, target, path, positive)
+
+
+def _event(
+    random: np.random.Generator,
+    kind: Kind,
+    seismograms: Sequence[Seismogram],
+    n: int,
+    lags: int,
+    stations: int,
+    positive: bool,
+) -> tuple[Floats, Floats, Floats, Floats, Floats]:
+    """Return record, Green's functions as they are known, source, and both without errors."""
+    # Records of teleseismic waves are smooth: their sources are long.
+    short, long = (0.5, 1.5) if kind == "teleseismic" else (0.25, 1.2)
+    scale = float(np.exp(random.uniform(np.log(short), np.log(long))))
+    source = pulses(random, n, lags, scale)
+    if not positive:
+        source = source - random.uniform(0.2, 1.0) * pulses(random, n, lags, scale)
+    paths, known, noises = [], [], []
+    body = _Body(random, n) if kind == "teleseismic" else None
+    for _ in range(stations):
+        noise = gaussian_filter1d(random.standard_normal(n), random.uniform(0.3, 2.0))
+        if body is not None:
+            path, told = body.station(random)
+        else:
+            if kind == "real":
+                path, noise = from_real(random, seismograms, n)
+            else:
+                path = crust(random, n)
+            told = path
+            if random.random() < _WRONG:
+                wrong = gaussian_filter1d(random.standard_normal(n), random.uniform(0.7, 2.5))
+                size = random.uniform(0, _MOST_WRONG) * path.std() / wrong.std()
+                told = path + size * wrong
+        paths.append(path)
+        known.append(told)
+        noises.append(noise)
+    path, told, noise = np.stack(paths), np.stack(known), np.stack(noises)
+    target = convolve(path, source)
+    low, high = np.log(_RATIOS)
+    ratio = np.exp(random.uniform(low, high, size=(stations, 1)))
+    level = target.std(-1, keepdims=True) / ratio / noise.std(-1, keepdims=True)
+    return target + level * noise, told, source, target, path
+
+
+def convolve(path: Floats, source: Floats) -> Floats:
+    """Return the records, (..., sample), of a source at stations without noise."""
+    n = path.shape[-1]
+    padded = fast_length(n)
+    made: Floats = irfft(rfft(path, padded) * rfft(source, padded), padded)[..., :n]
+    return made
+
+
+def pulses(random: np.random.Generator, n: int, lags: int, scale: float) -> Floats:
+    """Return a positive source of unit sum, (sample,): pulses, fast to rise and slow to fall.
+
+    Parameters
+    ----------
+    random : Generator
+    n : int
+        Its samples.
+    lags : int
+        Samples that it lasts at most.
+    scale : float
+        Width of the pulses, relative to usual ones.
+    """
+    lag = np.arange(n)
+    source = np.zeros(n)
+    for _ in range(random.integers(1, 5)):
+        since = lag - random.uniform(0.04, 0.65) * lags
+        width = max(scale * random.uniform(0.023, 0.11) * lags, 0.5)
+        rise = width * random.uniform(0.4, 1.0)
+        height = random.uniform(0.15, 1.0)
+        source += height * np.exp(-0.5 * (since / np.where(since < 0, rise, width)) ** 2)
+    source *= np.clip(lag / 4, 0, 1) * np.clip((lags - 1 - lag) / 10, 0, 1)
+    made: Floats = source / source.sum()
+    return made
+
+
+def crust(random: np.random.Generator, n: int) -> Floats:
+    """Return a path through the crust, of unit energy: P and S, each with its coda."""
+    made = np.zeros(n)
+    first = int(random.integers(4, 40))
+    second = first + int(random.integers(20, 160))
+    waves = (
+        (first, 1.0, random.uniform(40, 90), int(random.integers(10, 40))),
+        (second, random.uniform(0.7, 3), random.uniform(60, 130), int(random.integers(20, 60))),
+    )
+    for at, height, fade, count in waves:
+        if at >= n:
+            continue
+        made[at] += height * random.choice([-1, 1])
+        later = at + random.exponential(fade, count).astype(int)
+        later = later[later < n]
+        rough = random.normal(0, random.uniform(0.2, 0.5), len(later))
+        np.add.at(made, later, height * rough * np.exp(-(later - at) / (1.5 * fade)))
+    made = gaussian_filter1d(made, random.uniform(0.6, 2.2))
+    unit: Floats = made / np.sqrt((made**2).sum())
+    return unit
+
+
+def from_real(
+    random: np.random.Generator, seismograms: Sequence[Seismogram], n: int
+) -> tuple[Floats, Floats]:
+    """Return a real record as a path of unit energy, and the noise before one."""
+    while True:
+        one = seismograms[int(random.integers(len(seismograms)))]
+        start = max(0, one.onset - int(random.integers(5, 70)))
+        path = one.values[start : start + n]
+        path = np.pad(path, (0, n - len(path)))
+        path = path * np.clip(np.arange(n) / 10, 0, 1) * np.clip((n - np.arange(n)) / 60, 0, 1)
+        before = one.values[: max(60, one.onset - 20)]
+        noise = np.resize(np.r_[before, before[::-1]], n + 80)[int(random.integers(0, 80)) :][:n]
+        energy = np.sqrt((path**2).sum())
+        if energy > 0 and noise.std() > 0:
+            return path / energy, noise * random.choice([-1, 1])
+
+
+class _Body:
+    """P, pP and sP of an earthquake: what its stations have in common."""
+
+    def __init__(self, random: np.random.Generator, n: int) -> None:
+        self.n, self.onset = n, random.uniform(2, 20)
+        self.delay = float(np.exp(random.uniform(np.log(3), np.log(60))))
+        self.faster = random.uniform(1.35, 1.55)
+        self.attenuation = float(np.exp(random.uniform(np.log(0.7), np.log(8))))
+        self.velocity = random.random() < 0.5
+        # Of the depth as it is known.
+        self.wrong = np.exp(random.normal(0, 0.08))
+
+    def station(self, random: np.random.Generator) -> tuple[Floats, Floats]:
+        """Return the path to a station, and what is known of it."""
+        # P, pP turned over at the surface, sP.
+        strength = random.uniform(-1, 1, 3) * (1.0, -0.8, 0.9)
+        strength[0] += 0.3 * np.sign(strength[0])
+        late = np.array([0.0, self.delay, self.faster * self.delay])
+        told = strength * np.exp(random.normal(0, 0.2, 3)) + random.normal(0, 0.08, 3)
+        known = self._response(told, self.onset + self.wrong * late)
+        # The crust at both ends rings.
+        count = int(random.integers(0, 12))
+        ring = random.normal(0, 0.12, count) * np.abs(strength).max()
+        echoes = random.uniform(0, 3 * self.delay + 30, count)
+        shift = random.normal(0, 0.8)
+        times = self.onset + shift + np.concatenate([late, echoes])
+        path = self._response(np.concatenate([strength, ring]), times)
+        size = np.sqrt((path**2).sum())
+        return path / size, known / size
+
+    def _response(self, strength: Floats, times: Floats) -> Floats:
+        """Return arrivals, attenuated as by Futterman (1962), J. Geophys. Res. 67, 5279-5291."""
+        padded = fast_length(self.n)
+        angular = 2 * np.pi * np.fft.rfftfreq(padded)
+        # The phase of 1/20 of a sample's frequency arrives on time.
+        late = np.log(np.maximum(angular, 1e-6) / (2 * np.pi * 0.05)) / np.pi
+        loss = np.exp(-0.5 * angular * self.attenuation * (1 - 2j * late))
+        spectrum = (strength[:, None] * np.exp(-1j * angular * times[:, None])).sum(0) * loss
+        if self.velocity:
+            spectrum = spectrum * 1j * angular
+        made: Floats = irfft(spectrum, padded)[: self.n]
+        return made
