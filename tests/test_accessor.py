@@ -2,11 +2,13 @@
 
 import inspect
 
+import numpy as np
+import pandas as pd
 import pytest
 import xarray as xr
 
 import xgeoml
-from xgeoml import accessor
+from xgeoml import accessor, accessor_fit
 from xgeoml.accessor import GeoMLAccessor
 from xgeoml.exceptions import InputError
 from xgeoml.tasks.inspect import datasets_in
@@ -59,8 +61,8 @@ def test_every_function_but_one_is_called_as_its_method():
 
 
 def test_every_public_method_is_compared():
-    public = {n for n, v in vars(GeoMLAccessor).items() if not n.startswith("_") and callable(v)}
-    assert public == set(METHODS)
+    public = {n for n in dir(GeoMLAccessor) if not n.startswith("_")}
+    assert public == {*METHODS, "axes"}
     assert isinstance(inspect.getattr_static(GeoMLAccessor, "axes"), property)
 
 
@@ -73,9 +75,10 @@ def test_only_the_first_argument_is_positional():
 
 
 def test_methods_hand_over_every_argument(record, monkeypatch):
-    for name in ("downscale", "fill_gaps", "fit", "interp_time", "plan"):
+    for name in METHODS.keys() - {"models"}:
         taken = {}
-        monkeypatch.setattr(accessor, name, lambda *a, _t=taken, **k: _t.update(k, args=a))
+        module = accessor_fit if name in ("fit", "plan") else accessor
+        monkeypatch.setattr(module, name, lambda *a, _t=taken, **k: _t.update(k, args=a))
         names = [
             k
             for k, p in inspect.signature(getattr(record.geoml, name)).parameters.items()
@@ -107,6 +110,63 @@ def test_axes_and_models(record, kind):
     single = xr.DataArray([1.0], {"time": record["time"][:1]}, ["time"])
     assert {"linear", "akima"} <= set(single.geoml.models("interp_time"))
     assert not set(single.geoml.models("interp_time")) & {"diurnal", "temdeep"}, "these see grids"
+
+
+def waves(times=None, units=None, name="time", **coords):
+    coords |= {} if times is None else {name: (name, times, {"units": units} if units else {})}
+    return xr.DataArray(np.zeros((3, 50), np.float32), coords, ("station", name))
+
+
+@pytest.mark.parametrize(
+    ("records", "dates"),
+    [
+        (waves(0.1 * np.arange(50), "s"), False),
+        (waves(1000 * np.arange(50), "ms"), False),
+        (waves(pd.timedelta_range("0s", periods=50, freq="10ms")), False),
+        (waves(pd.date_range("2001", periods=50, freq="1s")), True),
+        (waves(name="sample"), False),
+    ],
+    ids=["seconds", "milliseconds", "lengths", "dates", "samples"],
+)
+def test_seismograms_have_models_of_their_own(records, dates):
+    assert records.geoml.models("invert_waveform") == xgeoml.list_models("invert_waveform")
+    # Other tasks need dates.
+    assert ("linear" in records.geoml.models("fill_gaps")) == dates
+    for obj in (records, records.to_dataset(name="a"), xr.DataTree(records.to_dataset(name="a"))):
+        assert ".geoml.invert_waveform(greens=...)" in repr(obj.geoml)
+        assert "fill_gaps" not in repr(obj.geoml)
+
+
+def test_numbers_that_may_be_seconds_may_be_anything_else():
+    for records in (waves(), waves(0.1 * np.arange(50))):
+        assert {"eq_tf", "nnls", "kalman", "akima"} <= set(records.geoml.models())
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        waves(pd.date_range("2001", periods=50, freq="h")),
+        waves(pd.date_range("2001", periods=50, freq="MS")),
+        waves(np.r_[0.0, np.arange(2.0, 51.0)], "s"),
+        waves(np.arange(1950, 2000), name="year"),
+        waves().rename(station="lat", time="lon"),
+        waves().expand_dims(lat=2, lon=2),
+        waves().astype(str),
+    ],
+    ids=["hourly", "monthly", "uneven", "years", "a map", "maps", "text"],
+)
+def test_other_things_are_no_seismograms(other):
+    assert other.geoml.models("invert_waveform") == []
+    assert "invert_waveform" not in repr(other.geoml)
+
+
+def test_the_repr_of_seismograms():
+    text = repr(xgeoml.datasets.wavefield(stations=2).geoml)
+    assert "records: 512 samples along 'time', one every 0.1 s\n" in text
+    assert "invert_waveform models: eq_tf, " in text
+    assert "expected datetime64" not in text
+    dates = waves(pd.date_range("2001-01-01T02:03:04.5", periods=50, freq="10ms"))
+    assert "along 'time', one every 0.01 s, from 2001-01-01T02:03:04" in repr(dates.geoml)
 
 
 def test_the_repr_says_what_was_found(record):

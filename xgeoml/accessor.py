@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Hashable, Mapping, Sequence
-from datetime import timedelta
-from typing import Any, Generic, Literal, TypeVar
+from typing import Any
 
 import xarray as xr
 
 from xgeoml import formatting
+from xgeoml.accessor_fit import FitAndPlan
 from xgeoml.axes import Axes
 from xgeoml.engine.inversion import Amplitudes, Gaps
-from xgeoml.model import Model
 from xgeoml.months import Freq
-from xgeoml.spec import Scaling, Task
+from xgeoml.spec import Task
 from xgeoml.tasks.choose import ModelLike, WeightsLike
 from xgeoml.tasks.covariates import Covariates
+from xgeoml.tasks.dispatch import GeoObject
 from xgeoml.tasks.downscale import downscale
 from xgeoml.tasks.fill_gaps import fill_gaps
-from xgeoml.tasks.fit import fit
 from xgeoml.tasks.gaps import MaxGap
 from xgeoml.tasks.greens import Impulse
 from xgeoml.tasks.inspect import axes_of, models_for
@@ -27,15 +25,11 @@ from xgeoml.tasks.instants import Times, TimeStep
 from xgeoml.tasks.interp_time import interp_time
 from xgeoml.tasks.invert_waveform import invert_waveform
 from xgeoml.tasks.inverting import GreensLike, Length
-from xgeoml.tasks.plan import AnyPlan, plan
 from xgeoml.tasks.refining import Conserve
 from xgeoml.tasks.vectors import Vectors
-from xgeoml.train.settings import Schedule
-
-GeoObject = TypeVar("GeoObject", xr.DataArray, xr.Dataset, xr.DataTree)
 
 
-class GeoMLAccessor(Generic[GeoObject]):
+class GeoMLAccessor(FitAndPlan[GeoObject]):
     """Methods of xgeoml on an xarray object. Keeps nothing but the object itself."""
 
     def __init__(self, obj: GeoObject) -> None:
@@ -223,121 +217,13 @@ class GeoMLAccessor(Generic[GeoObject]):
             seed=seed,
         )
 
-    def fit(
-        self,
-        model: ModelLike,
-        *,
-        target: xr.DataArray | xr.Dataset | None = None,
-        variables: str | Sequence[Hashable] | None = None,
-        covariates: Covariates = None,
-        vectors: Vectors | None = None,
-        start: ModelLike | None = None,
-        validation: float = 0.15,
-        max_epochs: int | None = None,
-        max_time: float | str | timedelta | None = None,
-        patience: int | None = None,
-        learning_rate: float | None = None,
-        schedule: Schedule = "cosine",
-        warm_up: int | None = None,
-        clip: float | None = 1.0,
-        accumulate: int = 1,
-        steps: int = 50,
-        patterns: int = 200,
-        scaling: Scaling | None = None,
-        devices: int | Literal["auto"] = "auto",
-        nodes: int = 1,
-        logdir: str | os.PathLike[str] | None = None,
-        resume: str | os.PathLike[str] | None = None,
-        dims: Mapping[str, str] | None = None,
-        model_options: Mapping[str, Any] | None = None,
-        device: str | None = None,
-        batch_size: int | None = None,
-        precision: str | None = None,
-        progress: bool | None = None,
-        seed: int | None = None,
-    ) -> Model:
-        return fit(
-            self._obj,
-            model,
-            target=target,
-            variables=variables,
-            covariates=covariates,
-            vectors=vectors,
-            start=start,
-            validation=validation,
-            max_epochs=max_epochs,
-            max_time=max_time,
-            patience=patience,
-            learning_rate=learning_rate,
-            schedule=schedule,
-            warm_up=warm_up,
-            clip=clip,
-            accumulate=accumulate,
-            steps=steps,
-            patterns=patterns,
-            scaling=scaling,
-            devices=devices,
-            nodes=nodes,
-            logdir=logdir,
-            resume=resume,
-            dims=dims,
-            model_options=model_options,
-            device=device,
-            batch_size=batch_size,
-            precision=precision,
-            progress=progress,
-            seed=seed,
-        )
-
-    def plan(
-        self,
-        task: Literal["fill_gaps", "downscale", "interp_time"] = "fill_gaps",
-        model: ModelLike = "auto",
-        *,
-        weights: WeightsLike | None = None,
-        variable: Hashable | None = None,
-        covariates: Covariates = None,
-        freq: Freq | TimeStep | None = None,
-        spread: bool = False,
-        factor: int | None = None,
-        like: xr.DataArray | xr.Dataset | None = None,
-        members: int | None = None,
-        times: Times | None = None,
-        accumulated: bool = False,
-        dims: Mapping[str, str] | None = None,
-        model_options: Mapping[str, Any] | None = None,
-        device: str | None = None,
-        batch_size: int | None = None,
-    ) -> AnyPlan:
-        return plan(
-            self._obj,
-            task,
-            model,
-            weights=weights,
-            variable=variable,
-            covariates=covariates,
-            freq=freq,
-            spread=spread,
-            factor=factor,
-            like=like,
-            members=members,
-            times=times,
-            accumulated=accumulated,
-            dims=dims,
-            model_options=model_options,
-            device=device,
-            batch_size=batch_size,
-        )
-
 
 for _name, _function in {
     "models": models_for,
     "downscale": downscale,
     "fill_gaps": fill_gaps,
-    "fit": fit,
     "interp_time": interp_time,
     "invert_waveform": invert_waveform,
-    "plan": plan,
 }.items():
     getattr(GeoMLAccessor, _name).__doc__ = _function.__doc__
 

@@ -9,17 +9,20 @@ from typing import Any, get_args
 
 import click
 
-from xgeoml.cli_parts import ManyValues, check_out, named, opened, pair, told, write
+from xgeoml.cli_parts import ManyValues, check_out, greens_in, named, opened, pair, told, write
+from xgeoml.cli_weights import weights_group
+from xgeoml.engine.inversion import Amplitudes, Gaps
 from xgeoml.months import Freq
 from xgeoml.options import Precision
 from xgeoml.spec import Scaling, Task
+from xgeoml.tasks.greens import Impulse
 from xgeoml.train.settings import Schedule
 
 
 @click.group()
 @click.version_option(package_name="xgeoml")
 def main() -> None:
-    """Trained networks and classical methods for gridded data."""
+    """Trained networks and classical methods for gridded data and seismograms."""
 
 
 @main.command(cls=ManyValues)
@@ -326,6 +329,82 @@ def interp_time(
         write(made, out)
 
 
+@main.command("invert-waveform", cls=ManyValues)
+@click.argument("data", type=click.Path(exists=True, path_type=Path))
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    required=True,
+    help="The source waveforms, *.nc or *.zarr.",
+)
+@click.option("--greens", help="Green's functions: a name in DATA, FILE:NAME, or FILE with one.")
+@click.option("--dim", multiple=True, help="Dims whose records have one source, such as station.")
+@click.option("--positive/--signed", default=True, help="Whether a source is nowhere negative.")
+@click.option("--length", help="Of the source: samples, or such as 30s; by default the record's.")
+@click.option(
+    "--amplitudes",
+    type=click.Choice(get_args(Amplitudes)),
+    help="Whether those of Green's functions count, or a factor is found for each.",
+)
+@click.option(
+    "--impulse",
+    type=click.Choice(get_args(Impulse)),
+    help="What Green's functions answer: 1 in one sample, or an area of 1.",
+)
+@click.option("--resample", is_flag=True, help="Bring Green's functions to the records' step.")
+@click.option(
+    "--gaps",
+    type=click.Choice(get_args(Gaps)),
+    help="Of records: an error, or their longest stretch without is used.",
+)
+@click.option("--spread", is_flag=True, help="Add one standard deviation of each source.")
+@click.option("--model", default="auto", show_default=True, help="A name, or a model's file.")
+@click.option("--weights", help="Other weights than the model's own.")
+@click.option("--variable", multiple=True, help="What to invert; by default all along time.")
+@click.option("--batch-size", type=int, help="Events in a pass.")
+@click.option("--precision", type=click.Choice(get_args(Precision)), help="Of the network.")
+@click.option("--device", help="cpu, cuda, cuda:N or mps.")
+@click.option("--seed", type=int, help="Of models that draw random numbers.")
+def invert_waveform(
+    data: Path,
+    out: Path,
+    greens: str | None,
+    dim: tuple[str, ...],
+    length: str | None,
+    variable: tuple[str, ...],
+    **options: Any,
+) -> None:
+    """Invert the records of stations in the file DATA (netCDF, or a zarr folder) for their sources.
+
+    Models that have learnt from pairs of records and sources need no --greens.
+
+    \b
+    Examples:
+      xgeoml invert-waveform records.nc --greens greens.nc --dim station --out source.nc
+      xgeoml invert-waveform records.nc --greens path.nc:g --length 30s --spread --out source.nc
+      xgeoml invert-waveform both.nc --greens greens --model wiener --signed --out source.nc
+      xgeoml invert-waveform records.nc --model own.safetensors --out source.nc
+    """
+    from xgeoml.tasks.invert_waveform import invert_waveform as invert
+
+    others = [] if greens is None else [Path(greens.rpartition(":")[0] or greens)]
+    check_out(out, data, *others)
+    given = {k: v for k, v in options.items() if v is not None}
+    if length is not None:
+        given["length"] = int(length) if length.isdecimal() else length
+    with ExitStack() as files:
+        files.enter_context(told())
+        dataset = files.enter_context(opened(data))
+        made = invert(
+            dataset,
+            greens=None if greens is None else greens_in(greens, dataset, files),
+            dim=dim or None,
+            variables=list(variable) or None,
+            **given,
+        )
+        write(made, out)
+
+
 @main.command()
 @click.argument("task", required=False, type=click.Choice(get_args(Task)))
 def models(task: str | None) -> None:
@@ -340,107 +419,7 @@ def models(task: str | None) -> None:
 
     for spec in sorted(all_models(), key=lambda s: s.name):
         if spec.listed and task in (None, spec.task):
-            click.echo(f"{spec.key:<20} {spec.task:<12} {spec.summary}")
+            click.echo(f"{spec.key:<20} {spec.task:<16} {spec.summary}")
 
 
-@main.group("weights")
-def weights_group() -> None:
-    """Fetch, list, verify, clear trained weights, and show their cards.
-
-    \b
-    XGEOML_WEIGHTS_PATH   folders with weights files, read only
-    XGEOML_CACHE_DIR      folder of downloaded files
-    XGEOML_WEIGHTS_URL    mirrors, tried first
-    XGEOML_OFFLINE=1      never use the network
-    """
-
-
-@weights_group.command("list")
-def list_weights() -> None:
-    """List the weights, and where they are.
-
-    \b
-    Example:
-      xgeoml weights list
-    """
-    from xgeoml import weights
-
-    with told():
-        click.echo(repr(weights.list()))
-
-
-@weights_group.command()
-@click.argument("name", required=False)
-@click.option("--to", type=click.Path(file_okay=False, path_type=Path), help="Copy to this folder.")
-def fetch(name: str | None, to: Path | None) -> None:
-    """Have the weights NAME on this machine, or those of all models, and print the paths.
-
-    NAME is a model's name, with or without a version, or an address with a hash.
-
-    \b
-    Examples:
-      xgeoml weights fetch
-      xgeoml weights fetch grace_tf@1.0
-      xgeoml weights fetch --to /shared/xgeoml
-      xgeoml weights fetch 'https://host/x.safetensors#sha256=<64 hexadecimal digits>'
-    """
-    from xgeoml import weights
-
-    with told():
-        found = weights.fetch(name, to=to) if name else weights.fetch(to=to)
-        for path in found.values() if isinstance(found, dict) else [found]:
-            click.echo(str(path))
-
-
-@weights_group.command()
-def verify() -> None:
-    """Hash all weights on this machine anew; the exit status is 1 if one is damaged.
-
-    \b
-    Example:
-      xgeoml weights verify
-    """
-    from xgeoml import weights
-
-    with told():
-        table = weights.verify()
-    click.echo(repr(table))
-    if any(row.state == "damaged" for row in table):
-        raise click.ClickException(
-            "damaged files are never used. Type xgeoml weights clear for those of the cache; "
-            "install the package of those in a wheel again"
-        )
-
-
-@weights_group.command()
-def clear() -> None:
-    """Remove all downloaded weights from the cache, and nothing else.
-
-    \b
-    Example:
-      xgeoml weights clear
-    """
-    from xgeoml import weights
-
-    with told():
-        click.echo(repr(weights.clear()))
-
-
-@weights_group.command()
-@click.argument("name")
-@click.option("--markdown", is_flag=True, help="As a page of Markdown.")
-def info(name: str, markdown: bool) -> None:
-    """Show the card of the weights NAME: training data, skill, limits.
-
-    NAME is a model's name, a path or an address with a hash.
-
-    \b
-    Examples:
-      xgeoml weights info grace_tf
-      xgeoml weights info my_weight.safetensors --markdown
-    """
-    from xgeoml import weights
-
-    with told():
-        card = weights.info(name)
-    click.echo(card.to_markdown() if markdown else repr(card))
+main.add_command(weights_group)

@@ -46,6 +46,28 @@ def named(text: str, files: ExitStack) -> str | xr.DataArray:
     return dataset[name]
 
 
+def greens_in(text: str, records: xr.Dataset, files: ExitStack) -> str | xr.DataArray:
+    """Return a name among the records, or the variable that FILE or FILE:NAME stands for."""
+    if text in records:
+        return text
+    if not Path(text).exists():
+        if ":" in text:
+            return named(text, files)
+        raise click.UsageError(
+            f"--greens {text}: no such file, and no such variable beside the records: "
+            f"{', '.join(map(str, records.data_vars))}; expected one of these, FILE or FILE:NAME, "
+            "such as greens.nc:g"
+        )
+    dataset = files.enter_context(opened(Path(text)))
+    names = list(map(str, dataset.data_vars))
+    if len(names) != 1:
+        raise click.UsageError(
+            f"--greens {text}: it has {', '.join(names) or 'no variable'}; expected FILE:NAME, "
+            f"such as {text}:{names[0] if names else 'g'}"
+        )
+    return dataset[names[0]]
+
+
 def pair(text: str) -> tuple[str, str]:
     """Return the two names in EASTWARD:NORTHWARD."""
     first, _, second = text.partition(":")

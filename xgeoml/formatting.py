@@ -7,8 +7,9 @@ import xarray as xr
 from xgeoml.axes import find_axes
 from xgeoml.exceptions import GeoMLError
 from xgeoml.grid import describe_grid
+from xgeoml.spec import Task
 from xgeoml.steps import infer_steps
-from xgeoml.tasks.inspect import datasets_in, models_for
+from xgeoml.tasks.inspect import datasets_in, models_for, seismograms_in
 from xgeoml.times import check_time
 
 
@@ -35,16 +36,24 @@ def _describe_part(part: xr.DataArray | xr.Dataset) -> list[str]:
         lines.append(f"  {axis}: {shown}")
     if axes.others:
         lines.append(f"  other dims: {', '.join(axes.others)}")
-    if "T" in axes.names:
+    waves = seismograms_in(part)
+    if waves is not None:
+        step = "" if waves.unit is None else f", one every {waves.step:.6g} s"
+        since = f", from {str(waves.first)[:19]}" if waves.clock == "dates" else ""
+        lines.append(f"  records: {waves.count} samples along {waves.dim!r}{step}{since}")
+    if "T" in axes.names and (waves is None or waves.unit is None):
         lines.append(f"  time: {_describe_time(part, axes.names['T'])}")
     if axes.space:
         array = part if isinstance(part, xr.DataArray) else _first_in_space(part, axes.space)
         if array is not None:
             lines.append(f"  grid: {describe_grid(array, axes)}")
-    models = models_for(part, "fill_gaps")  # type: ignore[type-var]
+    task: Task = "fill_gaps" if waves is None else "invert_waveform"
+    needs = "" if waves is None else "greens=..."
+    models = models_for(part, task)  # type: ignore[type-var]
     if models:
-        lines.append(f"  fill_gaps models: {', '.join(models)}")
-        lines.append('  next: .geoml.plan("fill_gaps"), .geoml.fill_gaps()')
+        lines.append(f"  {task} models: {', '.join(models)}")
+        given = ", ".join(filter(None, (f'"{task}"', needs)))
+        lines.append(f"  next: .geoml.plan({given}), .geoml.{task}({needs})")
     return lines
 
 

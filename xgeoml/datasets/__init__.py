@@ -15,7 +15,7 @@ from xgeoml.datasets.grace import (
 from xgeoml.datasets.sea import cloudy_sst, cloudy_sst_truth
 from xgeoml.datasets.teleseismic import teleseismic_greens
 from xgeoml.datasets.terrain import mountain_temperature
-from xgeoml.datasets.waves import wavefield
+from xgeoml.datasets.waves import station_pairs, wavefield
 
 __all__ = [
     "GRACE_MISSING",
@@ -26,6 +26,7 @@ __all__ = [
     "grace_like_truth",
     "hourly_temperature",
     "mountain_temperature",
+    "station_pairs",
     "teleseismic_greens",
     "wavefield",
 ]

@@ -1,4 +1,4 @@
-"""Records of one earthquake at several stations, and what made them."""
+"""Records of earthquakes at several stations, and what made them."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import numpy as np
 import xarray as xr
 
 from xgeoml.datasets.fields import SOURCE, Floats, check, generator
+from xgeoml.exceptions import InputError
 
 _STEP = 0.1  # seconds
 _P_SPEED, _S_SPEED = 6.0, 3.4  # km/s, of the upper crust
@@ -112,6 +113,99 @@ def wavefield(
             "comment": "synthetic: looks like real records, says nothing of a real event",
         },
     )
+
+
+def station_pairs(
+    seed: int = 0,
+    *,
+    events: int = 100,
+    stations: int = 10,
+    samples: int = 1500,
+    source_samples: int = 300,
+    variation: float = 0.3,
+    signal_to_noise: float = 4.0,
+) -> xr.Dataset:
+    """Return synthetic records of many earthquakes of one site, with the source of each.
+
+    The paths to the stations are nearly the same for all events, as they are for those of one
+    fault: what a network can learn from pairs of records and sources.
+
+    Parameters
+    ----------
+    seed : int
+        The same seed gives the same records.
+    events, stations : int
+        Numbers of earthquakes and stations, at least 1.
+    samples : int
+        Length of the records, at least 256.
+    source_samples : int
+        Length of the sources, at least 32 and at most `samples`.
+    variation : float
+        How much the path of each event differs from those of the others: the root mean square of
+        what is its own, over that of the path.
+    signal_to_noise : float
+        Standard deviation of a record over that of the noise; ``inf`` for none.
+
+    Returns
+    -------
+    Dataset
+        `record` (event, station, time), `source` (event, lag), positive and summing to 1, and
+        `greens` (station, time), the paths that events have in common, each of unit energy; see
+        `wavefield`. All float32, sampled at 10 Hz.
+
+    Raises
+    ------
+    InputError
+        If a number is too small.
+
+    Examples
+    --------
+    >>> from xgeoml import datasets
+    >>> ds = datasets.station_pairs(events=4, stations=2)
+    >>> dict(ds.record.sizes)
+    {'event': 4, 'station': 2, 'time': 1500}
+    """
+    check("events", events, 1)
+    if not variation >= 0:
+        raise InputError(f"variation={variation!r}: expected a number, 0 or above")
+    site = wavefield(
+        seed,
+        stations=stations,
+        samples=samples,
+        source_samples=source_samples,
+        signal_to_noise=np.inf,
+    )
+    greens = site["greens"].values.astype(np.float64)
+    random = generator("station pairs", seed)
+    source = np.stack([_source(random, source_samples) for _ in range(events)])
+    # What is an event's own comes with the waves that it belongs to.
+    envelope = np.sqrt(_smooth_power(greens))
+    own = envelope * random.standard_normal((events, *greens.shape))
+    own *= variation * np.sqrt((greens**2).mean(-1) / (own**2).mean(-1))[..., None]
+    record = np.stack(
+        [
+            [np.convolve(path, one)[:samples] for path in greens + extra]
+            for one, extra in zip(source, own, strict=True)
+        ]
+    )
+    noise = _coloured(random, (events * stations, samples)).reshape(record.shape)
+    record = record + noise * (record.std(axis=-1, keepdims=True) / signal_to_noise)
+    made = site.drop_vars(["record", "source"])
+    made["record"] = (
+        ("event", "station", "time"),
+        record.astype(np.float32),
+        site["record"].attrs,
+    )
+    made["source"] = (("event", "lag"), source.astype(np.float32), site["source"].attrs)
+    title = "Synthetic records of earthquakes of one site, and their sources"
+    return made.assign_coords(event=np.arange(events)).assign_attrs(title=title)
+
+
+def _smooth_power(greens: Floats) -> Floats:
+    """Return the power of paths, (station, sample), over about a second."""
+    width = np.hanning(23)[1:-1]
+    smooth = [np.convolve(path**2, width / width.sum(), mode="same") for path in greens]
+    return np.stack(smooth)
 
 
 def _source(random: np.random.Generator, samples: int) -> Floats:

@@ -101,6 +101,8 @@ def invert(record: NDArray[Any], greens: GreensOf, job: Inversion) -> Inverted:
     made = Inverted(*(np.full(shape, np.nan) for shape in shapes))
     groups = list(_groups(record, job))
     for some, window in _with_bar(groups, job.options):
+        if window.stop == window.start:
+            continue  # nowhere have they all a sample
         one = _of_events(record[some], greens(some), window, job)
         for whole, part in zip(made, one, strict=True):
             whole[some] = part
@@ -148,6 +150,8 @@ def _of_events(
 ) -> Inverted:
     """Return the sources of events whose records are whole within a window."""
     known = np.asarray(greens, np.float64)
+    # Of a station that is missing altogether it does not matter.
+    known = np.where(np.isnan(record).all(-1, keepdims=True), 0.0, known)
     if not np.isfinite(known).all():
         raise InputError(
             "a Green's function has missing or infinite samples; expected numbers: where it is not "
@@ -158,7 +162,10 @@ def _of_events(
     # Of stations that are missing altogether.
     d = np.where(np.isnan(d), 0.0, d)
     if not np.isfinite(d).all():
-        raise InputError("a record has infinite samples; expected numbers")
+        raise InputError(
+            "a record has infinite samples; expected numbers, or NaN where there are none: "
+            "records.where(np.isfinite(records))"
+        )
     g = known[..., window]
     # In units in which both have size 1: any unit will do.
     sizes = [_size(a) for a in (d, g)]
@@ -187,8 +194,8 @@ def _check_before(greens: Floats, start: int) -> None:
     if before.max() > _BEFORE:
         raise InputError(
             f"records miss their first {start} samples, where a Green's function has "
-            f"{before.max():.1%} of its energy; expected silence there: cut both to where the "
-            "records begin"
+            f"{before.max():.1%} of its energy; expected silence there: leave such stations out, "
+            "or where nothing has arrived yet records.fillna(0)"
         )
 
 
@@ -224,7 +231,7 @@ def _of_model(gather: Gather, job: Inversion) -> tuple[Floats, Floats]:
         options = replace(options, batch_size=max(1, _PASS // seen.record[0].size))
     output = run_network(job.handle, seen.record, options, (gather.length,), call)
     made = output.astype(np.float64)
-    there = np.abs(gather.record).max((1, 2)) > 0
+    there: Bools = gather.heard.any(-1)
     source = np.where(there[:, None], made[:, 0], 0.0)
     if not job.handle.spec.gives_spread:
         return source, np.full_like(source, np.nan)

@@ -12,16 +12,18 @@ from xgeoml.models.waveforms import Gather
 
 # Rounds in which source and amplitudes are found in turn, and the bounds of a round's factor.
 _ROUNDS, _FACTOR = 3, (0.2, 5.0)
-# What the worst station counts beside the best.
-_LEAST_TRUST = 0.05
+# Bounds of the correlation of a record with what explains it; what is not explained at first.
+_ALIKE, _BEGIN = (0.05, 0.98), 0.1
+# Correlation below which a record is not explained at all: its factor is none.
+_NOT_ALIKE = 0.3
 _TINY = 1e-12
 
 
 def matched(gather: Gather) -> tuple[Gather, Floats]:
     """Return events with Green's functions as large as their records need, and the factors.
 
-    The factors of an event have a geometric mean of 1. Stations count by the square of the
-    correlation of their record with the one that the source makes.
+    The factors of an event have a geometric mean of 1, over the stations that are explained at all.
+    What the source leaves of a record is its noise: stations count by how well they are explained.
 
     Returns
     -------
@@ -34,22 +36,25 @@ def matched(gather: Gather) -> tuple[Gather, Floats]:
     alike = np.where(there, 1.0 / sizes[0], 0.0)[..., None]
     usual = np.where(there, sizes[0] / sizes[1], 1.0)
     record, greens = gather.record * alike, gather.greens * alike * usual[..., None]
-    factor, trust = np.ones(there.shape), np.ones(there.shape)
+    factor, noise = np.ones(there.shape), np.full(there.shape, _BEGIN)
     model = NonNegative()
     for _ in range(_ROUNDS):
-        now = replace(gather, record=record, greens=greens * factor[..., None], trust=trust)
+        now = replace(gather, record=record, greens=greens * factor[..., None], noise=noise)
         made = now.convolved(model.invert(now))
         product, energy = (made * record).sum(-1), (made**2).sum(-1)
-        better = product / np.maximum(energy, _TINY)
-        factor = np.where(there, factor * np.clip(better, *_FACTOR), 1.0)
-        alikeness = product / np.maximum(np.sqrt(energy * (record**2).sum(-1)), _TINY)
-        trust = np.clip(alikeness, _LEAST_TRUST, 1.0) ** 2
+        better = np.clip(product / np.maximum(energy, _TINY), *_FACTOR)
+        factor = np.where(there, factor * better, 1.0)
+        size = np.sqrt(energy * (record**2).sum(-1))
+        alikeness = np.clip(product / np.maximum(size, _TINY), *_ALIKE)
+        noise = 1.0 - alikeness**2
     whole = factor * usual
-    count = np.maximum(there.sum(-1, keepdims=True), 1)
-    mean = np.exp(np.log(whole).sum(-1, keepdims=True) / count)
+    told = there & (alikeness > _NOT_ALIKE)
+    told = np.where(told.any(-1, keepdims=True), told, there)
+    count = np.maximum(told.sum(-1, keepdims=True), 1)
+    mean = np.exp(np.where(told, np.log(whole), 0.0).sum(-1, keepdims=True) / count)
     whole = np.where(there, whole / mean, 1.0)
     scaled = gather.greens * (whole[..., None] * alike)
-    return replace(gather, record=record, greens=scaled, trust=trust), whole
+    return replace(gather, record=record, greens=scaled, noise=noise), whole
 
 
 def _root(values: Floats) -> Floats:

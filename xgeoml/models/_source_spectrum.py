@@ -43,13 +43,17 @@ class Spectra:
 
 
 def spectra_of(
-    record: Floats, greens: Floats, frequency: Floats, shape: Floats | None = None
+    record: Floats,
+    greens: Floats,
+    frequency: Floats,
+    shape: Floats | None = None,
+    known: Floats | None = None,
 ) -> Spectra:
     """Return the spectra of source and noise under which the records are most likely.
 
     The source is a Gaussian process whose power falls with the square of the frequency over its
-    corner in the exponent, the noise one of a known shape and unknown level. The level of the noise
-    has its best value in closed form, the others are tried on a grid.
+    corner in the exponent, the noise one of a known shape. Where its level is not known, the best
+    one has a closed form; the others are tried on a grid.
 
     Parameters
     ----------
@@ -59,6 +63,8 @@ def spectra_of(
         In cycles a sample.
     shape : ndarray, (event, station, frequency), optional
         Of the noise's power; white by default.
+    known : ndarray, (event, station), optional
+        Power of the noise, if it is known.
     """
     if shape is None:
         shape = np.ones_like(record)
@@ -66,10 +72,10 @@ def spectra_of(
     size = np.where((mean := g.mean(-1)) > 0, mean, 1.0)
     g = g / size[..., None]
     # By corner: how unlikely the best ratio of each station is, and what goes with it.
-    found = [_best_ratio(d, g * _fall(frequency, corner)) for corner in _CORNERS]
+    found = [_best_ratio(d, g * _fall(frequency, corner), known) for corner in _CORNERS]
     best, level, ratio = (np.stack(each) for each in zip(*found, strict=True))
-    # A station without a record says nothing.
-    silent = ~(d.sum(-1) > 0)
+    # A station without a record or a Green's function says nothing.
+    silent = ~((d.sum(-1) > 0) & (mean > 0))
     at = np.where(silent, 0.0, best).sum(-1).argmin(0)
     chosen = at[None, :, None]
     noise, ratio = (np.take_along_axis(a, chosen, 0)[0] for a in (level, ratio))
@@ -81,7 +87,9 @@ def spectra_of(
     return Spectra(corner, together, source, noise[..., None] * shape)
 
 
-def _best_ratio(record: Floats, strong: Floats) -> tuple[Floats, Floats, Floats]:
+def _best_ratio(
+    record: Floats, strong: Floats, known: Floats | None
+) -> tuple[Floats, Floats, Floats]:
     """Return, (event, station), how unlikely records are with the best ratio, level and ratio.
 
     Parameters
@@ -90,6 +98,8 @@ def _best_ratio(record: Floats, strong: Floats) -> tuple[Floats, Floats, Floats]
         Power, over that of the noise.
     strong : ndarray
         Power of the signal, but for the ratio.
+    known : ndarray, (event, station), optional
+        The level, if it is known.
     """
     best = np.full(record.shape[:-1], np.inf)
     level, at = np.zeros_like(best), np.zeros(best.shape, np.intp)
@@ -97,7 +107,10 @@ def _best_ratio(record: Floats, strong: Floats) -> tuple[Floats, Floats, Floats]
     def ask(number: NDArray[np.intp]) -> None:
         power = _RATIOS[number][..., None] * strong + 1.0
         noise = (record / power).mean(-1)
-        unlikely = np.log(noise, out=np.full_like(noise, -np.inf), where=noise > 0)
+        if known is None:
+            unlikely = np.log(noise, out=np.full_like(noise, -np.inf), where=noise > 0)
+        else:
+            unlikely, noise = noise / known, known
         unlikely = unlikely + np.log(power).mean(-1)
         better = unlikely < best
         best[better], level[better] = unlikely[better], noise[better]

@@ -13,6 +13,9 @@ from xgeoml.models.waveforms import Gather
 
 # Of the corner, in cycles a sample: pulses longer than this are taken for several.
 _LEAST_CORNER = 0.01
+# The same where Green's functions are not sure, and what the corner is there, of that found: all of
+# it where a tenth of the records' power is not explained, half of it where a third is not.
+_LEAST_UNSURE, _UNEXPLAINED, _UNSURE = 0.004, (0.1, 0.35), (1.0, 0.5)
 _TINY = 1e-300
 # Of Landweber's steps, below 2 over the largest gain; and what is added to the gain to begin with.
 _STEP, _BEGIN = 1.9, 0.05
@@ -45,22 +48,27 @@ class _Equations:
         return self.gather.samples(self.gather.transform(x) * self.pulse, self.gather.length)
 
 
-def _pulse(gather: Gather, corner: Floats) -> Floats:
-    """Return the transform of the pulses that the source is made of, (event, frequency)."""
-    width = np.maximum(corner, _LEAST_CORNER)[:, None]
-    made: Floats = np.exp(-0.5 * (gather.frequency / width) ** 2)
-    return made
-
-
 def _equations(gather: Gather, smooth: float) -> _Equations:
     """Return the equations of pulses as short as the source needs them.
 
     If noise is taken for white, what it adds at long periods makes the source look rougher than it
     is; taken for as coloured as the misfit, smoother, since the misfit holds what the filter cut
-    off the source. The truth lies between.
+    off the source. The truth lies between. Where what no source explains is known, it is more than
+    noise: errors of the Green's functions look like details of the source.
     """
-    corner = np.sqrt(gather.white.corner * gather.coloured.corner)
-    return _Equations(gather, gather.white.noise, _pulse(gather, smooth * corner))
+    if gather.noise is None:
+        corner = np.sqrt(gather.white.corner * gather.coloured.corner)
+        corner = np.maximum(smooth * corner, _LEAST_CORNER)
+    else:
+        share = gather.noise / np.maximum((gather.record**2).mean(-1), _TINY)
+        # Of the station in the middle: one that is wrong altogether does not blur the source.
+        share = np.where(gather.heard, share, np.nan)
+        share[~gather.heard.any(-1)] = 0.0
+        unsure = np.interp(np.nanmedian(share, -1), _UNEXPLAINED, _UNSURE)
+        corner = np.maximum(smooth * unsure * gather.white.corner, _LEAST_UNSURE)
+    # Transforms of the pulses that the source is made of, (event, frequency).
+    pulse = np.exp(-0.5 * (gather.frequency / corner[:, None]) ** 2)
+    return _Equations(gather, gather.white.noise, pulse)
 
 
 class WaterLevel:

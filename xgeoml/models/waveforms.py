@@ -25,8 +25,7 @@ def fast_length(n: int) -> int:
     """Return the length of a transform in which nothing of `n` samples wraps around."""
     from scipy.fft import next_fast_len
 
-    length = int(next_fast_len(2 * n, real=True))
-    return length
+    return int(next_fast_len(2 * n, real=True))
 
 
 @dataclass(frozen=True)
@@ -46,15 +45,16 @@ class Gather:
         Samples of the source, at most those of the record.
     positive : bool
         Whether the source is nowhere negative.
-    trust : ndarray, (event, station), optional
-        What stations count besides their noise.
+    noise : ndarray, (event, station), optional
+        Mean square of what no source explains, if it is known: noise, and errors of the Green's
+        functions. Otherwise it is estimated.
     """
 
     record: Floats
     greens: Floats
     length: int
     positive: bool = True
-    trust: Floats | None = None
+    noise: Floats | None = None
 
     @property
     def n_samples(self) -> int:
@@ -119,7 +119,9 @@ class Gather:
 
     def _spectra(self, shape: Floats | None) -> Spectra:
         record, greens = (np.abs(s) ** 2 for s in (self.record_spectrum, self.greens_spectrum))
-        return spectra_of(record, greens, self.frequency, shape)
+        # Of transforms, which sum up the samples.
+        known = None if self.noise is None else self.noise * self.n_samples
+        return spectra_of(record, greens, self.frequency, shape, known)
 
     def weights(self, noise: Floats) -> Floats:
         """Return what frequencies of stations count, by their noise: nothing where one is silent.
@@ -131,7 +133,7 @@ class Gather:
         """
         made: Floats = 1.0 / np.maximum(noise, _TINY)
         made[~self.heard] = 0.0
-        return made if self.trust is None else made * self.trust[..., None]
+        return made
 
     def filtered(self, spectra: Spectra) -> Floats:
         """Return what Wiener's filter makes of the records, (event, lag), of any sign."""

@@ -193,7 +193,7 @@ def _follow(
 ) -> xr.Dataset | None:
     """Return a group that was not treated, with the steps of those above or below it.
 
-    A group inherits the coordinates of those above it, so they cannot be of different lengths.
+    A group inherits the coordinates of those above it, so they cannot be others.
     None if the steps are the same as before.
     """
     grown = None
@@ -203,10 +203,18 @@ def _follow(
             # It may have gone already, with another axis, or be none that the other one uses.
             if dim not in here.dims or here.sizes[dim] != before[other].sizes.get(dim):
                 continue
-            changed = treated.sizes.get(dim) not in (None, here.sizes[dim])
+            changed = treated.sizes.get(dim) not in (None, here.sizes[dim]) or not _same_labels(
+                treated, before[other], dim
+            )
             if changed and _share(dim, path, other, before):
                 grown = follow(here, str(dim), before[other], treated)
     return grown
+
+
+def _same_labels(one: xr.Dataset, other: xr.Dataset, dim: Hashable) -> bool:
+    if dim not in one.indexes or dim not in other.indexes:
+        return True
+    return bool(one.indexes[dim].equals(other.indexes[dim]))
 
 
 def _share(dim: Hashable, path: str, other: str, groups: Mapping[str, xr.Dataset]) -> bool:

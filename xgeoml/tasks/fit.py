@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import xarray as xr
 
 from xgeoml.engine.handle import ModelHandle
+from xgeoml.engine.inversion import Amplitudes
 from xgeoml.exceptions import InputError, MissingExtraError
 from xgeoml.model import TEMPORARY, Model
 from xgeoml.options import get_options, shows_progress
@@ -27,7 +28,13 @@ from xgeoml.tasks.dispatch import GeoObject
 from xgeoml.tasks.fill_gaps import describe_call, listed
 from xgeoml.tasks.filling import Request
 from xgeoml.tasks.fit_models import fitted_task, resolve_fitted
-from xgeoml.tasks.fit_settings import check_in_one_go, seconds, usual_settings
+from xgeoml.tasks.fit_settings import (
+    check_in_one_go,
+    check_of_waveforms,
+    seconds,
+    usual_settings,
+)
+from xgeoml.tasks.inverting import GreensLike
 from xgeoml.tasks.vectors import Vectors, check_vectors
 from xgeoml.train.settings import Schedule, Settings
 from xgeoml.weights.files import write_weights
@@ -45,6 +52,10 @@ def fit(
     model: ModelLike,
     *,
     target: xr.DataArray | xr.Dataset | None = None,
+    greens: GreensLike | None = None,
+    dim: str | Sequence[str] | None = None,
+    positive: bool = True,
+    amplitudes: Amplitudes = "given",
     variables: str | Sequence[Hashable] | None = None,
     covariates: Covariates = None,
     vectors: Vectors | None = None,
@@ -58,7 +69,7 @@ def fit(
     warm_up: int | None = None,
     clip: float | None = 1.0,
     accumulate: int = 1,
-    steps: int = 50,
+    steps: int | None = None,
     patterns: int = 200,
     scaling: Scaling | None = None,
     devices: int | Literal["auto"] = "auto",
@@ -89,6 +100,10 @@ def fit(
     models are fitted in one go and then know the grid; networks are trained on intervals of
     several multiples of the step and on cycles, blocks of time set aside.
 
+    Models of waveform inversion learn from records with their sources, `target`; with Green's
+    functions, `greens`, or without: then the paths are learnt from the pairs, too, and kept in the
+    model. From records with `greens` and no sources they learn to explain the records.
+
     Parameters
     ----------
     obj : DataArray, Dataset or DataTree
@@ -98,11 +113,16 @@ def fit(
         A network of ``xgeoml.list_models("fill_gaps")`` or a spec: trained from scratch, unless
         `start` says otherwise. A weights file or a `Model`: trained on from its weights. With
         `target`, a model of ``xgeoml.list_models("downscale")`` that learns; ``"auto"`` is
-        `gaussian_process`. Or a model of ``xgeoml.list_models("interp_time")`` that learns.
+        `gaussian_process`. Or a model of ``xgeoml.list_models("interp_time")`` that learns, or
+        `eq_tf`.
     target : DataArray or Dataset, optional
         The fine fields, of one variable. Steps are matched by their stamps. Its grid may be of any
         kind that has a place on that of `obj`; networks need one whose cells divide those of
-        `obj`. Cells that are always missing stay missing.
+        `obj`. Cells that are always missing stay missing. For waveform inversion the sources, with
+        a time axis of the records' step and those dims along which each record has one of its own.
+    greens, dim, positive, amplitudes : optional
+        For waveform inversion, as in `invert_waveform`. Without sources training begins with the
+        shipped weight.
     variables : str or sequence of str, optional
         Which variables of a Dataset to learn from. By default all that `fill_gaps` would fill,
         drivers among them that are not named as covariates. With `target`, and for interpolation
@@ -118,9 +138,10 @@ def fit(
         Share of the observed steps that is set aside, at most half. 0: all is learnt from, and the
         network after the last step is kept. With `target` the last steps, as for classical models
         of interpolation in time; a classical model learns from all in the end, and the skill on
-        its card is that of one that has not seen these.
+        its card is that of one that has not seen these. For waveform inversion the last events.
     max_epochs : int, optional
-        20 by default, 40 with `target`, 16 for interpolation in time; each has `steps` steps.
+        20 by default, 40 with `target` and for waveform inversion, 6 for interpolation in time;
+        each has `steps` steps.
     max_time : float, str or timedelta, optional
         Seconds, or such as ``"5min"``, for all of the call. Whichever of the two comes first ends
         the training.
@@ -137,8 +158,8 @@ def fit(
         Largest norm of the gradient.
     accumulate : int
         Passes that a step is made of, each with a part of the batch: for small memories.
-    steps : int
-        Optimiser steps in an epoch.
+    steps : int, optional
+        Optimiser steps in an epoch. By default 50; for waveform inversion one pass over the events.
     patterns : int
         Patterns of hidden values drawn from each variable before training starts.
     scaling : {"sample", "training"}, optional
@@ -162,7 +183,7 @@ def fit(
     device, batch_size, precision, progress, seed : optional
         For this call, in place of `xgeoml.set_options`. `batch_size` is 96 by default, 8 for
         networks that make months, whose windows are hundreds of days, 16 with `target` and for
-        interpolation in time.
+        interpolation in time, 8 for waveform inversion.
 
     Returns
     -------
@@ -204,6 +225,9 @@ def fit(
     if target is not None and isinstance(model, str) and model == "auto":
         model = DEFAULT_LEARNER
     task = fitted_task(model, target is not None)
+    join = check_of_waveforms(task, target, greens, dim, positive, amplitudes)
+    if task == "invert_waveform" and target is None and start is None and isinstance(model, str):
+        start = model
     handle, begin = resolve_fitted(model, start, model_options, scaling, options, task)
     _check_task(task, handle, vectors, covariates)
     classical = handle.spec.backend == "numpy"
@@ -215,6 +239,7 @@ def fit(
         "learning_rate": learning_rate,
         "warm_up": warm_up,
         "max_time": seconds(max_time),
+        "steps": steps,
     }
     given = usual_settings(handle.spec, begin) | {k: v for k, v in asked.items() if v is not None}
     settings = Settings(
@@ -223,7 +248,6 @@ def fit(
         schedule=schedule,
         clip=clip,
         accumulate=accumulate,
-        steps=steps,
         patterns=patterns,
         precision=options.precision,
         seed=options.seed,
@@ -255,6 +279,10 @@ def fit(
         options,
         model=model,
         target=_label(target),
+        greens=None if greens is None else getattr(greens, "name", None) or "DataArray",
+        dim=dim,
+        positive=None if positive else False,
+        amplitudes=None if amplitudes == "given" else amplitudes,
         variables=variables,
         covariates=covariates,
         vectors=vectors,
@@ -269,6 +297,27 @@ def fit(
 
         settings = settled(settings, options.device, devices)
     folder = _folder(resume if going_on else logdir, settings, going_on, classical)
+    if task == "invert_waveform":
+        from xgeoml.tasks.fit_waveforms import fit_waveforms
+
+        return fit_waveforms(
+            obj,
+            target,
+            greens,
+            handle,
+            begin,
+            wanted,
+            dims,
+            join,
+            positive,
+            amplitudes,
+            validation,
+            settings,
+            steps is None,
+            folder,
+            going_on,
+            call,
+        )
     if target is not None:
         from xgeoml.tasks.fit_pairs import fit_on_pairs
 

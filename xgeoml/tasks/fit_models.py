@@ -23,18 +23,26 @@ def fitted_task(model: ModelLike, on_pairs: bool) -> Task:
     model : str, path, ModelSpec or Model
         Of a name that models of several tasks have, the one that learns from a record is meant.
     on_pairs : bool
-        Whether there is a target: then it is downscaling.
+        Whether there is a target: then it is downscaling, or waveform inversion.
     """
+    task = task_of(model)
+    bare = str(model).partition("@")[0]
+    if task == "invert_waveform" or (task is None and _only_of_waveforms(bare)):
+        return "invert_waveform"
     if on_pairs:
         return "downscale"
-    task = task_of(model)
     if task is not None:
         return "interp_time" if task == "interp_time" else "fill_gaps"
-    bare = str(model).partition("@")[0]
     named = [s for s in all_models() if s.name == bare and s.task in ("fill_gaps", "interp_time")]
     if len(named) > 1:
         named = [s for s in named if learns(s)] or named
     return "interp_time" if named and named[0].task == "interp_time" else "fill_gaps"
+
+
+def _only_of_waveforms(name: str) -> bool:
+    """Whether all models of a name invert waveforms."""
+    tasks = {s.task for s in all_models() if s.name == name}
+    return tasks == {"invert_waveform"}
 
 
 def learns(spec: ModelSpec) -> bool:

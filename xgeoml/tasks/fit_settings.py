@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pandas as pd
 
 from xgeoml.engine.handle import ModelHandle
+from xgeoml.engine.inversion import Amplitudes
 from xgeoml.exceptions import InputError
-from xgeoml.spec import ModelSpec
+from xgeoml.spec import ModelSpec, Task
 from xgeoml.tasks.filling import gives_months
+from xgeoml.tasks.joined import check_amplitudes, joined
 
 _FINE_TUNING_RATE = 1e-4
 # Windows in a step of a network that makes months.
@@ -33,6 +35,10 @@ _PAIRS: dict[str, Any] = {
 _MOMENTS: dict[str, Any] = {**_PAIRS, "max_epochs": 6, "learning_rate": 5e-4, "warm_up": 50}
 
 
+# Of those that invert waveforms.
+_WAVES: dict[str, Any] = {**_PAIRS, "batch_size": 8, "average": 0.99}
+
+
 def usual_settings(spec: ModelSpec, begin: bool) -> dict[str, Any]:
     """Return the settings of a training where they are other than those of `Settings`.
 
@@ -49,9 +55,50 @@ def usual_settings(spec: ModelSpec, begin: bool) -> dict[str, Any]:
         made = _PAIRS
     elif spec.task == "interp_time":
         made = _MOMENTS
+    elif spec.task == "invert_waveform":
+        made = _WAVES
     elif gives_months(spec):
         made = _MONTHLY
     return {**made, "learning_rate": _FINE_TUNING_RATE} if begin else dict(made)
+
+
+def check_of_waveforms(
+    task: Task,
+    target: object,
+    greens: object,
+    dim: str | Sequence[str] | None,
+    positive: object,
+    amplitudes: object,
+) -> tuple[str, ...]:
+    """Return the dims along which records have one source.
+
+    Raises
+    ------
+    InputError
+        If arguments are given that are of another task, or there is nothing to learn from.
+    """
+    given = {"greens": greens, "dim": dim}
+    wrong = [name for name, value in given.items() if value is not None]
+    wrong += ["positive"] * (positive is not True) + ["amplitudes"] * (amplitudes != "given")
+    if task != "invert_waveform":
+        if wrong:
+            raise InputError(
+                f"{', '.join(f'{name}=' for name in wrong)}: for models of waveform inversion, "
+                "such as 'eq_tf'; leave it out"
+            )
+        return ()
+    if target is None and greens is None:
+        raise InputError(
+            "nothing tells what the records are made of; give their sources, target=..., their "
+            "Green's functions, greens=..., or both"
+        )
+    if not isinstance(positive, (bool, np.bool_)):
+        raise InputError(f"positive={positive!r}: expected True or False")
+    if amplitudes not in get_args(Amplitudes):
+        raise InputError(f"amplitudes={amplitudes!r}: expected 'given' or 'free'")
+    join = joined(dim)
+    check_amplitudes(str(amplitudes), join, greens is not None)
+    return join
 
 
 def check_in_one_go(given: Mapping[str, Any], handle: ModelHandle) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Hashable, Iterator
 import xarray as xr
 
 from xgeoml.axes import Axes, find_axes
-from xgeoml.exceptions import InputError
+from xgeoml.exceptions import GeoMLError, InputError
 from xgeoml.registry import all_models
 from xgeoml.spec import Task
 from xgeoml.tasks.dispatch import (
@@ -17,6 +17,10 @@ from xgeoml.tasks.dispatch import (
     check_found,
     groups_above,
 )
+from xgeoml.tasks.samples import Samples, samples_of
+
+# Seconds between samples of seismograms, at most.
+_SLOWEST = 60.0
 
 
 def datasets_in(
@@ -41,14 +45,20 @@ def axes_of(obj: GeoObject) -> Axes:
     InputError
         If a DataTree holds no data.
     """
+    return find_axes(_first(obj))
+
+
+def _first(obj: GeoObject) -> xr.DataArray | xr.Dataset:
     first = next(datasets_in(obj), None)
     if first is None:
         raise InputError("the DataTree holds no data variables")
-    return find_axes(first)
+    return first
 
 
 def models_for(obj: GeoObject, task: Task | None = None) -> list[str]:
     """Return the names of the models that can work on the object's axes.
+
+    Those of `invert_waveform` are for seismograms: evenly spaced samples, at least one a minute.
 
     Parameters
     ----------
@@ -64,9 +74,43 @@ def models_for(obj: GeoObject, task: Task | None = None) -> list[str]:
     >>> "kalman" in record.geoml.models("fill_gaps")
     True
     """
-    there = set(axes_of(obj).names)
-    fit = [s for s in all_models() if s.listed and {a.axis for a in s.axes} <= there]
-    return sorted({s.name for s in fit if task in (None, s.task)})
+    first = _first(obj)
+    there: set[str] = set(find_axes(first).names)
+    waves = seismograms_in(first)
+    if waves is not None and waves.unit is not None and waves.clock != "dates":
+        # No dates can be made of seconds.
+        there.discard("T")
+    found = set()
+    for spec in all_models():
+        needed = {a.axis for a in spec.axes}
+        if spec.task == "invert_waveform":
+            # Their time axis is one of samples, whatever it is called.
+            fits = waves is not None and needed - {"T"} <= there
+        else:
+            fits = needed <= there
+        if spec.listed and fits and task in (None, spec.task):
+            found.add(spec.name)
+    return sorted(found)
+
+
+def seismograms_in(obj: xr.DataArray | xr.Dataset) -> Samples | None:
+    """Return the time axis of the first variable that may be seismograms; None without any."""
+    arrays = [obj] if isinstance(obj, xr.DataArray) else obj.data_vars.values()
+    return next(filter(None, map(_samples_of, arrays)), None)
+
+
+def _samples_of(array: xr.DataArray) -> Samples | None:
+    if array.dtype.kind not in "iuf":
+        return None
+    try:
+        axes, samples = find_axes(array), samples_of(array)
+    except GeoMLError:
+        return None
+    if samples.unit is None:
+        # Numbers of what is not said: not those of years, nor beside latitude and longitude.
+        may_be = samples.dim.lower() in ("time", "t") or "T" not in axes.names
+        return samples if may_be and not axes.space else None
+    return samples if samples.step <= _SLOWEST else None
 
 
 def first_treated(

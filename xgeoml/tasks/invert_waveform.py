@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -10,7 +11,6 @@ import xarray as xr
 
 from xgeoml import provenance
 from xgeoml.engine.inversion import Amplitudes, Gaps
-from xgeoml.exceptions import InputError
 from xgeoml.options import get_options
 from xgeoml.tasks.choose import ModelLike, WeightsLike
 from xgeoml.tasks.dispatch import GeoObject, on_object
@@ -27,6 +27,7 @@ from xgeoml.tasks.inverting import (
     resolve,
     without_records,
 )
+from xgeoml.tasks.joined import joined
 
 
 def invert_waveform(
@@ -111,9 +112,10 @@ def invert_waveform(
     -------
     same type as `obj`
         The sources under the names of the records, dims in their order, those of `dim` gone. Beside
-        each (coordinates of a DataArray): its moment, NAME_moment; what it leaves of each record,
-        NAME_misfit, the root mean square over that of the record; with `spread` NAME_spread, one
-        standard deviation; with free amplitudes NAME_factor.
+        each (coordinates of a DataArray): NAME_moment; NAME_misfit, the root mean square of what it
+        leaves of the records over that of the records; with `spread` NAME_spread, one standard
+        deviation. With `dim` a Dataset also gets NAME_each_misfit, that of each record, and with
+        free amplitudes NAME_factor, which a DataArray without the dim cannot hold.
 
     Raises
     ------
@@ -135,16 +137,13 @@ def invert_waveform(
     options = get_options(
         device=device, batch_size=batch_size, precision=precision, progress=progress, seed=seed
     )
-    join = () if dim is None else (dim,) if isinstance(dim, str) else tuple(dim)
-    if not all(isinstance(d, str) for d in join) or len(set(join)) < len(join):
-        raise InputError(f"dim={dim!r}: expected the name of a dim, or several, each once")
     usual = {"amplitudes": "given", "impulse": "sample", "gaps": "raise"}
     chosen = {"amplitudes": amplitudes, "impulse": impulse, "gaps": gaps}
     call = describe_call(
         "invert_waveform",
         options,
         model=model,
-        greens=getattr(greens, "name", None) or "DataArray" if greens is not None else None,
+        greens=_named(greens),
         dim=dim,
         positive=None if positive else False,
         length=length,
@@ -161,7 +160,7 @@ def invert_waveform(
         model=model,
         weights=weights,
         greens=greens,
-        join=join,
+        join=joined(dim),
         positive=positive,
         length=length,
         amplitudes=amplitudes,
@@ -178,21 +177,36 @@ def invert_waveform(
     return on_object(obj, wanted, partial(_invert_dataset, wish=wish), _without)
 
 
+def _named(greens: GreensLike | None) -> str | None:
+    """Return what a history calls the Green's functions."""
+    if greens is None or isinstance(greens, str):
+        return greens
+    return str(getattr(greens, "name", None) or "DataArray")
+
+
 def _invert_dataset(
     dataset: xr.Dataset,
     names: list[Hashable] | None,
-    _above: Sequence[xr.Dataset],
+    above: Sequence[xr.Dataset],
     wish: Wish,
 ) -> tuple[xr.Dataset, dict[Hashable, list[str]]]:
     """Return the Dataset with sources in place of records."""
+    if isinstance(wish.greens, str) and wish.greens not in dataset.data_vars:
+        found = next((g[wish.greens] for g in above if wish.greens in g.data_vars), wish.greens)
+        wish = replace(wish, greens=found)
     handle = resolve(wish)
     readies = [make_ready(dataset, n, handle, wish) for n in records_of(dataset, names, wish)]
     result = without_records(dataset, readies, wish.greens)
     added: dict[Hashable, list[str]] = {}
     for ready in readies:
         made = inverted(ready)
-        result = result.assign(made)
-        added[ready.name] = [str(n) for n in made if n != ready.name]
+        # Levels of a MultiIndex cannot be assigned once more.
+        known = result.coords
+        result = result.assign(
+            {n: a.drop_vars([c for c in a.coords if c in known]) for n, a in made.items()}
+        )
+        dims = set(made[ready.name].dims)
+        added[ready.name] = [str(n) for n, a in made.items() if dims >= set(a.dims)][1:]
     if wish.options.keep_history:
         used = ", ".join(f"{r.name} by {told(handle)}" for r in readies)
         line = provenance.history_line(f"{wish.call}: {used}")

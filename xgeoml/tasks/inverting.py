@@ -23,7 +23,8 @@ from xgeoml.tasks.choose import ModelLike, WeightsLike, make_handle
 from xgeoml.tasks.dispatch import NothingToDoError, check_named
 from xgeoml.tasks.earlier import spread_name
 from xgeoml.tasks.greens import Greens, Impulse, aligned
-from xgeoml.tasks.samples import Samples, count_of, sample_dim, samples_of
+from xgeoml.tasks.joined import check_amplitudes
+from xgeoml.tasks.samples import Clock, Samples, count_of, sample_dim, samples_of
 from xgeoml.tasks.trained_path import TrainedPath
 from xgeoml.tasks.units import quotient
 from xgeoml.tasks.values import as_floats, float_dtype
@@ -69,11 +70,7 @@ class Wish:
                     f"{name}={getattr(self, name)!r}: expected "
                     f"{' or '.join(map(repr, get_args(kind)))}"
                 )
-        if self.amplitudes == "free" and not self.join:
-            raise InputError(
-                "amplitudes='free' finds a factor for each of several records of one source: name "
-                "their dim, dim='station'"
-            )
+        check_amplitudes(self.amplitudes, self.join, greens=True)
         if self.dims is not None and not isinstance(self.dims, Mapping):
             raise AxisError(f"dims={self.dims!r}: expected a mapping, such as {{'T': 'time'}}")
 
@@ -99,6 +96,8 @@ class Ready:
         Seconds that a sample of the source counts for in its moment; None: it counts as it is.
     spread : bool
         Whether the spread is asked for.
+    times : tuple of str and ndarray or None
+        The clock of the sources, see `Samples`, and their times.
     """
 
     name: Hashable
@@ -111,6 +110,7 @@ class Ready:
     units: str | None
     area: float | None
     spread: bool
+    times: tuple[Clock, NDArray[Any] | None]
 
 
 def resolve(wish: Wish) -> ModelHandle:
@@ -169,6 +169,15 @@ def records_of(dataset: xr.Dataset, names: Sequence[Hashable] | None, wish: Wish
             # A source beside the records has an axis of its own.
             if dim is not None and set(wish.join) <= set(array.dims):
                 found.append(name)
+    # What Green's functions that lie beside the records cannot be of, such as a source.
+    if isinstance(wish.greens, str) and wish.greens in dataset:
+        paths = dataset[wish.greens]
+        needed = set(paths.dims) - {sample_dim(paths, None)}
+        found = [n for n in found if needed <= set(dataset[n].dims)] or found
+    # Those given as an array may come from here, with a change or two.
+    found = [n for n in found if n != _greens_name(wish.greens)] or [
+        n for n in found if not _same(dataset[n], wish.greens)
+    ]
     if not found:
         kinds = {str(k): f"{v.dtype}{v.dims}" for k, v in dataset.data_vars.items()}
         raise NothingToDoError(
@@ -176,6 +185,19 @@ def records_of(dataset: xr.Dataset, names: Sequence[Hashable] | None, wish: Wish
             "variables=, and its time axis with dims={'T': ...}"
         )
     return found
+
+
+def _greens_name(greens: GreensLike | None) -> Hashable | None:
+    return greens.name if isinstance(greens, xr.DataArray) else greens
+
+
+def _same(array: xr.DataArray, greens: GreensLike | None) -> bool:
+    """Whether an array is that of the Green's functions; nothing is computed."""
+    if not isinstance(greens, xr.DataArray) or array.dims != greens.dims:
+        return False
+    if is_lazy(array.data) or is_lazy(greens.data):
+        return getattr(array.data, "name", None) == getattr(greens.data, "name", "")
+    return bool(array.variable.equals(greens.variable))
 
 
 def make_ready(dataset: xr.Dataset, name: Hashable, handle: ModelHandle, wish: Wish) -> Ready:
@@ -201,6 +223,11 @@ def make_ready(dataset: xr.Dataset, name: Hashable, handle: ModelHandle, wish: W
     factor, units = _units_of_source(_units(original), greens)
     area: float | None = None
     if wish.impulse == "second":
+        if greens.learnt is not None:
+            raise InputError(
+                "impulse='second' tells what given Green's functions are responses to, and the "
+                "model has learnt its own; leave it out, or give greens="
+            )
         if samples.unit is None:
             raise InputError(
                 f"impulse='second': the time axis {samples.dim!r} of {label} is in no unit of "
@@ -217,8 +244,19 @@ def make_ready(dataset: xr.Dataset, name: Hashable, handle: ModelHandle, wish: W
         wish.gaps,
         wish.options,
     )
+    clock, first = samples.since(greens.samples)
     return Ready(
-        name, record, samples, greens, wish.join, job, factor, units, area, bool(wish.spread)
+        name,
+        record,
+        samples,
+        greens,
+        wish.join,
+        job,
+        factor,
+        units,
+        area,
+        bool(wish.spread),
+        (clock, samples.stamps(clock, first, job.length)),
     )
 
 
@@ -279,7 +317,8 @@ def inverted(ready: Ready) -> dict[Hashable, xr.DataArray]:
     missing = [d for d in join if d not in greens.dims]
     if missing:
         greens = greens.expand_dims({d: record.sizes[d] for d in missing})
-    greens = greens.drop_vars([c for c in greens.coords if c not in record.coords])
+    # Labels are found: where other coordinates differ, those of the records stay.
+    greens = greens.drop_vars(list(greens.coords))
     dtype = float_dtype(record)
     made: Sequence[xr.DataArray] = xr.apply_ufunc(
         _run,
@@ -320,7 +359,13 @@ def _run(
 
     made = invert(record.reshape(shape), greens_of, job)
     source, spread = (a.reshape(*loop, job.length) * factor for a in (made.source, made.spread))
-    others = (a.reshape(*loop, *of_event[:-1]) for a in (made.misfit, made.factor))
+    others = (a.reshape((*loop, *of_event[:-1])) for a in (made.misfit, made.factor))
+    largest = np.nanmax(np.abs(source), initial=0.0)
+    if largest > np.finfo(dtype).max:
+        raise InputError(
+            f"the sources reach {largest:.3g}, which {dtype} does not hold; expected other units, "
+            "or records = records.astype('float64')"
+        )
     return tuple(a.astype(dtype) for a in (source, spread, *others))
 
 
@@ -334,18 +379,18 @@ def _described(
     """Return sources and what is told of them with dims in order, coordinates and attributes."""
     name, samples, job = ready.name, ready.samples, ready.job
     dims = [d for d in ready.record.dims if d not in ready.join]
-    clock, first = samples.since(ready.greens.samples)
-    stamps = samples.stamps(clock, first, job.length)
+    clock, stamps = ready.times
 
     def on_time(array: xr.DataArray) -> xr.DataArray:
         array = array.rename({_LAG: samples.dim}).transpose(*dims)
-        if stamps is None:
+        if stamps is None or samples.coord is None:
             return array
-        attrs = {} if samples.coord is None else dict(samples.coord.attrs)
+        attrs = dict(samples.coord.attrs)
+        attrs.pop("bounds", None)
         if clock == "lengths":
-            attrs = {k: v for k, v in attrs.items() if k != "standard_name"}
+            attrs.pop("standard_name", None)
             attrs["long_name"] = "time since the onset"
-        return array.assign_coords({samples.dim: (samples.dim, stamps, attrs)})
+        return array.assign_coords({samples.coord.name: (samples.dim, stamps, attrs)})
 
     units: dict[Hashable, Any] = {} if ready.units is None else {"units": ready.units}
     label = str(ready.record.attrs.get("long_name", name))
@@ -355,11 +400,14 @@ def _described(
     moment_units = {} if ready.units is None else {"units": _of_moment(ready)}
     moment.attrs = {"long_name": "moment of the source, its sum over time", **moment_units}
     misfit = misfit.transpose(*(d for d in ready.record.dims if d != samples.dim))
-    misfit.attrs = {
-        "long_name": "root mean square of what the source leaves of the record, over the record's",
-        "units": "1",
-    }
-    made: dict[Hashable, xr.DataArray] = {f"{name}_moment": moment, f"{name}_misfit": misfit}
+    left = "root mean square of what the source leaves of the record, over the record's"
+    # A DataArray holds nothing along dims that it has not.
+    of_event = (misfit**2).mean(list(ready.join)) ** 0.5 if ready.join else misfit
+    of_event.attrs = {"long_name": left, "units": "1"}
+    made: dict[Hashable, xr.DataArray] = {f"{name}_moment": moment, f"{name}_misfit": of_event}
+    if ready.join:
+        misfit.attrs = {"long_name": f"{left}, of each", "units": "1"}
+        made[f"{name}_each_misfit"] = misfit
     if ready.spread:
         spread = on_time(spread)
         spread.attrs = {"long_name": "spread of the source: one standard deviation", **units}
@@ -371,7 +419,8 @@ def _described(
         }
         made[f"{name}_factor"] = factor.transpose(*misfit.dims)
     attrs: dict[Hashable, Any] = {"long_name": f"source time function of {label}", **units}
-    source.attrs = with_ancillary(attrs, [str(n) for n in made])
+    beside = [str(n) for n, a in made.items() if set(a.dims) <= set(source.dims)]
+    source.attrs = with_ancillary(attrs, beside)
     return {name: source, **made}
 
 
@@ -391,7 +440,7 @@ def without_records(
     A warning tells of other variables that are left out.
     """
     dims = list(dict.fromkeys(r.samples.dim for r in readies))
-    treated = {r.name for r in readies} | ({greens} if isinstance(greens, str) else set())
+    treated = {r.name for r in readies} | {_greens_name(greens)}
     lost = [
         str(name)
         for name, variable in dataset.data_vars.items()

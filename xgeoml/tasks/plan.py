@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import xarray as xr
 
 from xgeoml.engine.execute import BLOCK_ELEMENTS, is_lazy, output_chunks
 from xgeoml.engine.handle import ModelHandle
+from xgeoml.engine.inversion import Amplitudes, Gaps
 from xgeoml.engine.plan import Plan
 from xgeoml.exceptions import InputError
 from xgeoml.months import Freq, check_freq
 from xgeoml.options import get_options
+from xgeoml.spec import Task
 from xgeoml.tasks.choose import ModelLike, WeightsLike, automatic
 from xgeoml.tasks.covariates import Covariates
 from xgeoml.tasks.dispatch import GeoObject
@@ -35,9 +37,13 @@ from xgeoml.tasks.inspect import first_treated
 from xgeoml.tasks.instants import Times, TimeStep
 from xgeoml.tasks.interp_time import check_wish as check_times
 from xgeoml.tasks.interpolating import Wish as TimeWish
+from xgeoml.tasks.inverting import GreensLike, Length
+from xgeoml.tasks.inverting import Wish as WaveWish
+from xgeoml.tasks.joined import joined
 from xgeoml.tasks.monthly import Monthly, in_chunks, in_slots, prepare_months
 from xgeoml.tasks.plan_downscale import GridPlan, plan_downscale
 from xgeoml.tasks.plan_in_time import TimePlan, plan_in_time
+from xgeoml.tasks.plan_waveforms import WaveformPlan, plan_waveforms
 from xgeoml.tasks.prepare import Prepared, prepare
 from xgeoml.tasks.refining import Wish
 
@@ -48,6 +54,7 @@ _OWN = {
     "fill_gaps": ("covariates", "freq", "spread"),
     "downscale": ("covariates", "factor", "like", "members"),
     "interp_time": ("freq", "factor", "times", "accumulated"),
+    "invert_waveform": ("spread", "greens", "dim", "length", "amplitudes", "resample", "gaps"),
 }
 
 
@@ -140,12 +147,12 @@ class TaskPlan:
         return "\n".join([f"<xgeoml plan: {self.task}>", *lines])
 
 
-AnyPlan = TaskPlan | GridPlan | TimePlan
+AnyPlan = TaskPlan | GridPlan | TimePlan | WaveformPlan
 
 
 def plan(
     obj: GeoObject,
-    task: Literal["fill_gaps", "downscale", "interp_time"] = "fill_gaps",
+    task: Task = "fill_gaps",
     model: ModelLike = "auto",
     *,
     weights: WeightsLike | None = None,
@@ -158,6 +165,12 @@ def plan(
     members: int | None = None,
     times: Times | None = None,
     accumulated: bool = False,
+    greens: GreensLike | None = None,
+    dim: str | Sequence[str] | None = None,
+    length: Length | None = None,
+    amplitudes: Amplitudes = "given",
+    resample: bool = False,
+    gaps: Gaps = "raise",
     dims: Mapping[str, str] | None = None,
     model_options: Mapping[str, Any] | None = None,
     device: str | None = None,
@@ -169,22 +182,24 @@ def plan(
     ----------
     obj : DataArray, Dataset or DataTree
         The data; of a DataTree, the first group that the task would treat is planned for.
-    task : {"fill_gaps", "downscale", "interp_time"}
+    task : {"fill_gaps", "downscale", "interp_time", "invert_waveform"}
         The job.
     model, weights, covariates, dims, model_options, device, batch_size : optional
         As in the method of that name.
     freq, spread : optional
-        As in `fill_gaps`; `freq` also as in `interp_time`.
+        As in `fill_gaps`; `freq` also as in `interp_time`, `spread` as in `invert_waveform`.
     factor, like, members : optional
         As in `downscale`; `factor` also as in `interp_time`.
     times, accumulated : optional
         As in `interp_time`.
+    greens, dim, length, amplitudes, resample, gaps : optional
+        As in `invert_waveform`.
     variable : str, optional
         Which variable of a Dataset; by default the first that the task would treat.
 
     Returns
     -------
-    TaskPlan, GridPlan or TimePlan
+    TaskPlan, GridPlan, TimePlan or WaveformPlan
 
     Raises
     ------
@@ -210,10 +225,35 @@ def plan(
         "members": members,
         "times": times,
         "accumulated": accumulated or None,
+        "greens": greens,
+        "dim": dim,
+        "length": length,
+        "amplitudes": None if amplitudes == "given" else amplitudes,
+        "resample": resample or None,
+        "gaps": None if gaps == "raise" else gaps,
     }
     wrong = [f"{k}=" for k, v in given.items() if v is not None and k not in _OWN[task]]
     if wrong:
         raise InputError(f"{', '.join(wrong)}: not of task={task!r}; leave it out")
+    if task == "invert_waveform":
+        wanted = WaveWish(
+            model=model,
+            weights=weights,
+            greens=greens,
+            join=joined(dim),
+            positive=True,
+            length=length,
+            amplitudes=amplitudes,
+            impulse="sample",
+            resample=resample,
+            gaps=gaps,
+            spread=spread,
+            dims=dims,
+            model_options=model_options,
+            options=options,
+            call="",
+        )
+        return plan_waveforms(obj, variable, wanted)
     if task == "interp_time":
         check_times(freq, factor, times, accumulated, True, None, dims)
         return plan_in_time(

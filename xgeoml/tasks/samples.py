@@ -16,19 +16,22 @@ from xgeoml.axes import find_axes, is_cftime
 from xgeoml.exceptions import AxisError, InputError, TimeAxisError
 from xgeoml.models.series import Floats
 
-# Names of the axis where nothing else tells it.
+# Names of the axis where nothing else tells it, and of its times where they are no index.
 _NAMES = ("sample", "samples", "time_sample", "lag")
+_TIMES = ("time", "times", "t", "seconds")
 # Seconds in units of times that are numbers.
 _SECONDS = {
     **dict.fromkeys(("s", "sec", "secs", "second", "seconds"), 1.0),
     **dict.fromkeys(("ms", "msec", "millisecond", "milliseconds"), 1e-3),
-    **dict.fromkeys(("us", "µs", "microsecond", "microseconds"), 1e-6),
+    **dict.fromkeys(("us", "\u00b5s", "\u03bcs", "microsecond", "microseconds"), 1e-6),
+    **dict.fromkeys(("ns", "nanosecond", "nanoseconds"), 1e-9),
     **dict.fromkeys(("min", "minute", "minutes"), 60.0),
     **dict.fromkeys(("h", "hr", "hour", "hours"), 3600.0),
+    **dict.fromkeys(("d", "day", "days"), 86400.0),
 }
-# How far a sample may be from its place, in steps, and what numbers of an axis may be off by, in
-# units of their own last digits.
-_PLACE, _DIGITS = 0.02, 4.0
+# How far a sample may be from its place, and what rounding may add to that, in steps: where a
+# sample is lost, another is half a step off.
+_PLACE, _COARSE = 0.02, 0.25
 
 Clock = Literal["dates", "lengths", "numbers", "none"]
 
@@ -50,6 +53,7 @@ class Samples:
         Seconds that the numbers count; None where it is not known.
     count : int
     coord : DataArray or None
+        Of the dim, or another along it that has the times.
     """
 
     dim: str
@@ -69,22 +73,26 @@ class Samples:
             If one has dates and the other numbers that are no lengths of time, or the like.
         """
         pair = (self.clock, other.clock)
-        if pair in (("none", "none"), ("numbers", "none"), ("none", "numbers")):
-            return self.clock, self.first - other.first if pair[0] == pair[1] else self.first
+        if self.clock == "none":
+            return "none", 0.0
         if pair == ("dates", "dates"):
+            if isinstance(self.first, np.datetime64) != isinstance(other.first, np.datetime64):
+                raise TimeAxisError(
+                    f"the records have dates of {type(self.first).__name__}, the Green's functions "
+                    f"of {type(other.first).__name__}; expected the same: one of them as "
+                    "obj.convert_calendar('standard', use_cftime=False)"
+                )
             return "lengths", np.timedelta64(_length(self.first - other.first), "ns")
         if pair == ("numbers", "numbers"):
             scale = 1.0 if self.unit is None or other.unit is None else other.unit / self.unit
             return "numbers", self.first - scale * other.first
         if pair[1] in ("lengths", "numbers") and pair[0] in ("dates", "lengths"):
             return self.clock, self.first - other._as_length(self.first)
-        if pair[1] == "none":
+        if other.clock == "none":
             return self.clock, self.first
         if pair == ("numbers", "lengths"):
             unit = 1.0 if self.unit is None else self.unit
             return "numbers", self.first - _length(other.first) * 1e-9 / unit
-        if pair == ("none", "lengths"):
-            return "none", 0.0
         raise TimeAxisError(
             f"the Green's functions have dates, the records {_NAMED[self.clock]}; expected times "
             "from the source's onset, such as seconds: "
@@ -102,18 +110,24 @@ class Samples:
         return timedelta(microseconds=nanoseconds / 1000)
 
     def stamps(self, clock: Clock, first: Any, count: int) -> NDArray[Any] | None:
-        """Return so many times with the step of this axis; None without a coordinate."""
-        if clock == "none":
+        """Return so many of its times, moved so that the first is this; None without any.
+
+        Times that need not be moved stay what they are, so that others are found by them.
+        """
+        if clock == "none" or self.coord is None:
             return None
-        number = np.arange(count)
+        values = self.coord.values[:count]
+        if clock == self.clock and first == self.first:
+            return np.asarray(values)
         if clock == "numbers":
             step = self.step / (1.0 if self.unit is None else self.unit)
-            return np.asarray(first + step * number, np.float64)
-        offset = np.round(number * self.step * 1e9).astype(np.int64)
-        if isinstance(first, (np.datetime64, np.timedelta64)):
-            unit = "datetime64[ns]" if isinstance(first, np.datetime64) else "timedelta64[ns]"
-            return np.asarray(first.astype(unit) + offset.astype("timedelta64[ns]"))
-        return np.array([first + timedelta(microseconds=int(o) / 1000) for o in offset])
+            return np.asarray(first + step * np.arange(count), np.float64)
+        if values.dtype.kind in "mM":
+            return np.asarray(first + (values - values[0]))
+        moved = [v - values[0] for v in values]
+        if isinstance(first, np.timedelta64):
+            return np.array([first + np.timedelta64(_length(v), "ns") for v in moved])
+        return np.array([first + v for v in moved])
 
 
 _NAMED = {
@@ -152,26 +166,28 @@ def samples_of(
         )
     count = array.sizes[dim]
     if count < 2:
-        raise TimeAxisError(f"{label} has {count} samples along {dim!r}; expected 2 or more")
-    if dim not in array.coords:
+        raise TimeAxisError(
+            f"{label} has {count} sample{'s' * (count != 1)} along {dim!r}; expected 2 or more"
+        )
+    coord = _times_along(array, dim)
+    if coord is None:
         return Samples(dim, "none", 0.0, 1.0, None, count, None)
-    coord = array.coords[dim]
     values = coord.values
     if is_cftime(values) or values.dtype.kind in "mM":
         clock: Clock = "lengths" if values.dtype.kind == "m" else "dates"
-        since = np.array([_length(v - values[0]) for v in values], np.float64) * 1e-9
-        step = _even(since, 1e-9, dim, label)
+        step = _even(*_since_first(values), dim, label)
         return Samples(dim, clock, values[0], step, 1.0, count, coord)
     if values.dtype.kind not in "iuf":
         raise TimeAxisError(
-            f"{label}: coordinate {dim!r} has dtype {values.dtype}; expected dates, lengths of "
-            "time or numbers"
+            f"{label}: coordinate {coord.name!r} has dtype {values.dtype}; expected dates, lengths "
+            "of time or numbers"
         )
     unit = _SECONDS.get(str(coord.attrs.get("units", "")).strip().lower())
     numbers = values.astype(np.float64)
-    digits = np.finfo(values.dtype if values.dtype.kind == "f" else np.float64).eps
-    largest = float(np.abs(numbers).max()) if np.isfinite(numbers).all() else np.inf
-    step = _even(numbers - numbers[0], digits * largest, dim, label)
+    digit = 0.0
+    if values.dtype.kind == "f" and np.isfinite(numbers).all():
+        digit = float(np.spacing(np.abs(values).max()))
+    step = _even(numbers - numbers[0], digit, dim, label)
     return Samples(dim, "numbers", float(numbers[0]), step * (unit or 1.0), unit, count, coord)
 
 
@@ -184,19 +200,70 @@ def sample_dim(array: xr.DataArray, dims: Mapping[str, str] | None) -> str | Non
     return found
 
 
-def _even(since: Floats, digits: float, dim: str, label: str) -> float:
-    """Return the step of times that are evenly spaced."""
-    number = np.arange(len(since))
-    step = since[-1] / number[-1]
-    off = np.abs(since - step * number) if np.isfinite(since).all() else np.array([np.inf])
-    if not step > 0 or off.max() > _PLACE * step + _DIGITS * digits:
-        at = int(off.argmax()) if np.isfinite(off.max()) else int((~np.isfinite(since)).argmax())
+def _times_along(array: xr.DataArray, dim: str) -> xr.DataArray | None:
+    """Return the coordinate of a dim, or the one other along it that has times; None without."""
+    if dim in array.coords:
+        own: xr.DataArray = array.coords[dim]
+        return own
+    found: list[xr.DataArray] = [
+        coord
+        for name, coord in array.coords.items()
+        if coord.dims == (dim,)
+        if coord.dtype.kind in "mM" or (str(name).lower() in _TIMES and coord.dtype.kind in "iuf")
+    ]
+    return found[0] if len(found) == 1 else None
+
+
+def _since_first(values: NDArray[Any]) -> tuple[Floats, float]:
+    """Return dates or lengths in seconds after the first, and what they are rounded to."""
+    if values.dtype.kind == "O":
+        return np.array([_length(v - values[0]) for v in values], np.float64) * 1e-9, 1e-6
+    since = (values - values[0]).astype("timedelta64[ns]")
+    seconds = since.astype(np.int64) * 1e-9
+    unit, many = np.datetime_data(values.dtype)
+    digit = np.array(many).astype(f"timedelta64[{unit}]")[()]
+    return np.where(np.isnat(since), np.nan, seconds), _length(digit) * 1e-9
+
+
+def _even(since: Floats, digit: float, dim: str, label: str) -> float:
+    """Return the step of times that are evenly spaced.
+
+    Parameters
+    ----------
+    since : ndarray
+        Times after the first.
+    digit : float
+        What they are rounded to.
+    dim, label : str
+        For messages.
+    """
+    found = f"{label}: times along {dim!r}"
+    lost = np.flatnonzero(~np.isfinite(since))
+    if lost.size:
         raise TimeAxisError(
-            f"{label}: samples along {dim!r} are not evenly spaced and ascending, see number {at}; "
-            f"expected one step throughout: sort and interpolate, obj.sortby({dim!r}).interp"
-            f"({dim}=...)"
+            f"{found} are missing or infinite, {lost.size} of {len(since)}; expected one for each "
+            f"sample: obj.dropna({dim!r}), or assign_coords"
         )
-    return float(step)
+    step = float(since[-1]) / (len(since) - 1)
+    back = np.flatnonzero(np.diff(since) <= 0)
+    if back.size == len(since) - 1 and step < 0:
+        raise TimeAxisError(f"{found} descend; expected them to ascend: obj.sortby({dim!r})")
+    off = np.abs(since - step * np.arange(len(since)))
+    coarse = digit > _COARSE * step
+    told = f" (they are rounded to {digit:.2g}: too coarse to tell)" if coarse else ""
+    if back.size:
+        at = int(back[0]) + 1
+        raise TimeAxisError(
+            f"{found} do not ascend, see number {at}{told}; expected each later than the last: "
+            f"obj.sortby({dim!r}).drop_duplicates({dim!r})"
+        )
+    if off.max() > _PLACE * step + min(digit, _COARSE * step):
+        raise TimeAxisError(
+            f"{found} are not evenly spaced, see number {int(off.argmax())}{told}; expected one "
+            f"step throughout: obj.interp({dim}=...), or where only the stamps are wrong "
+            f"obj.assign_coords({dim}=...)"
+        )
+    return step
 
 
 def _length(value: Any) -> int:
@@ -228,13 +295,7 @@ def count_of(length: int | str | timedelta | np.timedelta64 | None, samples: Sam
     if isinstance(length, (int, np.integer)) and not no_count:
         count = int(length)
     else:
-        try:
-            seconds = pd.Timedelta(length).total_seconds()
-        except (ValueError, TypeError) as error:
-            raise InputError(
-                f"length={length!r}: expected a number of samples, or a length of time such as "
-                "'30s'"
-            ) from error
+        seconds = _seconds_of(length)
         if samples.unit is None:
             raise InputError(
                 f"length={length!r}: the time axis {samples.dim!r} is in no unit of time; expected "
@@ -248,3 +309,22 @@ def count_of(length: int | str | timedelta | np.timedelta64 | None, samples: Sam
             "record"
         )
     return count
+
+
+def _seconds_of(length: Any) -> float:
+    """Return a length of time in seconds."""
+    try:
+        # To pandas bare numbers are nanoseconds.
+        if isinstance(length, (str, timedelta, np.timedelta64)) and not _is_number(length):
+            seconds = float(pd.Timedelta(length).total_seconds())
+            if np.isfinite(seconds):
+                return seconds
+    except (ValueError, OverflowError):
+        pass
+    raise InputError(
+        f"length={length!r}: expected a whole number of samples, or a length of time such as '30s'"
+    )
+
+
+def _is_number(length: Any) -> bool:
+    return isinstance(length, str) and length.strip().replace(".", "", 1).isdecimal()

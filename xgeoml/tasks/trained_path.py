@@ -90,7 +90,8 @@ class TrainedPath:
         TimeAxisError
             If their step is another one.
         """
-        if abs(self.step / samples.step - 1.0) * samples.count > _DRIFT:
+        told = samples.clock != "none"
+        if told and abs(self.step / samples.step - 1.0) * samples.count > _DRIFT:
             raise TimeAxisError(
                 f"the records have a sample every {samples.step:.6g} s, those that the model has "
                 f"learnt from one every {self.step:.6g} s; expected the same: resample the records"
@@ -99,7 +100,8 @@ class TrainedPath:
         if lost:
             raise InputError(
                 f"the model has learnt paths along {list(self.dims)}, and the records have the "
-                f"dims {list(map(str, record.dims))}; expected {lost[0]!r} among them"
+                f"dims {list(map(str, record.dims))}; expected {lost[0]!r} among them: "
+                f"records.expand_dims({lost[0]!r}), where they are of one"
             )
         values = self.values
         for axis, dim in enumerate(self.dims):

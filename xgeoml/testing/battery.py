@@ -21,11 +21,16 @@ from xgeoml.testing import (
     form,
     geometry,
     months,
+    sources_clocks,
+    sources_form,
+    sources_stations,
+    sources_values,
     values,
 )
 from xgeoml.testing.between import Between
 from xgeoml.testing.compare import CheckSkippedError, Subject
 from xgeoml.testing.finer import Finer
+from xgeoml.testing.sources import Inverter
 from xgeoml.weights.address import kind_of
 
 Check = Callable[[Any], None]
@@ -200,6 +205,50 @@ OF_TIMES: dict[str, Check] = {
 }
 """The same for models of interpolation in time."""
 
+OF_SOURCES: dict[str, Check] = {
+    check.__name__: check
+    for check in (
+        sources_values.no_leak,
+        sources_values.units,
+        sources_values.signs,
+        sources_values.forward,
+        sources_values.lengths,
+        sources_values.longer_greens,
+        sources_values.spread,
+        sources_values.free_amplitudes,
+        sources_values.impulse,
+        sources_values.repeatable,
+        sources_values.spec_json,
+        sources_values.weights_file,
+        sources_values.card,
+        between_values.parameters,
+        sources_stations.stations,
+        sources_stations.missing_stations,
+        sources_stations.silent,
+        sources_stations.all_missing,
+        sources_stations.gaps,
+        sources_stations.infinities,
+        sources_form.chunks,
+        sources_form.processes,
+        sources_form.batches,
+        sources_form.dim_orders,
+        sources_form.other_dims,
+        sources_form.labels,
+        sources_form.metadata,
+        sources_form.dtypes,
+        sources_form.integers,
+        sources_form.datasets,
+        sources_form.lazy,
+        sources_form.graph_size,
+        sources_form.input_kept,
+        sources_clocks.clocks,
+        sources_clocks.resampled,
+        sources_clocks.time_errors,
+        sources_clocks.one_event,
+    )
+}
+"""The same for models of waveform inversion."""
+
 
 class ModelCheckError(AssertionError):
     """A model does not pass.
@@ -224,7 +273,7 @@ def list_checks(task: Task = "fill_gaps", *, months: bool = False) -> list[str]:
 
     Parameters
     ----------
-    task : {"fill_gaps", "downscale", "interp_time"}
+    task : {"fill_gaps", "downscale", "interp_time", "invert_waveform"}
         What the models do.
     months : bool
         Those of models that make months of days, such as `climanet`.
@@ -234,9 +283,9 @@ def list_checks(task: Task = "fill_gaps", *, months: bool = False) -> list[str]:
     >>> "no_leak" in list_checks()
     True
     """
-    if task in ("downscale", "interp_time"):
-        return list(OF_GRIDS if task == "downscale" else OF_TIMES)
-    return list(OF_MONTHS if months else CHECKS)
+    usual = OF_MONTHS if months else CHECKS
+    others = {"downscale": OF_GRIDS, "interp_time": OF_TIMES, "invert_waveform": OF_SOURCES}
+    return list(others.get(task, usual))
 
 
 def check_model(
@@ -251,10 +300,11 @@ def check_model(
     Parameters
     ----------
     model : str, path or ModelSpec
-        As for `xgeoml.fill_gaps`, `xgeoml.downscale` or `xgeoml.interp_time`. A spec must be
-        importable by its factory's name. A model of downscaling or of interpolation in time that
-        learns is fitted to small made-up data first; a network for two steps only, for which
-        Lightning is needed.
+        As for `xgeoml.fill_gaps`, `xgeoml.downscale`, `xgeoml.interp_time` or
+        `xgeoml.invert_waveform`. A spec must be importable by its factory's name. A model of
+        downscaling or of interpolation in time that learns is fitted to small made-up data first;
+        a network for two steps only, for which Lightning is needed. A network of waveform
+        inversion without weights is given random ones.
     task : str, optional
         Of a name that models of several tasks have, which one is meant.
     checks : iterable of str, optional
@@ -304,7 +354,7 @@ def check_model(
 
 def _under_test(
     model: ModelLike, task: Task | None
-) -> tuple[Subject | Finer | Between, Mapping[str, Check]]:
+) -> tuple[Subject | Finer | Between | Inverter, Mapping[str, Check]]:
     """Return a model with the checks that are for it."""
     spec = getattr(model, "spec", model)
     if not isinstance(spec, ModelSpec):
@@ -314,6 +364,8 @@ def _under_test(
         return Finer(model, make_handle(model, "downscale", None, 0).spec), OF_GRIDS
     if spec.task == "interp_time":
         return Between(model, make_handle(model, "interp_time", None, 0).spec), OF_TIMES
+    if spec.task == "invert_waveform":
+        return Inverter(model, make_handle(model, "invert_waveform", None, 0).spec), OF_SOURCES
     subject = Subject(model, make_handle(model, "fill_gaps", None, 0).spec)
     return subject, OF_MONTHS if subject.gives_months else CHECKS
 

@@ -15,7 +15,7 @@ from xgeoml.models.waveforms import fast_length
 
 Kind = Literal["crust", "real", "teleseismic"]
 # How often each kind is drawn.
-_KINDS: dict[Kind, float] = {"crust": 0.4, "real": 0.4, "teleseismic": 0.2}
+_KINDS: dict[Kind, float] = {"crust": 0.35, "real": 0.4, "teleseismic": 0.25}
 # Samples of a record, the usual one first, and those of its source.
 _USUAL, _LENGTHS, _OF_SOURCE = 512, (256, 384, 768, 1024), 128
 _OFTEN = 0.6
@@ -56,6 +56,8 @@ class Examples:
         What the source convolved with the path should be: for real events record and Green's
         function themselves, for simulated ones without noise and errors.
     positive : bool
+    free : bool
+        Whether the amplitudes of the Green's functions are to be found.
     """
 
     record: Floats
@@ -64,6 +66,7 @@ class Examples:
     target: Floats
     path: Floats
     positive: bool = True
+    free: bool = False
 
 
 def simulate(
@@ -82,8 +85,8 @@ def simulate(
     chance = np.array([p if k != "real" or seismograms else 0.0 for k, p in _KINDS.items()])
     kind = list(_KINDS)[int(random.choice(len(chance), p=chance / chance.sum()))]
     n, lags = _USUAL, _OF_SOURCE
-    if random.random() > _OFTEN:
-        n = int(random.choice(_LENGTHS))
+    if kind == "teleseismic" or random.random() > _OFTEN:
+        n = int(random.choice((_USUAL, *_LENGTHS)))
         lags = int(np.exp(random.uniform(np.log(32), np.log(n // 2))))
     several = kind == "teleseismic" or random.random() < _SEVERAL
     stations = int(random.integers(2, _STATIONS * (2 if kind == "teleseismic" else 1) + 1))
@@ -94,7 +97,7 @@ def simulate(
         for _ in range(max(2, events // stations))
     ]
     record, known, source, target, path = map(np.stack, zip(*made, strict=True))
-    return Examples(record, known, source, target, path, positive)
+    return Examples(record, known, source, target, path, positive, kind == "teleseismic")
 
 
 def _event(
@@ -113,9 +116,10 @@ def _event(
     source = pulses(random, n, lags, scale)
     if not positive:
         source = source - random.uniform(0.2, 1.0) * pulses(random, n, lags, scale)
-    paths, known, noises = [], [], []
+    paths, known, noises, sources = [], [], [], []
     body = _Body(random, n) if kind == "teleseismic" else None
     for _ in range(stations):
+        sources.append(source if body is None else body.seen(random, source))
         noise = gaussian_filter1d(random.standard_normal(n), random.uniform(0.3, 2.0))
         if body is not None:
             path, told = body.station(random)
@@ -133,7 +137,7 @@ def _event(
         known.append(told)
         noises.append(noise)
     path, told, noise = np.stack(paths), np.stack(known), np.stack(noises)
-    target = convolve(path, source)
+    target = convolve(path, np.stack(sources))
     low, high = np.log(_RATIOS)
     ratio = np.exp(random.uniform(low, high, size=(stations, 1)))
     level = target.std(-1, keepdims=True) / ratio / noise.std(-1, keepdims=True)
@@ -217,13 +221,21 @@ class _Body:
     """P, pP and sP of an earthquake: what its stations have in common."""
 
     def __init__(self, random: np.random.Generator, n: int) -> None:
-        self.n, self.onset = n, random.uniform(2, 20)
-        self.delay = float(np.exp(random.uniform(np.log(3), np.log(60))))
+        self.n, self.onset = n, random.uniform(2, 40)
+        self.delay = float(np.exp(random.uniform(np.log(5), np.log(200))))
         self.faster = random.uniform(1.35, 1.55)
-        self.attenuation = float(np.exp(random.uniform(np.log(0.7), np.log(8))))
+        self.attenuation = float(np.exp(random.uniform(np.log(0.7), np.log(12))))
         self.velocity = random.random() < 0.5
-        # Of the depth as it is known.
-        self.wrong = np.exp(random.normal(0, 0.08))
+        # How little is known: of mechanism and crust, of the depth, of the rupture's direction.
+        self.wrong = random.uniform(0, 1)
+        self.deeper = np.exp(random.normal(0, 0.15 * self.wrong))
+
+    def seen(self, random: np.random.Generator, source: Floats) -> Floats:
+        """Return a source as a station sees it: shorter where the rupture comes towards it."""
+        factor = np.exp(random.normal(0, 0.08 * self.wrong))
+        lag = np.arange(len(source))
+        made: Floats = factor * np.interp(factor * lag, lag, source, right=0.0)
+        return made
 
     def station(self, random: np.random.Generator) -> tuple[Floats, Floats]:
         """Return the path to a station, and what is known of it."""
@@ -231,23 +243,25 @@ class _Body:
         strength = random.uniform(-1, 1, 3) * (1.0, -0.8, 0.9)
         strength[0] += 0.3 * np.sign(strength[0])
         late = np.array([0.0, self.delay, self.faster * self.delay])
-        told = strength * np.exp(random.normal(0, 0.2, 3)) + random.normal(0, 0.08, 3)
-        known = self._response(told, self.onset + self.wrong * late)
-        # The crust at both ends rings.
-        count = int(random.integers(0, 12))
-        ring = random.normal(0, 0.12, count) * np.abs(strength).max()
-        echoes = random.uniform(0, 3 * self.delay + 30, count)
-        shift = random.normal(0, 0.8)
+        told = strength * np.exp(random.normal(0, 0.4 * self.wrong, 3))
+        told = told + random.normal(0, 0.2 * self.wrong, 3)
+        known = self._response(told, self.onset + self.deeper * late)
+        # The crust at both ends rings, and other waves arrive.
+        count = int(random.integers(0, 16))
+        ring = random.normal(0, 0.3 * self.wrong, count) * np.abs(strength).max()
+        echoes = random.uniform(0, self.n / 2, count)
+        shift = random.normal(0, 2.0 * self.wrong)
         times = self.onset + shift + np.concatenate([late, echoes])
         path = self._response(np.concatenate([strength, ring]), times)
-        size = np.sqrt((path**2).sum())
-        return path / size, known / size
+        sizes = (np.sqrt((a**2).sum()) for a in (path, known))
+        path, known = (a / size for a, size in zip((path, known), sizes, strict=True))
+        return path, known * np.exp(random.normal(0, 0.5))
 
     def _response(self, strength: Floats, times: Floats) -> Floats:
         """Return arrivals, attenuated as by Futterman (1962), J. Geophys. Res. 67, 5279-5291."""
         padded = fast_length(self.n)
         angular = 2 * np.pi * np.fft.rfftfreq(padded)
-        # The phase of 1/20 of a sample's frequency arrives on time.
+        # The phase of a twentieth of the sampling rate arrives on time.
         late = np.log(np.maximum(angular, 1e-6) / (2 * np.pi * 0.05)) / np.pi
         loss = np.exp(-0.5 * angular * self.attenuation * (1 - 2j * late))
         spectrum = (strength[:, None] * np.exp(-1j * angular * times[:, None])).sum(0) * loss

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
@@ -14,6 +14,8 @@ from safetensors.numpy import load_file, save_file
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from xgeoml.models._amplitudes import matched
+from xgeoml.models.series import Floats
 from xgeoml.models.waveforms import Deconvolution, Gather, shown
 from xgeoml.train.settings import Settings
 from xgeoml.train.simulated_waves import Examples, Seismogram, simulate
@@ -22,6 +24,8 @@ from xgeoml.train.simulated_waves import Examples, Seismogram, simulate
 SIMULATED, POOL = "seismograms.safetensors", "events.safetensors"
 # Events of the validation part in a batch.
 _KEPT = 32
+# Bounds of what the amplitudes of an event's Green's functions may have in common.
+_SCALE = (0.2, 5.0)
 
 
 class WaveBatch(NamedTuple):
@@ -49,18 +53,36 @@ def prepared(examples: Examples, bases: Sequence[Deconvolution]) -> dict[str, ND
     unit = size[:, None, None]
     lags = examples.source.shape[-1]
     gather = Gather(examples.record / unit, examples.greens, lags, examples.positive)
+    source, path = examples.source / size[:, None], examples.path
+    if examples.free:
+        gather, factor = matched(gather)
+        greens = examples.greens * factor[..., None]
+        known = np.isfinite(source).all()
+        # What all factors have in common is the source's.
+        scale = _scale(greens, source, examples.target / unit) if known else np.ones(len(size))
+        source, path = source * scale[:, None], path / scale[:, None, None]
+        if np.array_equal(examples.path, examples.greens):
+            path = greens
     seen = shown(gather)
     made = {
         "record": seen.record,
         "greens": seen.greens,
         "estimates": np.stack([base.invert(gather) for base in bases], 1),
         "about": seen.about,
-        "source": examples.source / size[:, None],
+        "source": source,
         "target": examples.target / unit,
-        "path": examples.path,
+        "path": path,
         "weight": np.ones(len(size)),
     }
     return {k: np.ascontiguousarray(v, np.float32) for k, v in made.items()}
+
+
+def _scale(greens: Floats, source: Floats, target: Floats) -> Floats:
+    """Return by how much sources, (event, lag), are to be larger to make records best."""
+    made = Gather(target, greens, source.shape[-1]).convolved(source)
+    scale = (made * target).sum((1, 2)) / np.maximum((made**2).sum((1, 2)), 1e-30)
+    found: Floats = np.clip(scale, *_SCALE)
+    return found
 
 
 class Waves(Protocol):
@@ -105,9 +127,9 @@ class Simulator:
         own = {
             f.name: getattr(examples, f.name)[share]
             for f in fields(examples)
-            if f.name != "positive"
+            if f.name not in ("positive", "free")
         }
-        arrays = prepared(Examples(**own, positive=examples.positive), self.bases)
+        arrays = prepared(replace(examples, **own), self.bases)
         return WaveBatch(**{k: torch.from_numpy(v) for k, v in arrays.items()})
 
 

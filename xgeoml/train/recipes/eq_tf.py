@@ -17,7 +17,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter1d
 
 from xgeoml.registry import get_model
@@ -35,18 +34,16 @@ from xgeoml.train.simulated_waves import (
 )
 from xgeoml.train.wave_fitting import fit_waves
 from xgeoml.train.wave_module import base_models
-from xgeoml.train.waves import Simulator, prepared
+from xgeoml.train.wave_skill import wave_skill
+from xgeoml.train.waves import Simulator
 from xgeoml.weights.card import Card, SkillRow, TrainingData
 from xgeoml.weights.files import write_weights
 
-BESIDE = ("water_level", "wiener", "iterative", "landweber", "nnls")
 # Signal over noise, and the error of the Green's function over its deviation.
 SCORED = ((20.0, 0.0), (5.0, 0.0), (5.0, 0.2))
 # Samples of a record and of its source, and how narrow pulses are beside the usual ones on real
 # paths, which hold their energy at high frequencies.
 _SAMPLES, _LAGS, _EVENTS, _NARROW = 512, 128, 120, 0.4
-# Half the width of the interval that holds 90 % of a normal distribution, in deviations.
-_HALF_90 = 1.6449
 LIMITS = (
     "Learnt from sources of one to four pulses, most of them over within the first quarter of the "
     "record; a source of another kind is corrected less well than it could be.",
@@ -102,33 +99,13 @@ def skill_rows(
 ) -> tuple[SkillRow, ...]:
     """Return the errors of a network and of deconvolutions, for drawn and for real paths."""
     rows = []
-    beside = {name: get_model(name, "invert_waveform") for name in BESIDE}
     for kind, paths in (("drawn paths", ()), ("real paths", seismograms)):
         for ratio, wrong in SCORED:
             examples = scored_events(np.random.default_rng(1), paths, ratio, wrong)
-            # One base at a time gives the estimates of any of them.
-            models = [m.load_factory()(**m.options) for m in beside.values()]
-            said = prepared(examples, models)["estimates"][:, :, :_LAGS]
-            arrays = prepared(examples, base_models(spec))
-            given = ("record", "greens", "estimates", "about")
-            with torch.inference_mode():
-                made = network(*(torch.from_numpy(arrays[k]) for k in given)).numpy()
-            truth = arrays["source"][:, :_LAGS]
-            values = {spec.name: _error(made[:, 0, :_LAGS], truth)}
-            values |= {n: _error(said[:, i], truth) for i, n in enumerate(beside)}
-            inside = np.abs(made[:, 0, :_LAGS] - truth) < _HALF_90 * np.exp(made[:, 1, :_LAGS])
+            values, coverage = wave_skill(network, spec, examples, _LAGS)
             told = f"{kind}, signal over noise {ratio:g}"
             told += f", Green's function {wrong:.0%} wrong" if wrong else ""
-            rows.append(
-                SkillRow(
-                    data=told,
-                    hidden="the source",
-                    unit="1",
-                    metric="NRMSE",
-                    values=values,
-                    coverage=float(inside.mean()),
-                )
-            )
+            rows.append(SkillRow(told, "the source", "1", "NRMSE", values, coverage=coverage))
     return tuple(rows)
 
 
@@ -151,11 +128,6 @@ def scored_events(
         made.append((record[None], known[None], source, target[None], path[None]))
     record, known, source, target, path = map(np.stack, zip(*made, strict=True))
     return Examples(record, known, source, target, path)
-
-
-def _error(made: NDArray[np.floating], truth: NDArray[np.floating]) -> float:
-    """Return the mean over events of the root mean square error over that of the truth."""
-    return float(np.sqrt(((made - truth) ** 2).sum(-1) / (truth**2).sum(-1)).mean())
 
 
 def make_card(spec: ModelSpec, rows: tuple[SkillRow, ...]) -> Card:
