@@ -231,7 +231,7 @@ def _of_model(gather: Gather, job: Inversion) -> tuple[Floats, Floats]:
         options = replace(options, batch_size=max(1, _PASS // seen.record[0].size))
     output = run_network(job.handle, seen.record, options, (gather.length,), call)
     made = output.astype(np.float64)
-    there: Bools = gather.heard.any(-1)
+    there = np.asarray(gather.heard.any(-1))
     source = np.where(there[:, None], made[:, 0], 0.0)
     if not job.handle.spec.gives_spread:
         return source, np.full_like(source, np.nan)

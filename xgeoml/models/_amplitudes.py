@@ -10,8 +10,8 @@ from xgeoml.models.deconvolution import NonNegative
 from xgeoml.models.series import Floats
 from xgeoml.models.waveforms import Gather
 
-# Rounds in which source and amplitudes are found in turn, and the bounds of a round's factor.
-_ROUNDS, _FACTOR = 3, (0.2, 5.0)
+# Rounds in which source and amplitudes are found in turn, steps of each, bounds of its factor.
+_ROUNDS, _STEPS, _FACTOR = 3, 25, (0.2, 5.0)
 # Bounds of the correlation of a record with what explains it; what is not explained at first.
 _ALIKE, _BEGIN = (0.05, 0.98), 0.1
 # Correlation below which a record is not explained at all: its factor is none.
@@ -37,7 +37,7 @@ def matched(gather: Gather) -> tuple[Gather, Floats]:
     usual = np.where(there, sizes[0] / sizes[1], 1.0)
     record, greens = gather.record * alike, gather.greens * alike * usual[..., None]
     factor, noise = np.ones(there.shape), np.full(there.shape, _BEGIN)
-    model = NonNegative()
+    model = NonNegative(steps=_STEPS)
     for _ in range(_ROUNDS):
         now = replace(gather, record=record, greens=greens * factor[..., None], noise=noise)
         made = now.convolved(model.invert(now))

@@ -82,7 +82,7 @@ def aligned(
     if greens.dtype.kind not in "fiu":
         raise InputError(f"greens has dtype {greens.dtype}; expected numbers")
     others = [d for d in greens.dims if d != own.dim]
-    strange = [str(d) for d in others if d not in record.dims or d == samples.dim]
+    strange = [str(d) for d in others if d not in record.dims]
     if strange:
         raise InputError(
             f"greens has the dims {strange}, which the records have not; expected some of "

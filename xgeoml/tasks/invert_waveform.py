@@ -83,8 +83,9 @@ def invert_waveform(
         that is known to be short is found better.
     amplitudes : {"given", "free"}
         With `dim`: `free` finds a factor for each Green's function along with the source, their
-        geometric mean being 1, and trusts stations by how well their records are explained. For
-        Green's functions of the right shape but uncertain size.
+        geometric mean being 1 (but for records that are not explained at all), and trusts stations
+        by how well their records are explained. For Green's functions of the right shape but
+        uncertain size.
     impulse : {"sample", "second"}
         What a Green's function is the response to: a source of 1 in one sample, so that the record
         is the plain sum ``np.convolve(greens, source)``; or one of area 1, so that the source comes

@@ -183,10 +183,9 @@ def samples_of(
             "of time or numbers"
         )
     unit = _SECONDS.get(str(coord.attrs.get("units", "")).strip().lower())
-    numbers = values.astype(np.float64)
-    digit = 0.0
-    if values.dtype.kind == "f" and np.isfinite(numbers).all():
-        digit = float(np.spacing(np.abs(values).max()))
+    numbers = np.where(np.isfinite(values), values, np.nan).astype(np.float64)
+    largest = np.nanmax(np.abs(numbers), initial=0.0)
+    digit = float(np.spacing(largest.astype(values.dtype))) if values.dtype.kind == "f" else 0.0
     step = _even(numbers - numbers[0], digit, dim, label)
     return Samples(dim, "numbers", float(numbers[0]), step * (unit or 1.0), unit, count, coord)
 

@@ -21,12 +21,11 @@ def stations(subject: Inverter) -> None:
     """Give stations in another order, one alone, and all of them twice."""
     data = sources.quakes(dtype=np.float64)
     plain = subject.invert(data, greens="greens", variables="record")
-    for order in ([2, 0, 1], [1, 0, 2]):
-        other = data.isel(station=order)
-        made = subject.invert(other, greens="greens", variables="record")
-        close(made["record"], plain["record"], f"stations in the order {order}", _ORDER)
-        expected = plain["record_each_misfit"].isel(station=order)
-        close(made["record_each_misfit"], expected, "misfits in another order", ROUNDING)
+    order = [2, 0, 1]
+    made = subject.invert(data.isel(station=order), greens="greens", variables="record")
+    close(made["record"], plain["record"], f"stations in the order {order}", _ORDER)
+    expected = plain["record_each_misfit"].isel(station=order)
+    close(made["record_each_misfit"], expected, "misfits in another order", ROUNDING)
     one = data.isel(station=[1])
     alone = subject.invert(one.record, greens=one.greens)
     each = subject.invert(one.record, greens=one.greens, dim=None)

@@ -15,7 +15,7 @@ from xgeoml.models.waveforms import fast_length
 
 Kind = Literal["crust", "real", "teleseismic"]
 # How often each kind is drawn.
-_KINDS: dict[Kind, float] = {"crust": 0.35, "real": 0.4, "teleseismic": 0.25}
+_KINDS: dict[Kind, float] = {"crust": 0.35, "real": 0.35, "teleseismic": 0.3}
 # Samples of a record, the usual one first, and those of its source.
 _USUAL, _LENGTHS, _OF_SOURCE = 512, (256, 384, 768, 1024), 128
 _OFTEN = 0.6
@@ -23,8 +23,9 @@ _OFTEN = 0.6
 _RATIOS = (2.5, 60.0)
 # Share of paths that are known with errors, and the largest of these, over the path's deviation.
 _WRONG, _MOST_WRONG = 1 / 3, 0.35
-# Share of sources that are of both signs, and of events at several stations.
-_SIGNED, _SEVERAL, _STATIONS = 0.1, 0.2, 4
+# Share of sources that are of both signs, and of events at several stations; the most of these, and
+# of those that hear a distant earthquake.
+_SIGNED, _SEVERAL, _STATIONS, _NETWORK = 0.1, 0.2, 4, 32
 
 
 @dataclass(frozen=True)
@@ -87,10 +88,14 @@ def simulate(
     n, lags = _USUAL, _OF_SOURCE
     if kind == "teleseismic" or random.random() > _OFTEN:
         n = int(random.choice((_USUAL, *_LENGTHS)))
-        lags = int(np.exp(random.uniform(np.log(32), np.log(n // 2))))
-    several = kind == "teleseismic" or random.random() < _SEVERAL
-    stations = int(random.integers(2, _STATIONS * (2 if kind == "teleseismic" else 1) + 1))
-    stations = stations if several else 1
+        # Of distant earthquakes the large ones are heard, which are long.
+        shortest = n / 8 if kind == "teleseismic" else 32
+        lags = int(np.exp(random.uniform(np.log(shortest), np.log(n / 2))))
+    stations = 1
+    if kind == "teleseismic":
+        stations = int(np.exp(random.uniform(np.log(2), np.log(_NETWORK + 1))))
+    elif random.random() < _SEVERAL:
+        stations = int(random.integers(2, _STATIONS + 1))
     positive = bool(random.random() > _SIGNED)
     made = [
         _event(random, kind, seismograms, n, lags, stations, positive)
@@ -110,12 +115,9 @@ def _event(
     positive: bool,
 ) -> tuple[Floats, Floats, Floats, Floats, Floats]:
     """Return record, Green's functions as they are known, source, and both without errors."""
-    # Records of teleseismic waves are smooth: their sources are long.
-    short, long = (0.5, 1.5) if kind == "teleseismic" else (0.25, 1.2)
-    scale = float(np.exp(random.uniform(np.log(short), np.log(long))))
-    source = pulses(random, n, lags, scale)
+    source = _source(random, kind, n, lags)
     if not positive:
-        source = source - random.uniform(0.2, 1.0) * pulses(random, n, lags, scale)
+        source = source - random.uniform(0.2, 1.0) * _source(random, kind, n, lags)
     paths, known, noises, sources = [], [], [], []
     body = _Body(random, n) if kind == "teleseismic" else None
     for _ in range(stations):
@@ -149,6 +151,35 @@ def convolve(path: Floats, source: Floats) -> Floats:
     n = path.shape[-1]
     padded = fast_length(n)
     made: Floats = irfft(rfft(path, padded) * rfft(source, padded), padded)[..., :n]
+    return made
+
+
+def _source(random: np.random.Generator, kind: Kind, n: int, lags: int) -> Floats:
+    if kind != "teleseismic":
+        return pulses(random, n, lags, float(np.exp(random.uniform(np.log(0.25), np.log(1.2)))))
+    if random.random() < 0.5:
+        return pulses(random, n, lags, float(np.exp(random.uniform(np.log(0.5), np.log(2.5)))))
+    return rupture(random, n, lags)
+
+
+def rupture(random: np.random.Generator, n: int, lags: int) -> Floats:
+    """Return a positive source of unit sum, (sample,): one long release of varying strength.
+
+    Parameters
+    ----------
+    random : Generator
+    n : int
+        Its samples.
+    lags : int
+        Samples that it lasts.
+    """
+    share = (np.arange(n) + 0.5) / lags
+    inside = np.clip(share, 0.0, 1.0)
+    source = inside ** random.uniform(0.7, 3.0) * (1.0 - inside) ** random.uniform(0.7, 4.0)
+    width = lags * random.uniform(0.02, 0.15)
+    rough = gaussian_filter1d(random.standard_normal(n), width)
+    source *= np.exp(random.uniform(0.0, 1.0) * rough / rough.std())
+    made: Floats = source / source.sum()
     return made
 
 
