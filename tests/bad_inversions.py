@@ -4,6 +4,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from xgeoml.models.waveforms import fast_length
 from xgeoml.spec import Channel, ModelSpec
 
 # How sure the damped division is of the records: stations of less noise count no more.
@@ -198,6 +199,24 @@ class UnsureNet(Net):
 
     def sure(self, answer):
         return answer + float("inf")
+
+
+class Alone(nn.Module):
+    """Sound, for comparison: carries records back to the source, and needs no base model."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.damping = nn.Parameter(torch.zeros(1))
+
+    def forward(self, record, greens, estimates, about):
+        padded = fast_length(record.shape[-1])
+        response = torch.fft.rfft(greens, padded)
+        called = (response.conj() * torch.fft.rfft(record, padded)).sum(1)
+        power = response.abs().square().sum(1)
+        damped = power + DAMPING * self.damping.exp() * power.mean(-1, keepdim=True)
+        spectrum = called / damped.clamp(min=1e-30)
+        source = torch.fft.irfft(spectrum, padded)[:, : estimates.shape[-1]]
+        return torch.where(about[:, -1:] > 0, source.relu(), source)[:, None]
 
 
 def deconvolution(factory, **changes):

@@ -5,8 +5,12 @@ import numpy as np
 import pytest
 
 import xgeoml
+import xgeoml.tasks.greens
+import xgeoml.tasks.inverting
 from xgeoml.engine import inversion
 from xgeoml.models.catalog import SPECS
+from xgeoml.spec import Channel
+from xgeoml.tasks.samples import Samples
 from xgeoml.testing import ModelCheckError, check_model, list_checks
 from xgeoml.testing.battery import OF_SOURCES
 from xgeoml.weights.files import write_weights
@@ -34,7 +38,10 @@ def test_other_processes_do_the_same():
 
 @pytest.mark.parametrize(
     ("spec", "left_out"),
-    [(bad.deconvolution(bad.Plain), NO_FILE), (bad.network(bad.Net), set())],
+    [
+        (bad.deconvolution(bad.Plain), NO_FILE),
+        (bad.network(bad.Alone, inputs=(Channel("value"),), outputs=("value",)), set()),
+    ],
     ids=["numpy", "network"],
 )
 def test_sound_models_of_others_pass(spec, left_out):
@@ -104,10 +111,28 @@ def test_an_engine_that_knows_no_units_is_found(monkeypatch):
         check_model(coarse, checks=["units"])
 
 
-def test_an_engine_that_looks_into_gaps_is_found(monkeypatch):
-    monkeypatch.setattr(inversion, "_longest", lambda gaps: (0, 20))
-    with pytest.raises(ModelCheckError, match="gaps"):
-        check_model("water_level", checks=["gaps"])
+@pytest.mark.parametrize(
+    ("where", "name", "wrong", "check"),
+    [
+        (inversion, "_longest", lambda gaps: (0, 20), "gaps"),
+        (inversion, "_misfit", lambda gather, source: gather.record.std(-1), "forward"),
+        (inversion, "matched", lambda g: (g, np.ones(g.record.shape[:2])), "free_amplitudes"),
+        (Samples, "since", lambda self, other: (self.clock, self.first), "clocks"),
+        (xgeoml.tasks.greens, "on_labels", lambda greens, *other: greens, "labels"),
+        (xgeoml.tasks.inverting, "float_dtype", lambda _: np.dtype(float), "dtypes"),
+    ],
+    ids=lambda x: x if isinstance(x, str) else "",
+)
+def test_a_fault_around_the_model_is_found(monkeypatch, where, name, wrong, check):
+    monkeypatch.setattr(where, name, wrong)
+    with pytest.raises(ModelCheckError, match=check):
+        check_model(bad.deconvolution(bad.Plain), checks=[check])
+
+
+def test_a_base_model_is_a_deconvolution():
+    inputs = (Channel("value"), Channel("estimate", "eq_tf"))
+    with pytest.raises(ModelCheckError, match="expected deconvolutions, such as 'nnls'"):
+        check_model(bad.network(bad.Net, inputs=inputs), checks=["repeatable"])
 
 
 def test_checks_are_named():

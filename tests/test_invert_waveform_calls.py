@@ -1,275 +1,269 @@
-"""Plans and the command line of waveform inversion."""
+"""Bad arguments and bad data of invert_waveform: each error says what to type."""
 
-import dask
+from __future__ import annotations
+
 import numpy as np
 import pytest
 import xarray as xr
-from click.testing import CliRunner
+from toy_in_time import Refuses
+from toy_waves import SAMPLES, STEP, eq_tf, invert, spec, waves, weights
 
 import xgeoml
-from xgeoml import cli
-from xgeoml.exceptions import GeoMLError, InputError, TimeAxisError
-from xgeoml.tasks.plan_waveforms import WaveformPlan
+from xgeoml.exceptions import (
+    AxisError,
+    InputError,
+    ModelNotFoundError,
+    SpecError,
+    TimeAxisError,
+    WeightsError,
+)
+from xgeoml.tasks.invert_waveform import invert_waveform
 from xgeoml.tasks.trained_path import TrainedPath
 from xgeoml.weights.files import write_weights
 
 
-def run(*arguments):
-    return CliRunner().invoke(cli.main, [str(a) for a in arguments])
-
-
-@pytest.fixture(scope="module")
-def waves():
-    """Return records and Green's functions of five earthquakes at three stations."""
-    one = xgeoml.datasets.wavefield(stations=3, samples=256)[["record", "greens"]]
-    many = one.record.expand_dims(event=5) * xr.DataArray(np.arange(1.0, 6.0), dims="event")
-    return one.assign(record=many.assign_attrs(one.record.attrs).astype(np.float32))
-
-
-def plan(obj, model="wiener", **options):
-    return obj.geoml.plan("invert_waveform", model, **{"greens": "greens", **options})
-
-
-def test_a_plan_says_what_would_be_done(waves):
-    made = plan(waves, dim="station", length="12.8s", batch_size=4)
-    assert isinstance(made, WaveformPlan)
-    assert (made.events, made.stations, made.samples, made.length) == (5, 3, 256, 128)
-    assert (made.step, made.greens, made.join) == (pytest.approx(0.1), ("station",), ("station",))
-    assert (made.at_once, made.passes, made.broken, made.chunks) == (5, 1, 0, ((5,), (128,)))
-    text = repr(made)
-    for told in (
-        "<xgeoml plan: invert_waveform>",
-        "wiener@1.0 (as asked)",
-        "record (event: 5, station: 3, time: 256)",
-        "T: time (CF axis attribute)",
-        "256 of a record, 128 of a source, one every 0.1 s",
-        "one for each station",
-        "5, each of 3 records along station",
-        "0 events with gaps",
-        "1, 5 events at a time",
-        "1 chunk\n",
-        "cpu, batch of 4",
-        "MB beyond the input",
-    ):
-        assert told in text
-    alone = plan(waves.record, greens=waves.greens[0].drop_vars("station"))
-    assert (alone.events, alone.stations, alone.greens) == (15, 1, ())
-    assert "one for all" in repr(alone)
-    assert "15, each of one record" in repr(alone)
-
-
-def test_a_plan_has_the_chunks_of_the_result(waves):
-    lazy = waves.chunk(event=2, time=100)
-    made = plan(lazy, dim="station")
-    result = lazy.geoml.invert_waveform("wiener", greens="greens", dim="station")
-    assert made.chunks == result.record.chunks == ((2, 2, 1), (256,))
-    assert (made.passes, made.at_once, made.broken) == (3, 2, None)
-    assert "unknown (lazy)" in repr(made)
-    assert "3 chunks" in repr(made)
-    # Green's functions in chunks make lazy sources.
-    only = plan(waves.record, greens=waves.greens.chunk(station=1))
-    assert only.chunks == ((5,), (1, 1, 1), (256,))
-
-
-def test_many_events_are_treated_some_at_a_time(waves, monkeypatch):
-    monkeypatch.setattr("xgeoml.tasks.plan_waveforms._ELEMENTS", 2 * 3 * 256)
-    made = plan(waves, dim="station")
-    assert (made.at_once, made.passes) == (2, 3)
-    assert plan(waves.chunk(event=3), dim="station").passes == 3
-    assert made.memory < plan(waves.isel(event=[0] * 100), dim="station").memory
-
-
-def test_nothing_is_computed(waves, monkeypatch):
-    def fails(*_, **__):
-        raise AssertionError("computed")
-
-    monkeypatch.setattr("xgeoml.tasks.inverting.invert", fails)
-    monkeypatch.setattr("scipy.signal.resample_poly", fails)
-    coarse = waves.greens[:, ::2]
-    made = plan(waves, greens=coarse.pad(time=(0, 128), constant_values=0)[:, :128], resample=True)
-    assert made.samples == 256
-    with dask.config.set(scheduler=fails):
-        assert plan(waves.chunk(), greens=coarse.chunk(), resample=True).broken is None
-
-
-def test_a_plan_counts_events_with_gaps(waves):
-    holes = waves.record.copy()
-    holes[0, 0, 100] = np.nan
-    holes[2, 1, 50:] = np.nan
-    # A station that is missing altogether is no gap.
-    holes[3, 2] = np.nan
-    broken = waves.assign(record=holes)
-    assert "2 events with gaps: refused" in repr(plan(broken, dim="station"))
-    made = plan(broken, dim="station", gaps="window")
-    assert "2 events with gaps: their longest stretch without is used" in repr(made)
-    counts = broken.assign(record=waves.record.astype(int)), broken
-    assert [plan(b, variable="record").broken for b in counts] == [0, 2]
-
-
-def test_a_plan_of_a_network_with_learnt_paths(waves, tmp_path):
-    path = TrainedPath(
-        waves.greens.values.astype(float),
-        ("station",),
-        {"station": list(waves.station.values)},
-        0.1,
-        0.0,
-        ("m s-1", None),
-    )
-    spec = xgeoml.get_model("eq_tf")
-    file = write_weights(tmp_path / "own.safetensors", path.arrays(), spec.replace(weights=None))
-    made = plan(waves, file, greens=None, variable="record", dim="station", spread=True)
-    assert (made.model, made.reason, made.greens, made.events) == (spec.key, "as asked", None, 5)
-    assert "as the model has learnt them" in repr(made)
-    assert made.memory > plan(waves, dim="station").memory
-    given = plan(waves, "auto", weights=file, device="cpu")
-    assert (given.reason, given.device, given.greens) == ("as asked", "cpu", ("station",))
-    with pytest.raises(InputError, match="device"):
-        plan(waves, file, device="cuda:77")
-
-
-def test_a_plan_of_a_tree_and_of_one_variable(waves):
-    tree = xr.DataTree.from_dict({"/none": xr.Dataset({"a": 1}), "/b": waves})
-    assert plan(tree, dim="station") == plan(waves, dim="station")
-    two = waves.assign(other=waves.record[:2].rename(event="shot"))
-    assert plan(two, variable="other").events == 6
-    renamed = waves.drop_vars("time").rename(time="sample")
-    made = plan(renamed)
-    assert made.step is None
-    assert "T: sample (guessed from the name)" in repr(made)
-
-
-@pytest.mark.parametrize(
-    ("given", "error", "told"),
-    [
-        ({"greens": None}, InputError, "needs the Green's functions"),
-        ({"greens": "nothing"}, InputError, "not in the Dataset"),
-        ({"dim": "staton", "variable": "record"}, InputError, "dim='staton'"),
-        ({"dim": ["station", "station"]}, InputError, "each once"),
-        ({"length": 1000}, InputError, "is 1000 samples; expected 2 to 256"),
-        ({"amplitudes": "free"}, InputError, "dim='station'"),
-        ({"gaps": "skip"}, InputError, "expected 'raise' or 'window'"),
-        ({"spread": True}, InputError, "does not tell how sure it is"),
-        ({"model": "kalman"}, GeoMLError, "cannot do invert_waveform"),
-        ({"freq": "1h", "like": 1}, InputError, "freq=, like=: not of task='invert_waveform'"),
-        ({"covariates": ["a"]}, InputError, "covariates=: not of"),
-    ],
-    ids=str,
-)
-def test_a_plan_complains_as_the_call_does(waves, given, error, told):
-    with pytest.raises(error, match=told):
-        plan(waves, **given)
-
-
-def test_other_tasks_refuse_what_only_waveforms_have(waves):
-    given = {"greens": "g", "dim": "s", "length": 3, "amplitudes": "free", "gaps": "window"}
-    with pytest.raises(InputError, match="greens=, dim=, length=, amplitudes=, resample=, gaps=:"):
-        waves.geoml.plan(**given, resample=True)
-    with pytest.raises(TimeAxisError, match="one sample every"):
-        plan(waves, greens=waves.greens.assign_coords(time=2 * waves.time.values))
-
-
 @pytest.fixture
-def files(waves, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    waves.to_netcdf("both.nc")
-    waves[["record"]].to_netcdf("records.nc")
-    waves[["greens"]].to_netcdf("greens.nc")
-    xr.Dataset({"a": waves.greens, "b": 2 * waves.greens}).to_netcdf("two.nc")
+def data():
+    return waves()
 
 
-def opened(path):
-    with xr.open_dataset(path) as made:
-        return made.load()
-
-
-@pytest.mark.parametrize(
-    ("data", "given", "same"),
-    [
-        ("both.nc", ["--greens", "greens"], {}),
-        ("records.nc", ["--greens", "greens.nc"], {}),
-        ("records.nc", ["--greens", "two.nc:a", "--signed"], {"positive": False}),
-        ("both.nc", ["--greens", "greens", "--length", "64"], {"length": 64}),
-        (
-            "both.nc",
-            ["--greens", "greens", "--length", "6s", "--impulse", "second", "--resample"],
-            {"length": "6s", "impulse": "second"},
-        ),
-        (
-            "both.nc",
-            ["--greens", "greens", "--dim", "station", "event", "--amplitudes", "free"],
-            {"dim": ("station", "event"), "amplitudes": "free"},
-        ),
-        (
-            "both.nc",
-            ["--greens", "greens", "--gaps", "window", "--model", "water_level"],
-            {"gaps": "window", "model": "water_level"},
-        ),
-    ],
-    ids=lambda v: " ".join(v) if isinstance(v, list) else "",
-)
-def test_the_command(waves, files, data, given, same):
-    model = [] if "--model" in given else ["--model", "wiener"]
-    done = run("invert-waveform", data, *given, *model, "--variable", "record", "--out", "s.nc")
-    assert done.exit_code == 0, done.output
-    assert "written to s.nc: record, record_moment, record_misfit" in done.output
-    made = opened("s.nc")
-    same = {"model": "wiener", "greens": "greens", **same}
-    expected = waves.geoml.invert_waveform(variables="record", **same)
-    assert made.time.equals(expected.time)
-    np.testing.assert_allclose(made.record, expected.record, rtol=1e-5, atol=1e-6)
-    assert made.record.attrs["units"] == expected.record.attrs["units"]
+def refuse(obj, error, told, model="nnls", **options):
+    with pytest.raises(error, match=told) as found:
+        invert(obj, model, **options)
+    return str(found.value)
 
 
 @pytest.mark.parametrize(
     ("given", "told"),
     [
-        (["--greens", "greens", "--out", "both.nc"], "is the record itself"),
-        (["--greens", "two.nc:a", "--out", "two.nc"], "is one of the files that are read"),
-        (["--greens", "greens.nc", "--out", "greens.nc"], "is one of the files that are read"),
+        ({"dim": 1}, "dim=1: expected the name of a dim, or several, each once, such as 'station'"),
+        ({"dim": {"station"}}, "dim={'station'}: expected the name"),
+        ({"dim": ["station", "station"]}, "each once"),
+        ({"dim": ["station", None]}, "expected the name"),
+        ({"dim": "sta"}, r"dim='sta': .*'record' has the dims \['station'\] beside .*expected one"),
+        ({"dim": "time"}, r"dim='time': .* has the dims \['station'\] beside its time axis"),
+        ({"positive": 1}, "positive=1: expected True or False"),
+        ({"resample": "yes"}, "resample='yes': expected True or False"),
+        ({"spread": None}, "spread=None: expected True or False"),
+        ({"amplitudes": "fre"}, "amplitudes='fre': expected 'given' or 'free'"),
+        ({"amplitudes": "free"}, "one source: name their dim, dim='station'"),
+        ({"impulse": "s"}, "impulse='s': expected 'sample' or 'second'"),
+        ({"gaps": "fill"}, "gaps='fill': expected 'raise' or 'window'"),
+        ({"gaps": ["raise"]}, r"gaps=\['raise'\]: expected 'raise' or 'window'"),
         (
-            ["--greens", "two.nc", "--out", "s.nc"],
-            "it has a, b; expected FILE:NAME, such as two.nc",
+            {"spread": True},
+            "nnls@1.0 does not tell how sure it is; leave it out, or use model='eq_",
         ),
-        (
-            ["--greens", "nothing", "--out", "s.nc"],
-            "record, greens; expected one of these, FILE or",
-        ),
-        (["--greens", "two.nc:c", "--out", "s.nc"], "two.nc has a, b, no 'c'"),
-        (["--greens", "no.nc:c", "--out", "s.nc"], "cannot be opened"),
-        (["--out", "s.nc"], "needs the Green's functions"),
-        (["--greens", "greens", "--spread", "--out", "s.nc"], "does not tell how sure it is"),
-        (
-            ["--greens", "greens", "--length", "long", "--out", "s.nc"],
-            "length='long': expected a",
-        ),
-        (["--greens", "greens", "--gaps", "skip", "--out", "s.nc"], "is not one of"),
+        ({"length": 129}, "length=129 is 129 samples; expected 2 to 128, those of the record"),
+        ({"length": 3.5}, "length=3.5: expected a whole number of samples, or a length of time"),
+        ({"greens": "other"}, "variable 'other' is not in the Dataset: found"),
+        ({"greens": 3}, "greens is a int; expected a DataArray with the time axis and dims"),
+        ({"variables": "record"}, "goes with a Dataset; a DataArray is one variable already"),
+        ({"model_options": ["ridge"]}, "model_options=.* expected a mapping"),
+        ({"model_options": {"ridge": "much"}}, "ridge"),
+        ({"batch_size": 0}, "batch_size"),
+        ({"precision": "float8"}, "precision"),
+        ({"device": "tpu"}, "device"),
+        ({"seed": "s"}, "seed"),
     ],
+    ids=str,
 )
-def test_wrong_commands_say_what_to_type(files, given, told):
-    done = run("invert-waveform", "both.nc", "--model", "wiener", *given)
-    assert done.exit_code in (1, 2)
-    assert told in done.output
-    assert "Traceback" not in done.output
+def test_arguments_that_are_wrong(data, given, told):
+    refuse(data["record"], InputError, told, **{"greens": data["greens"], **given})
 
 
-def test_options_of_networks_reach_the_task(files, monkeypatch):
-    taken = {}
-
-    def invert(dataset, **given):
-        taken.update(given)
-        return dataset
-
-    monkeypatch.setattr("xgeoml.tasks.invert_waveform.invert_waveform", invert)
-    options = {"weights": "w", "batch_size": 3, "precision": "bfloat16", "device": "cpu", "seed": 5}
-    flags = [t for k, v in options.items() for t in (f"--{k.replace('_', '-')}", v)]
-    done = run("invert-waveform", "records.nc", "--spread", *flags, "--out", "s.nc")
-    assert done.exit_code == 0, done.output
-    assert {k: taken[k] for k in options} == options
-    assert taken["spread"] is True
-    assert taken["model"] == "auto"
-    assert taken["greens"] is taken["dim"] is taken["variables"] is None
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ({"dims": "time"}, r"dims='time': expected a mapping, such as \{'T': 'time'\}"),
+        ({"dims": {"T": "tim"}}, "did you mean 'time'?"),
+        ({"dims": {"time": "T"}}, "the letter first"),
+        ({"dims": {"T": "station"}}, "coordinate 'station' has dtype <U2; expected dates"),
+    ],
+    ids=str,
+)
+def test_axes_that_are_wrong(data, given, told):
+    refuse(data["record"], AxisError, told, greens=data["greens"], **given)
 
 
-def test_the_models_of_the_task_are_listed():
-    done = run("models", "invert_waveform")
-    assert "nnls@1.0             invert_waveform  non-negative" in done.output
+def test_models_that_cannot_do_it(data, tmp_path):
+    record, greens = data["record"], data["greens"]
+    refuse(record, ModelNotFoundError, "Did you mean 'nnls'?", "nnl", greens=greens)
+    refuse(record, SpecError, "it is a model for fill_gaps", "kalman", greens=greens)
+    refuse(record, SpecError, "'ridg': expected one of", greens=greens, model_options={"ridg": 1})
+    refuse(record, WeightsError, "no.safetensors", tmp_path / "no.safetensors", greens=greens)
+    refuse(
+        record, SpecError, r"has no weight: own = .*fit\('eq_tf'.*model=own", spec(), greens=greens
+    )
+    refuse(record, InputError, "expected a name such as", 3, greens=greens)
+    with pytest.raises(TypeError, match="lenght"):
+        invert(record, greens=greens, lenght=3)
+    other = eq_tf(width=8).state_dict()
+    path = write_weights(
+        tmp_path / "a.safetensors", {k: v.numpy() for k, v in other.items()}, spec()
+    )
+    refuse(record, WeightsError, "does not fit the network", path, greens=greens)
+
+
+def test_options_of_models(data):
+    made = invert(data["record"], greens=data["greens"], model_options={"ridge": 0.1})
+    assert not made.equals(invert(data["record"], greens=data["greens"]))
+    assert "model_options={'ridge': 0.1}" in made.attrs["history"]
+
+
+def test_greens_functions_are_needed(data):
+    told = refuse(data["record"], InputError, "nnls@1.0 needs the Green's functions: greens=...")
+    assert "fit('eq_tf', target=sources)" in told
+
+
+def test_nothing_to_invert(data):
+    told = r"no floating-point variable with a time axis to invert; found \{'n': \"int.*'sta"
+    integers = data[["record"]].astype(int).rename(record="n")
+    refuse(integers, InputError, told, greens=data["greens"])
+    refuse(data[["greens"]], InputError, "no floating-point variable", greens="greens")
+    refuse(data[["greens"]], InputError, "no floating-point variable", greens=data["greens"])
+    refuse(data, InputError, r"did you mean \['record'\]", greens="greens", variables="recrd")
+    refuse(data[["record"]].mean("time"), InputError, "no floating", greens=data["greens"])
+    told = r"has the dims \(\), none of which is known to be the time axis; type dims="
+    given = {"greens": "greens", "variables": "one"}
+    refuse(data.assign(one=3.0), AxisError, told, **given)
+    refuse(xr.DataTree(), InputError, "DataTree", greens=data["greens"])
+    tree = xr.DataTree.from_dict({"/a": data.drop_vars("source")})
+    with pytest.raises(InputError, match="'gren' is not in the Dataset") as found:
+        invert(tree, greens="gren")
+    assert found.value.__notes__ == ["in the group '/a' of the DataTree"]
+    with pytest.raises(InputError, match="found a ndarray; expected an xarray DataArray, Dataset"):
+        invert_waveform(data["record"].values, "nnls", greens=data["greens"])
+
+
+def test_records_that_are_no_numbers(data):
+    record, greens = data["record"], data["greens"]
+    refuse(record + 1j, InputError, "complex.*expected real numbers.*obj.real", greens=greens)
+    refuse(record > 0, InputError, "dtype bool; expected real numbers", greens=greens)
+    refuse(record[:0], InputError, "is empty", greens=greens[:0])
+    refuse(record[0, 0], AxisError, "type dims=", greens=greens)
+    refuse(record[:, :1], TimeAxisError, "'record' has 1 sample along 'time'", greens=greens)
+
+
+def test_times_that_are_no_samples(data):
+    record, greens = data["record"], data["greens"]
+    refuse(record[:, ::-1], TimeAxisError, "variable 'record'.*descend", greens=greens)
+    lost = record.isel(time=np.delete(np.arange(SAMPLES), 40))
+    refuse(lost, TimeAxisError, "variable 'record'.*not evenly spaced", greens=greens)
+    refuse(record, TimeAxisError, "^greens: times along 'time' desc", greens=greens[:, ::-1])
+    refuse(record, TimeAxisError, "greens has 1 sample along", greens=greens[:, :1])
+    refuse(
+        record.rename(time="n"),
+        AxisError,
+        r"'record' has the dims \('station', 'n'\)",
+        greens=greens,
+    )
+
+
+def test_lengths_of_time_along_an_axis_of_no_unit(data):
+    none = data["record"].drop_vars("time")
+    numbers = data["record"].assign_coords(time=data["time"].values)
+    for record in (none, numbers):
+        for given in ({"length": "3s"}, {"impulse": "second"}):
+            told = r"in no unit of time.*obj\['time'\].attrs\['units'\] = 's' first"
+            refuse(record, InputError, told, greens=data["greens"], **given)
+
+
+def test_gaps_that_are_not_asked_for(data):
+    events = xr.concat([data["record"]] * 3, "event").copy()
+    events[1, 0, 5] = events[2, 1, 9] = np.nan
+    told = "2 of 3 events have records with missing samples; expected none: gaps='window' uses"
+    refuse(events, InputError, told, greens=data["greens"], dim="station")
+    refuse(events, InputError, "2 of 9 events", greens=data["greens"])
+
+
+def test_a_greens_function_that_speaks_where_the_record_is_missing(data):
+    record = data["record"].copy()
+    record[1, :20] = np.nan
+    told = r"miss their first 20 samples, where a Green's function has \d+\.\d% .*records.fillna\(0"
+    refuse(record, InputError, told, greens=data["greens"], dim="station", gaps="window")
+    # That of a station which is missing altogether may.
+    record[2] = np.nan
+    late = data["greens"].copy()
+    late[:2, :20] = 0.0
+    assert invert(record, greens=late, dim="station", gaps="window").notnull().sum() == SAMPLES - 20
+
+
+def test_infinite_samples(data):
+    wrong = data["record"].copy()
+    wrong[1, 3] = np.inf
+    told = refuse(
+        wrong, InputError, "a record has infinite samples; expected numbers", greens=data["greens"]
+    )
+    mended = eval(told.rpartition(": ")[2], {"records": wrong, "np": np})
+    assert mended.isnull().sum() == 1
+    refuse(data["record"], InputError, r"Green's function has.*greens.fillna\(0\)", greens=wrong)
+
+
+def test_sources_that_the_dtype_does_not_hold(data):
+    loud, small = np.float32(1e30) * data["record"], np.float32(1e-30) * data["greens"]
+    told = refuse(loud, InputError, r"sources reach \d\.\d+e\+\d+, which float32", greens=small)
+    wide = eval(told.rpartition("records = ")[2], {"records": loud})
+    assert np.isfinite(invert(wide, greens=small)).all()
+
+
+def test_what_is_wrong_is_told_before_anything_is_computed(data):
+    import dask
+
+    lazy = data.chunk(time=-1)
+    dates = np.datetime64("2001", "ns") + np.arange(SAMPLES) * np.timedelta64(100, "ms")
+    with dask.config.set(scheduler=Refuses()):
+        for greens, error, told in (
+            (lazy["greens"][:2], InputError, "no station S2"),
+            (lazy["greens"][:, :99], TimeAxisError, "99 samples, the records 128"),
+            (
+                lazy["greens"].assign_coords(time=dates),
+                TimeAxisError,
+                "have dates, the records num",
+            ),
+            (lazy["greens"].expand_dims("depth"), InputError, "which the records have not"),
+        ):
+            refuse(lazy["record"], error, told, greens=greens, dim="station")
+
+
+def test_dates_of_greens_functions_are_refused_before_the_work(data, monkeypatch):
+    dates = np.datetime64("2001", "ns") + np.arange(SAMPLES) * np.timedelta64(100, "ms")
+    monkeypatch.setattr("xgeoml.tasks.inverting.inverted", Refuses())
+    told = r"greens = greens.assign_coords\(time=...\)"
+    refuse(data["record"], TimeAxisError, told, greens=data["greens"].assign_coords(time=dates))
+
+
+def test_paths_that_a_model_has_not_learnt(data, tmp_path):
+    path = TrainedPath(
+        data["greens"].values.astype(float),
+        ("station",),
+        {"station": ["S0", "S1", "S2"]},
+        STEP,
+        0.0,
+        ("m s-1", "N m s-1"),
+    )
+    own = weights(tmp_path / "own.safetensors", path_learnt=path)
+    record = data["record"]
+    told = "no path to station X, Y; it has learnt those to S0, S1, S2: select these"
+    refuse(record.assign_coords(station=["X", "S1", "Y"]), InputError, told, own)
+    told = "have 2 along 'station', the model has learnt paths to 3; expected as many, or labels"
+    refuse(record[:2].drop_vars("station"), InputError, told, own)
+    told = (
+        r"have the dims \['time'\]; expected 'station' among them: records.expand_dims\('station'"
+    )
+    refuse(record[0], InputError, told, own)
+    slow = record.assign_coords(time=("time", 2 * data["time"].values, {"units": "s"}))
+    told = "have a sample every 0.2 s, those .* from one every 0.1 s; expected the same: resample"
+    refuse(slow, TimeAxisError, told, own)
+    told = "impulse='second' .*the model has learnt its own; leave it out, or give greens="
+    refuse(record, InputError, told, own, impulse="second")
+    pytest.importorskip("pint")
+    told = (
+        "in 'm', those that the model has learnt from in 'm s-1'; expected units of the same kind"
+    )
+    refuse(record.assign_attrs(units="m"), InputError, told, own)
+
+
+def test_the_task_lists_its_models():
+    found = xgeoml.list_models("invert_waveform")
+    assert {"eq_tf", "iterative", "landweber", "nnls", "water_level", "wiener"} <= set(found)

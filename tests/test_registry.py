@@ -100,6 +100,14 @@ def test_bases_must_be_known():
         xgeoml.register_model(spec)
 
 
+def test_bases_of_waveform_inversion_are_of_this_task():
+    inputs = (Channel("value"), Channel("estimate", "kalman"))
+    with pytest.raises(SpecError, match=r"'kalman' is not known.*nnls"):
+        xgeoml.register_model(TOY.replace(inputs=inputs))
+    inputs = (Channel("value"), Channel("estimate", "nnls"))
+    assert xgeoml.register_model(TOY.replace(inputs=inputs)).bases == ("nnls",)
+
+
 @pytest.mark.parametrize(
     ("asked", "told"),
     [

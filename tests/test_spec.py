@@ -40,6 +40,7 @@ FIELD = spec(
     factory="toys:FieldNet", axes=(AxisSpec("Y", "window", 16, 8), AxisSpec("X", "window", 16, 4))
 )
 BETWEEN = (AxisSpec("T", "tile", 8, halo=2),)
+WAVES = {"task": "invert_waveform", "inputs": VALUE[:1]}
 
 
 @pytest.mark.parametrize("one", [spec(), FULL, FIELD, *all_models()], ids=repr)
@@ -82,6 +83,18 @@ def test_models_of_interpolation_in_time_see_single_cells_or_whole_grids():
     assert ModelSpec.from_json(terrain.to_json()) == terrain
     several = (*VALUE, Channel("estimate", "linear"))
     assert spec(task="interp_time", axes=BETWEEN, inputs=several).bases == ("linear",)
+
+
+def test_models_of_waveform_inversion_see_whole_records():
+    made = [spec(task="invert_waveform", inputs=VALUE[:1], outputs=("value", "log_spread"))]
+    made.append(spec(task="invert_waveform", backend="numpy", inputs=()))
+    several = (*VALUE[:1], Channel("estimate", "nnls"), Channel("estimate", "wiener"))
+    made.append(spec(task="invert_waveform", inputs=several))
+    for one in made:
+        assert not one.bound
+        assert not one.tiled
+        assert ModelSpec.from_json(one.to_json()) == one
+    assert made[-1].bases == ("nnls", "wiener")
 
 
 def test_a_factory_may_be_the_class_itself():
@@ -133,6 +146,25 @@ def test_a_factory_may_be_the_class_itself():
             {"task": "interp_time", "axes": BETWEEN, "backend": "numpy", "terrain": True},
             "terrain=True: goes with networks",
         ),
+        ({**WAVES, "axes": (AxisSpec("T", minimum=8),)}, "takes T whole"),
+        ({**WAVES, "axes": FIELD.axes, "backend": "numpy"}, "takes T whole"),
+        ({**WAVES, "inputs": VALUE}, "nothing else"),
+        ({**WAVES, "inputs": (*VALUE[:1], Channel("spread", "nnls"))}, "nothing else"),
+        (
+            {**WAVES, "inputs": (*VALUE[:1], Channel("covariates")), "covariates": True},
+            "nothing else",
+        ),
+        (
+            {
+                **WAVES,
+                "inputs": (*VALUE[:1], Channel("estimate", "nnls")),
+                "outputs": ("residual",),
+            },
+            "returns the source",
+        ),
+        ({**WAVES, "scaling": "training"}, "no scale to be trained on"),
+        ({**WAVES, "terrain": True}, "terrain=True: goes with networks of downscaling"),
+        ({**WAVES, "fitted_with": ("nnls",)}, "fitted_with: goes with"),
         ({"options": {"f": print}}, "expected plain JSON values"),
         ({"weights": WeightsRef("toy.pt", "0" * 64)}, "expected a .safetensors file"),
         ({"weights": WeightsRef("toy.safetensors", "abc")}, "64 hexadecimal digits"),

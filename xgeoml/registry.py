@@ -54,7 +54,9 @@ def register_model(spec: ModelSpec, *, overwrite: bool = False) -> ModelSpec:
             f"the name is taken by {taken.factory}; pass overwrite=True to replace it",
             f"model {spec.name!r} cannot be registered",
         )
-    names = {name for _, name in known}
+    # What fills gaps is nothing to begin an inversion with.
+    lent = spec.task != "invert_waveform"
+    names = {name for task, name in known if lent or task == spec.task}
     unknown = [name for name in spec.bases if name not in names]
     if unknown:
         raise SpecError(

@@ -42,7 +42,8 @@ class ModelSpec:
         `numpy`: the factory returns a `xgeoml.models.series.SeriesModel`, or with tiles of a grid a
         `xgeoml.models.field.FieldModel`. `torch`: it returns an `nn.Module` that maps
         ``(batch, channel, *axes)`` to ``(batch, output, *axes)``. For downscaling see
-        `xgeoml.models.downscaling`, for interpolation in time `xgeoml.models.in_time`.
+        `xgeoml.models.downscaling`, for interpolation in time `xgeoml.models.in_time`, for waveform
+        inversion `xgeoml.models.waveforms`.
     axes : tuple of AxisSpec
         How the model treats each axis, in the order in which it is given them; axes not named are
         pointwise.
@@ -256,6 +257,8 @@ class ModelSpec:
             found += self._grid_problems()
         elif self.task == "interp_time":
             found += self._time_problems()
+        elif self.task == "invert_waveform":
+            found += self._waveform_problems()
         elif self.backend == "numpy" and tuple((a.axis, a.mode) for a in self.axes) not in (
             (("T", "whole"),),
             (("Y", "tile"), ("X", "tile"), ("T", "whole")),
@@ -297,6 +300,22 @@ class ModelSpec:
                 " mode 'whole' or neither of them"
             ]
         return []
+
+    def _waveform_problems(self) -> list[str]:
+        """Return what is wrong with axes, inputs and outputs of a model of waveform inversion."""
+        found = []
+        if self.axes != (AxisSpec("T"),):
+            found.append("axes: a model of waveform inversion takes T whole, axes=(AxisSpec('T'),)")
+        if {c.role for c in self.inputs} - {"value", "estimate"}:
+            found.append(
+                "inputs: a network of waveform inversion takes Channel('value'), which stands for "
+                "records and Green's functions, and estimates of other models, nothing else"
+            )
+        if "residual" in self.outputs:
+            found.append("outputs: a network of waveform inversion returns the source, 'value'")
+        if self.scaling != "sample":
+            found.append("scaling: waveforms have no scale to be trained on, scaling='sample'")
+        return found
 
     def _network_problems(self) -> list[str]:
         found = []

@@ -15,7 +15,7 @@ from xgeoml.engine.threads import one_blas_thread
 from xgeoml.exceptions import InputError
 from xgeoml.models._amplitudes import matched
 from xgeoml.models.series import Bools, Floats
-from xgeoml.models.waveforms import Gather, shown
+from xgeoml.models.waveforms import Gather, estimated, shown
 from xgeoml.options import Options, shows_progress
 
 Amplitudes = Literal["given", "free"]
@@ -216,8 +216,7 @@ def _of_model(gather: Gather, job: Inversion) -> tuple[Floats, Floats]:
         source = model.invert(gather)
         return source, np.full_like(source, np.nan)
     seen = shown(gather)
-    bases = [base.with_state()[0] for base in job.handle.bases]
-    estimates = np.stack([base.invert(gather) for base in bases], 1).astype(np.float32)
+    estimates = estimated([base.with_state()[0] for base in job.handle.bases], gather)
 
     def call(network: Any, record: Any, which: slice) -> Any:
         import torch

@@ -6,6 +6,7 @@ networks (torch).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Protocol
@@ -177,6 +178,14 @@ def shown(gather: Gather) -> Shown:
         (gather.greens * weight).astype(np.float32),
         about.astype(np.float32),
     )
+
+
+def estimated(bases: Sequence[Deconvolution], gather: Gather) -> NDArray[np.float32]:
+    """Return what base models say, (event, estimate, lag)."""
+    made = np.empty((len(gather.record), len(bases), gather.length), np.float32)
+    for number, base in enumerate(bases):
+        made[:, number] = base.invert(gather)
+    return made
 
 
 class Deconvolution(Protocol):

@@ -136,6 +136,12 @@ def resolve(wish: Wish) -> ModelHandle:
             f"it has no weight: own = records.geoml.fit({spec.name!r}, greens=...), then model=own",
             f"model {spec.key} cannot be used yet",
         )
+    networks = [base.spec.key for base in handle.bases if base.spec.backend == "torch"]
+    if networks:
+        raise SpecError(
+            f"its base models {networks} are networks; expected deconvolutions, such as 'nnls'",
+            f"model {spec.key} cannot be used",
+        )
     if wish.spread and (spec.backend == "numpy" or not spec.gives_spread):
         raise InputError(
             f"spread=True: {spec.key} does not tell how sure it is; leave it out, or use "

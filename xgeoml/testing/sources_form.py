@@ -17,21 +17,20 @@ from xgeoml.testing.lazy import assert_lazy, raise_if_computes
 from xgeoml.testing.sources import EVENTS, SAMPLES, STATIONS, Inverter
 
 CHUNKINGS: tuple[dict[str, Any], ...] = (
-    {"event": 1, "station": 1, "time": -1},
-    {"event": 2, "station": -1, "time": 50},
-    {"event": (1, 4), "station": 2, "time": 90},
+    {"event": 1, "station": -1, "time": 50},
+    {"event": (1, 4), "station": 2, "time": -1},
 )
 # Networks may take another way through the processor for another number of events.
 ROUNDING = 1e-5
 
 
 def chunks(subject: Inverter) -> None:
-    """Use NumPy and three chunkings of dask, on threads: the same bits of NumPy models."""
+    """Use NumPy and two chunkings of dask, on threads: the same bits of NumPy models."""
     data = _holes()
     for dim in ("station", None):
         given = {"dim": dim, "gaps": "window"}
         expected = subject.invert(data.record, greens=data.greens, **given)
-        # Of single records three would do the same again.
+        # Of single records both would do the same.
         for sizes in CHUNKINGS if dim else CHUNKINGS[-1:]:
             greens = data.greens if sizes["event"] == 1 else data.greens.chunk(sizes)
             lazy = subject.invert(data.record.chunk(sizes), greens=greens, **given)
@@ -39,8 +38,8 @@ def chunks(subject: Inverter) -> None:
             _alike(subject, made, expected, f"chunks {sizes}, dim={dim!r}")
             for told in ("record_moment", "record_misfit"):
                 close(made[told], expected[told], f"{told!r} of chunks {sizes}", ROUNDING)
-    made = subject.invert(data.record, greens=data.greens.chunk(event=1), **given)
-    _alike(subject, made.compute(), expected, "lazy Green's functions of loaded records")
+    lazy = subject.invert(sources.quakes().record, greens=sources.quakes().greens.chunk(event=1))
+    _alike(subject, lazy.compute(), subject.usual, "lazy Green's functions of loaded records")
 
 
 def processes(subject: Inverter) -> None:
@@ -76,10 +75,10 @@ def dim_orders(subject: Inverter) -> None:
         turned = data.greens.transpose(*order[::-1])
         made = subject.invert(record, greens=turned)
         same_bits(made, expected.transpose(*left), f"dims {order}")
-    for order in (("time", "station", "event"), ("station", "time", "event")):
-        made = subject.invert(data.record.transpose(*order), dim=None)
-        close(made, each.transpose(*order), f"dims {order}, each record alone", ROUNDING)
-        expect(made.dims == order, f"dims {order} came back as {made.dims}")
+    order = ("station", "time", "event")
+    made = subject.invert(data.record.transpose(*order), dim=None)
+    expect(made.dims == order, f"dims {order} came back as {made.dims}")
+    close(made, each.transpose(*order), f"dims {order}, each record alone", ROUNDING)
 
 
 def other_dims(subject: Inverter) -> None:

@@ -61,7 +61,7 @@ class WaveScore:
         else:
             answer = network(*given).float()
             sources, spread = [answer[:, 0]], answer[:, 1]
-        shape = tuple(batch.estimates[:, 0].shape)
+        shape = tuple(batch.source.shape)
         if tuple(sources[-1].shape) != shape or tuple(spread.shape) != shape:
             raise ExecutionError(
                 f"{self.key} returned shape {tuple(sources[-1].shape)}, expected {shape}: (event, "

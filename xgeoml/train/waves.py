@@ -16,7 +16,7 @@ from torch.utils.data import Dataset
 
 from xgeoml.models._amplitudes import matched
 from xgeoml.models.series import Floats
-from xgeoml.models.waveforms import Deconvolution, Gather, shown
+from xgeoml.models.waveforms import Deconvolution, Gather, estimated, shown
 from xgeoml.train.settings import Settings
 from xgeoml.train.simulated_waves import Examples, Seismogram, simulate
 
@@ -67,7 +67,7 @@ def prepared(examples: Examples, bases: Sequence[Deconvolution]) -> dict[str, ND
     made = {
         "record": seen.record,
         "greens": seen.greens,
-        "estimates": np.stack([base.invert(gather) for base in bases], 1),
+        "estimates": estimated(bases, gather),
         "about": seen.about,
         "source": source,
         "target": examples.target / unit,
