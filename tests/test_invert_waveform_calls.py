@@ -60,7 +60,6 @@ def refuse(obj, error, told, model="nnls", **options):
         ({"greens": 3}, "greens is a int; expected a DataArray with the time axis and dims"),
         ({"variables": "record"}, "goes with a Dataset; a DataArray is one variable already"),
         ({"model_options": ["ridge"]}, "model_options=.* expected a mapping"),
-        ({"model_options": {"ridge": "much"}}, "ridge"),
         ({"batch_size": 0}, "batch_size"),
         ({"precision": "float8"}, "precision"),
         ({"device": "tpu"}, "device"),
@@ -152,12 +151,8 @@ def test_times_that_are_no_samples(data):
     refuse(lost, TimeAxisError, "variable 'record'.*not evenly spaced", greens=greens)
     refuse(record, TimeAxisError, "^greens: times along 'time' desc", greens=greens[:, ::-1])
     refuse(record, TimeAxisError, "greens has 1 sample along", greens=greens[:, :1])
-    refuse(
-        record.rename(time="n"),
-        AxisError,
-        r"'record' has the dims \('station', 'n'\)",
-        greens=greens,
-    )
+    bare = record.rename(time="n").drop_vars("n")
+    refuse(bare, AxisError, r"'record' has the dims \('station', 'n'\)", greens=greens)
 
 
 def test_lengths_of_time_along_an_axis_of_no_unit(data):

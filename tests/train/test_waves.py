@@ -161,6 +161,13 @@ def test_the_loss_of_the_truth_is_nearly_nothing():
     knows, silent = (float(score(n, batch)[0]) / 4 for n in (Knows(), Silent()))
     assert knows < 0.05
     assert silent > 1.0
+
+    class Unsure(torch.nn.Module):
+        def forward(self, *_):
+            return batch.source[:, None]
+
+    alone = WaveScore(SPEC.replace(outputs=("value",)))
+    assert float(alone(Unsure(), batch)[0]) / 4 < 0.01
     unknown = batch._replace(source=torch.full_like(batch.source, torch.nan))
     assert float(score(Knows(), unknown)[0]) / 4 < 1e-5
     assert float(score(Silent(), unknown)[0]) / 4 == pytest.approx(1.0)

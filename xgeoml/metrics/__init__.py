@@ -1,14 +1,16 @@
-"""Scores of an estimate against the truth: gaps, fields, their spectra, ensembles."""
+"""Scores of an estimate against the truth: gaps, fields, spectra, ensembles, waveforms."""
 
 from xgeoml.metrics.downscaling import downscaling_skill
 from xgeoml.metrics.ensembles import crps, rank_histogram, spread_skill
 from xgeoml.metrics.fields import bias, mae, psnr, r2, rmse, ssim
 from xgeoml.metrics.gaps import Skill, error_by_count, skill
 from xgeoml.metrics.spectra import SpectrumError, spectrum_error, zonal_spectrum
+from xgeoml.metrics.waveforms import WaveformSkill, waveform_skill
 
 __all__ = [
     "Skill",
     "SpectrumError",
+    "WaveformSkill",
     "bias",
     "crps",
     "downscaling_skill",
@@ -22,5 +24,6 @@ __all__ = [
     "spectrum_error",
     "spread_skill",
     "ssim",
+    "waveform_skill",
     "zonal_spectrum",
 ]

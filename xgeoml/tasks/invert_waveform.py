@@ -101,7 +101,8 @@ def invert_waveform(
         Other weights than the model's own, as in `xgeoml.fill_gaps`.
     variables : str or sequence of str, optional
         Which variables of a Dataset to invert. By default every floating-point one with a time axis
-        that is not the Green's functions. Others along it are left out, with a warning.
+        and the dims of Green's functions in the Dataset, but for these. Others along the time axis
+        are left out, with a warning.
     dims : mapping, optional
         Which dim is the time axis, such as ``{"T": "sample"}``, where it cannot be found out.
     model_options : mapping, optional

@@ -178,7 +178,8 @@ def records_of(dataset: xr.Dataset, names: Sequence[Hashable] | None, wish: Wish
     # What Green's functions that lie beside the records cannot be of, such as a source.
     if isinstance(wish.greens, str) and wish.greens in dataset:
         paths = dataset[wish.greens]
-        needed = set(paths.dims) - {sample_dim(paths, None)}
+        named = (wish.dims or {}).get("T")
+        needed = set(paths.dims) - {named if named in paths.dims else sample_dim(paths, None)}
         found = [n for n in found if needed <= set(dataset[n].dims)] or found
     # Those given as an array may come from here, with a change or two.
     found = [n for n in found if n != _greens_name(wish.greens)] or [

@@ -23,6 +23,7 @@ from xgeoml.spec import ModelSpec
 from xgeoml.tasks.choose import ModelLike, make_handle
 from xgeoml.tasks.dispatch import GeoObject
 from xgeoml.tasks.invert_waveform import invert_waveform
+from xgeoml.tasks.trained_path import TrainedPath
 from xgeoml.weights.files import write_weights
 
 EVENTS, STATIONS, SAMPLES, LENGTH = 2, 3, 256, 64
@@ -60,6 +61,11 @@ class Inverter:
         """Whether the model is a network without weights."""
         handle = self.handle(self.model)
         return self.is_torch and handle.weights is None and handle.spec.weights is None
+
+    @property
+    def knows_paths(self) -> bool:
+        """Whether it has learnt from pairs what the paths are: none of those of `quakes`."""
+        return TrainedPath.of(self.handle(self.own)) is not None
 
     @property
     def own(self) -> Any:

@@ -51,7 +51,7 @@ class WaveScore:
     """
 
     def __init__(self, spec: ModelSpec) -> None:
-        self.key = spec.key
+        self.key, self.gives_spread = spec.key, spec.gives_spread
 
     def __call__(self, network: Any, batch: WaveBatch) -> tuple[Tensor, Tensor]:
         """Return the loss as a sum, and the weight that it is a mean over."""
@@ -60,24 +60,27 @@ class WaveScore:
             sources, spread = network.unrolled(*given)
         else:
             answer = network(*given).float()
-            sources, spread = [answer[:, 0]], answer[:, 1]
+            sources, spread = [answer[:, 0]], answer[:, 1] if self.gives_spread else None
         shape = tuple(batch.source.shape)
-        if tuple(sources[-1].shape) != shape or tuple(spread.shape) != shape:
-            raise ExecutionError(
-                f"{self.key} returned shape {tuple(sources[-1].shape)}, expected {shape}: (event, "
-                "lag), of source and spread; mend its forward()"
-            )
+        for made in (sources[-1], *([] if spread is None else [spread])):
+            if tuple(made.shape) != shape:
+                raise ExecutionError(
+                    f"{self.key} returned shape {tuple(made.shape)}, expected {shape}: (event, "
+                    "lag), of source and spread; mend its forward()"
+                )
         known = torch.isfinite(batch.source[:, 0])
         truth = torch.nan_to_num(batch.source)
         size = truth.square().sum(-1).clamp(min=1e-30)
         off = [((s - truth).square().sum(-1) / size + _LEAST).sqrt() for s in sources]
         error = off[-1] + _EARLIER * sum(off[:-1], torch.zeros_like(off[-1]))
-        peak = truth.abs().amax(-1, keepdim=True).clamp(min=1e-30)
-        missed = (sources[-1].detach() - truth) / peak
-        wide = (spread - peak.log()).clamp(_NARROW, _WIDE)
-        likely = (0.5 * (missed / wide.exp()).square() + wide).mean(-1)
         misfit = unexplained(batch.path, sources[-1], batch.target)
-        by_source = error + _PHYSICS * (misfit + _LEAST).sqrt() + _SPREAD * likely
+        by_source = error + _PHYSICS * (misfit + _LEAST).sqrt()
+        if spread is not None:
+            peak = truth.abs().amax(-1, keepdim=True).clamp(min=1e-30)
+            missed = (sources[-1].detach() - truth) / peak
+            wide = (spread - peak.log()).clamp(_NARROW, _WIDE)
+            likely = (0.5 * (missed / wide.exp()).square() + wide).mean(-1)
+            by_source = by_source + _SPREAD * likely
         loss = torch.where(known, by_source, misfit)
         return (batch.weight * loss).sum(), batch.weight.sum()
 

@@ -24,7 +24,7 @@ _PASS = 32
 
 def wave_skill(
     network: Any, spec: ModelSpec, examples: Examples, lags: int | None = None
-) -> tuple[dict[str, float], float]:
+) -> tuple[dict[str, float], float | None]:
     """Return the errors of a network and of deconvolutions, and what its interval holds.
 
     Parameters
@@ -39,8 +39,8 @@ def wave_skill(
     -------
     dict
         Mean over events of the root mean square error over the root mean square of the truth.
-    float
-        Share of the truth within the network's 90 % interval.
+    float or None
+        Share of the truth within the network's 90 % interval; None without a spread.
     """
     names = [n for n in BESIDE if n != spec.name]
     specs = [get_model(n, "invert_waveform") for n in names]
@@ -50,6 +50,8 @@ def wave_skill(
     truth, made, said = arrays["source"][:, :lags], made[:, :, :lags], said[:, :, :lags]
     values = {spec.name: _error(made[:, 0], truth)}
     values |= {n: _error(said[:, i], truth) for i, n in enumerate(names)}
+    if not spec.gives_spread:
+        return values, None
     inside = np.abs(made[:, 0] - truth) < _HALF_90 * np.exp(made[:, 1])
     return values, float(inside.mean())
 
