@@ -137,8 +137,7 @@ def waveform_skill(
       Brady (1975, Bull. Seismol. Soc. Am. 65, 581-626) define that of shaking by its energy.
 
     Scores that have no meaning are NaN and not in the mean: moment and duration of sources that sum
-    to zero, duration of an estimate of zeros, and the lag where no
-    correlation is positive.
+    to zero, duration of an estimate of zeros, and the lag where no correlation is positive.
 
     Examples
     --------

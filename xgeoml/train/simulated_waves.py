@@ -257,8 +257,9 @@ class _Body:
         self.faster = random.uniform(1.35, 1.55)
         self.attenuation = float(np.exp(random.uniform(np.log(0.7), np.log(12))))
         self.velocity = random.random() < 0.5
-        # How little is known: of mechanism and crust, of the depth, of the rupture's direction.
-        self.wrong = random.uniform(0, 1)
+        # How little is known: of mechanism and crust, of the depth, of the rupture's direction. Of
+        # real records half the energy and more is not explained.
+        self.wrong = random.uniform(0, 1.3)
         self.deeper = np.exp(random.normal(0, 0.15 * self.wrong))
 
     def seen(self, random: np.random.Generator, source: Floats) -> Floats:
@@ -284,9 +285,21 @@ class _Body:
         shift = random.normal(0, 2.0 * self.wrong)
         times = self.onset + shift + np.concatenate([late, echoes])
         path = self._response(np.concatenate([strength, ring]), times)
+        path = path + self._scattered(random, float(np.sqrt((path**2).mean())))
         sizes = (np.sqrt((a**2).sum()) for a in (path, known))
         path, known = (a / size for a, size in zip((path, known), sizes, strict=True))
         return path, known * np.exp(random.normal(0, 0.5))
+
+    def _scattered(self, random: np.random.Generator, size: float) -> Floats:
+        """Return what is scattered on the way, which no model of layers knows."""
+        width = random.uniform(1.0, 2.0) * self.attenuation
+        rough = gaussian_filter1d(random.standard_normal(self.n), width)
+        since = np.clip(np.arange(self.n) - self.onset, 0, None)
+        rough *= np.exp(-since / (self.n * random.uniform(0.1, 1.0))) * (since > 0)
+        if self.velocity:
+            rough = np.gradient(rough)
+        made: Floats = 0.3 * self.wrong * size * rough / max(float(rough.std()), 1e-12)
+        return made
 
     def _response(self, strength: Floats, times: Floats) -> Floats:
         """Return arrivals, attenuated as by Futterman (1962), J. Geophys. Res. 67, 5279-5291."""
