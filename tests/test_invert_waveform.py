@@ -486,7 +486,7 @@ def test_many_events_in_a_few_passes(data, monkeypatch):
     events[3:5, 1, 100:] = np.nan
     events[7, 0] = np.nan
     whole = invert(events, greens=data["greens"], dim="station", gaps="window")
-    monkeypatch.setattr(inversion, "_ELEMENTS", 2 * 3 * SAMPLES)
+    monkeypatch.setattr(inversion, "ELEMENTS", 2 * 3 * SAMPLES)
     parts = invert(events, greens=data["greens"], dim="station", gaps="window")
     np.testing.assert_array_equal(parts, whole)
     np.testing.assert_allclose(whole[8] / 9, whole[0], rtol=1e-5)

@@ -22,9 +22,9 @@ Amplitudes = Literal["given", "free"]
 Gaps = Literal["raise", "window"]
 GreensOf = Callable[[NDArray[np.intp]], NDArray[Any]]
 
-# Samples of the records of all events that are treated at once: 16 MB in float64, some ten times
-# that with all that is made of them.
-_ELEMENTS = 2**16
+# Samples of the records of all events that are treated at once: half a megabyte in float64, so that
+# what is made of them fits the caches. On a GPU, to keep it busy, so many times as many.
+ELEMENTS, _MORE_ON_GPU = 2**16, 16
 # The same for a pass of a network on a processor.
 _PASS = 2**13
 # Share of a Green's function's energy that may lie where a record is missing.
@@ -132,10 +132,26 @@ def _groups(record: NDArray[Any], job: Inversion) -> Iterator[tuple[NDArray[np.i
     for event in range(len(record)):
         window = _longest(gaps[event]) if broken[event] else (0, record.shape[-1])
         windows.setdefault(window, []).append(event)
-    several = max(1, _ELEMENTS // max(1, int(np.prod(record.shape[1:]))))
+    several = events_at_once(int(np.prod(record.shape[1:])), job.handle, job.options)
     for (start, stop), events in windows.items():
         for first in range(0, len(events), several):
             yield np.array(events[first : first + several], np.intp), slice(start, stop)
+
+
+def events_at_once(samples: int, handle: ModelHandle, options: Options) -> int:
+    """Return how many events are treated at once.
+
+    Parameters
+    ----------
+    samples : int
+        Of the records of an event.
+    handle : ModelHandle
+    options : Options
+    """
+    elements = ELEMENTS
+    if handle.spec.backend == "torch" and resolve_device(options.device) != "cpu":
+        elements *= _MORE_ON_GPU
+    return max(1, elements // max(1, samples), options.batch_size or 1)
 
 
 def _longest(gaps: Bools) -> tuple[int, int]:

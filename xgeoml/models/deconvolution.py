@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from xgeoml.exceptions import InputError
 from xgeoml.models.series import Floats
 from xgeoml.models.waveforms import Gather
 
@@ -19,6 +20,15 @@ _LEAST_UNSURE, _UNEXPLAINED, _UNSURE = 0.004, (0.1, 0.35), (1.0, 0.5)
 _TINY = 1e-300
 # Of Landweber's steps, below 2 over the largest gain; and what is added to the gain to begin with.
 _STEP, _BEGIN = 1.9, 0.05
+
+
+def _checked(name: str, value: float, whole: bool = False) -> float:
+    """Return an option, or raise if it is no number above zero."""
+    number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    if not number or not 0 < value < np.inf or (whole and value != int(value)):
+        kind = "a whole number, 1 or above" if whole else "a number above 0"
+        raise InputError(f"{name}={value!r}: expected {kind}")
+    return value
 
 
 class _Equations:
@@ -87,7 +97,7 @@ class WaterLevel:
     """
 
     def __init__(self, level: float = 0.01, smooth: float = 1.5) -> None:
-        self.level, self.smooth = level, smooth
+        self.level, self.smooth = _checked("level", level), _checked("smooth", smooth)
 
     def invert(self, gather: Gather) -> Floats:
         """Return the sources, (event, lag)."""
@@ -136,7 +146,8 @@ class Iterative:
     """
 
     def __init__(self, pulses: int = 200, gain: float = 0.3, smooth: float = 1.0) -> None:
-        self.pulses, self.gain, self.smooth = pulses, gain, smooth
+        self.pulses = int(_checked("pulses", pulses, whole=True))
+        self.gain, self.smooth = _checked("gain", gain), _checked("smooth", smooth)
 
     def invert(self, gather: Gather) -> Floats:
         """Return the sources, (event, lag)."""
@@ -174,7 +185,7 @@ class Landweber:
     """
 
     def __init__(self, steps: int = 100, smooth: float = 1.0) -> None:
-        self.steps, self.smooth = steps, smooth
+        self.steps, self.smooth = int(_checked("steps", steps, True)), _checked("smooth", smooth)
 
     def invert(self, gather: Gather) -> Floats:
         """Return the sources, (event, lag)."""
@@ -212,7 +223,8 @@ class NonNegative:
     """
 
     def __init__(self, steps: int = 60, ridge: float = 2e-3, smooth: float = 1.0) -> None:
-        self.steps, self.ridge, self.smooth = steps, ridge, smooth
+        self.steps = int(_checked("steps", steps, whole=True))
+        self.ridge, self.smooth = _checked("ridge", ridge), _checked("smooth", smooth)
 
     def invert(self, gather: Gather) -> Floats:
         """Return the sources, (event, lag)."""

@@ -12,7 +12,7 @@ import xarray as xr
 
 from xgeoml.axes import find_axes
 from xgeoml.engine.execute import is_lazy
-from xgeoml.engine.inversion import _ELEMENTS
+from xgeoml.engine.inversion import events_at_once
 from xgeoml.tasks.dispatch import GeoObject
 from xgeoml.tasks.inspect import first_treated
 from xgeoml.tasks.inverting import TASK, Ready, Wish, inverted, make_ready, records_of, resolve
@@ -147,7 +147,7 @@ def plan_waveforms(obj: GeoObject, variable: Hashable | None, wish: Wish) -> Wav
     stations = math.prod(record.sizes[d] for d in ready.join)
     of_event = stations * samples.count
     largest = int(events.max())
-    at_once = min(largest, max(1, _ELEMENTS // of_event))
+    at_once = min(largest, events_at_once(of_event, handle, wish.options))
     work = at_once * of_event * 8 * _WORK_ARRAYS
     device = "cpu"
     if spec.backend == "torch":

@@ -49,6 +49,9 @@ def _parsed(text: str) -> Any:
     from cf_xarray.units import units
 
     try:
+        one, two = (units.Quantity(n, units(text).units).to_base_units() for n in (1.0, 2.0))
+        if abs(two.magnitude - 2.0 * one.magnitude) > 1e-9 * abs(two.magnitude):
+            raise ValueError("they do not count from zero")
         return 1.0 * units(text)
     except Exception as error:  # whatever pint raises for what is no unit
         raise InputError(

@@ -170,12 +170,12 @@ def quakes(
 @contextmanager
 def small_groups() -> Iterator[None]:
     """Let the engine take one event at a time, as it takes some of many thousands."""
-    usual = inversion._ELEMENTS
-    inversion._ELEMENTS = 1
+    usual = inversion.ELEMENTS
+    inversion.ELEMENTS = 1
     try:
         yield
     finally:
-        inversion._ELEMENTS = usual
+        inversion.ELEMENTS = usual
 
 
 def _source(random: np.random.Generator) -> Floats:
