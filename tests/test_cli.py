@@ -2,12 +2,14 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 import xarray as xr
 from click.testing import CliRunner
 
 import xgeoml
 from xgeoml import cli, demo
+from xgeoml.exceptions import InputError
 
 
 def run(*arguments):
@@ -118,3 +120,118 @@ def test_fit_checks_where_it_writes_before_it_trains(tmp_path, monkeypatch, opti
     done = run("fit", "grace_tf", "a.nc", *option)
     assert done.exit_code == 2
     assert said in done.output
+
+
+# ---------------------------------------------------------------- fit to the records of stations
+@pytest.fixture(scope="module")
+def pairs():
+    return xgeoml.datasets.station_pairs(events=5, stations=3, samples=256, source_samples=64)
+
+
+@pytest.fixture
+def waves(pairs, tmp_path, monkeypatch):
+    pytest.importorskip("netCDF4")
+    monkeypatch.chdir(tmp_path)
+    pairs.to_netcdf("all.nc")
+    pairs[["record"]].to_netcdf("records.nc")
+    pairs[["greens"]].to_netcdf("greens.nc")
+    pairs[["source"]].assign(twice=2 * pairs.source).to_netcdf("sources.nc")
+
+
+SOURCE = ["--target", "sources.nc:source"]
+
+
+@pytest.mark.parametrize(
+    ("data", "given", "same"),
+    [
+        ("records.nc", SOURCE, {"target": "source"}),
+        ("records.nc", [*SOURCE, "--dim", "station"], {"target": "source", "dim": ("station",)}),
+        (
+            "records.nc",
+            ["--greens", "all.nc:greens", "--dim", "station", "event", "--signed"],
+            {"greens": "greens", "dim": ("station", "event"), "positive": False},
+        ),
+        (
+            "records.nc",
+            ["--greens", "greens.nc", "--dim", "station", "--amplitudes", "free"],
+            {"greens": "greens", "dim": ("station",), "amplitudes": "free"},
+        ),
+        ("all.nc", [*SOURCE, "--greens", "greens"], {"target": "source", "greens": "greens"}),
+    ],
+    ids=lambda v: " ".join(v) if isinstance(v, list) else "",
+)
+def test_fit_takes_records(pairs, waves, monkeypatch, data, given, same):
+    taken = {}
+
+    def fit(dataset, model, **options):
+        taken.update(options, model=model)
+        for name in ("target", "greens"):
+            if isinstance(options[name], xr.DataArray):
+                taken[name] = options[name].load()
+        raise InputError("that will do")
+
+    monkeypatch.setattr("xgeoml.tasks.fit.fit", fit)
+    done = run("fit", "eq_tf", data, *given, "--variable", "record", "--out", "a.safetensors")
+    assert done.exit_code == 1
+    assert "Error: that will do" in done.output
+    assert (taken["model"], taken["variables"]) == ("eq_tf", ["record"])
+    assert taken["dim"] == same.get("dim")
+    assert taken["positive"] is same.get("positive", True)
+    assert taken.get("amplitudes") == same.get("amplitudes")
+    for name in ("target", "greens"):
+        if name not in same:
+            assert taken[name] is None
+        elif isinstance(taken[name], str):
+            assert (data, taken[name]) == ("all.nc", "greens")
+        else:
+            np.testing.assert_array_equal(taken[name], pairs[same[name]])
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ([], "give their sources, target=..., their Green's functions"),
+        (["--target", "source"], "--target source: expected FILE:NAME"),
+        (["--target", "sources.nc:s"], "sources.nc has source, twice, no 's'"),
+        (["--greens", "nothing"], "no such file, and no such variable beside the records"),
+        (["--greens", "sources.nc"], "it has source, twice; expected FILE:NAME"),
+        (["--greens", "greens", "--amplitudes", "free"], "name their dim, dim='station'"),
+        ([*SOURCE, "--dim", "station", "--amplitudes", "free"], "give them, greens=..."),
+        (["--greens", "greens", "--amplitudes", "loud"], "is not one of"),
+        ([*SOURCE, "--dim", "staton"], "dim='staton'"),
+    ],
+    ids=lambda v: " ".join(v) if isinstance(v, list) else "",
+)
+def test_fit_to_records_says_what_to_type(waves, given, told):
+    pytest.importorskip("lightning")
+    done = run("fit", "eq_tf", "all.nc", *given, "--variable", "record", "--out", "a.safetensors")
+    assert done.exit_code in (1, 2)
+    assert told in done.output
+    assert "Traceback" not in done.output
+
+
+def test_other_models_are_not_fitted_to_records(waves):
+    done = run(
+        *("fit", "grace_tf", "all.nc", "--greens", "greens", "--dim", "station", "--signed"),
+        *("--variable", "record", "--out", "a.safetensors"),
+    )
+    assert done.exit_code == 1
+    assert "greens=, dim=, positive=: for models of waveform inversion" in done.output
+
+
+@pytest.mark.filterwarnings("ignore:training did not lower the validation loss")
+def test_a_model_that_fit_writes_inverts_records(waves):
+    pytest.importorskip("lightning")
+    done = run(
+        *("fit", "eq_tf", "records.nc", *SOURCE, "--dim", "station", "--validation", "0"),
+        *("--max-epochs", "1", "--steps", "1", "--device", "cpu", "--out", "own.safetensors"),
+    )
+    assert done.exit_code == 0, done.output
+    assert "written to own.safetensors" in done.output
+    done = run(
+        *("invert-waveform", "records.nc", "--model", "own.safetensors", "--dim", "station"),
+        *("--length", "64", "--device", "cpu", "--out", "s.nc"),
+    )
+    assert done.exit_code == 0, done.output
+    with xr.open_dataset("s.nc") as made:
+        assert made.record.sizes == {"event": 5, "time": 64}

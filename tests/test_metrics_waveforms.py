@@ -230,7 +230,7 @@ def test_events_with_missing_samples_are_skipped_and_counted():
     assert (score.scored, score.skipped) == (2, 2)
     assert np.isnan(score.events["nrmse"].values).tolist() == [True, False, True, False]
     assert score.moment_error == pytest.approx(0.1)
-    assert "2 skipped: samples are missing" in repr(score)
+    assert "2 skipped: the truth is zero, or samples are missing: estimate.fillna(0)" in repr(score)
     made[:] = np.inf
     nothing = waveform_skill(truth, made)
     assert (nothing.scored, nothing.skipped) == (0, 4)

@@ -71,7 +71,15 @@ def demo(data: Path | None, variable: str | None, covariates: tuple[str, ...], o
 )
 @click.option("--covariates", multiple=True, help="Names in the file, or FILE:NAME in another.")
 @click.option("--vectors", help="Components of a vector to learn from, EASTWARD:NORTHWARD.")
-@click.option("--target", help="The fine fields of the same times, FILE:NAME: for downscaling.")
+@click.option("--target", help="The fine fields of the same times, or the sources, FILE:NAME.")
+@click.option("--greens", help="Green's functions: a name in DATA, FILE:NAME, or FILE with one.")
+@click.option("--dim", multiple=True, help="Dims whose records have one source, such as station.")
+@click.option("--positive/--signed", default=True, help="Whether a source is nowhere negative.")
+@click.option(
+    "--amplitudes",
+    type=click.Choice(get_args(Amplitudes)),
+    help="Whether those of Green's functions count, or a factor is found for each.",
+)
 @click.option("--start", help="Weights to begin with: a name such as grace_tf, or a path.")
 @click.option(
     "--out",
@@ -105,13 +113,16 @@ def fit(
     covariates: tuple[str, ...],
     vectors: str | None,
     target: str | None,
+    greens: str | None,
+    dim: tuple[str, ...],
     out: Path,
     plot: Path | None,
     **options: Any,
 ) -> None:
     """Train the model MODEL on the file DATA (netCDF, or a zarr folder).
 
-    MODEL is a name of `xgeoml models`, or a weights file to train on from.
+    MODEL is a name of `xgeoml models`, or a weights file to train on from. From the records of
+    stations it learns with their sources, --target, their Green's functions, --greens, or both.
 
     \b
     Examples:
@@ -121,6 +132,8 @@ def fit(
       xgeoml fit grace_tf tws.nc --resume run --out my.safetensors
       xgeoml fit auto era5.nc --variable t2m --target cerra.nc:t2m --out fine.safetensors
       xgeoml fit diurnal hourly.nc --variable t2m --out hours.safetensors
+      xgeoml fit eq_tf records.nc --target sources.nc:m --dim station --out site.safetensors
+      xgeoml fit eq_tf records.nc --greens greens.nc --dim station --out region.safetensors
     """
     from xgeoml.tasks.fit import fit as train
 
@@ -135,14 +148,16 @@ def fit(
     with ExitStack() as files:
         files.enter_context(told())
         dataset = files.enter_context(opened(data))
-        fine = None if target is None else named(target, files)
-        if isinstance(fine, str):
-            raise click.UsageError(f"--target {fine}: expected FILE:NAME, such as cerra.nc:t2m")
+        known = None if target is None else named(target, files)
+        if isinstance(known, str):
+            raise click.UsageError(f"--target {known}: expected FILE:NAME, such as cerra.nc:t2m")
         try:
             own = train(
                 dataset,
                 model,
-                target=fine,
+                target=known,
+                greens=None if greens is None else greens_in(greens, dataset, files),
+                dim=dim or None,
                 variables=list(variable) or None,
                 covariates=[named(c, files) for c in covariates] or None,
                 vectors=None if vectors is None else [pair(vectors)],

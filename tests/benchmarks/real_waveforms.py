@@ -1,7 +1,7 @@
 """Waveform inversion: four real earthquakes, the published job, and time a trace.
 
     python tests/benchmarks/real_waveforms.py events [--models eq_tf nnls ...] [--picture FILE]
-    python tests/benchmarks/real_waveforms.py learn
+    python tests/benchmarks/real_waveforms.py learn [--epochs 4] [--start FILE]
     python tests/benchmarks/real_waveforms.py pairs [--epochs 400] [--start eq_tf]
     python tests/benchmarks/real_waveforms.py speed
 
@@ -115,7 +115,7 @@ def on_step(event: Event, samples: int) -> tuple[xr.DataArray, xr.DataArray, np.
     return record, greens, source / source.sum()
 
 
-def learn(epochs: int) -> None:
+def learn(epochs: int, start: str) -> None:
     """Train on three of the events, and test on the other."""
     all_events = list(events(data_folder()))
     samples = min(e.record.sizes["time"] for e in all_events if "illapel" not in e.name) // 2
@@ -139,7 +139,7 @@ def learn(epochs: int) -> None:
         d, g = (xr.DataArray(a, dims=dims, coords={"time": at}) for a in arrays[:2])
         target = xr.DataArray(arrays[2], dims=("event", "time"), coords={"time": at})
         own = d.geoml.fit(
-            "eq_tf", target=target, greens=g, dim="station", amplitudes="free", start="eq_tf",
+            "eq_tf", target=target, greens=g, dim="station", amplitudes="free", start=start,
             max_epochs=epochs, validation=0, progress=False,
         )  # fmt: skip
         found[left_out.name] = invert(left_out, own)
@@ -204,7 +204,7 @@ def main() -> None:
     if a.what == "events":
         of_events(a.models, a.length, a.picture)
     elif a.what == "learn":
-        learn(a.epochs or 4)
+        learn(a.epochs or 4, a.start or "eq_tf")
     elif a.what == "pairs":
         pairs(a.epochs or 400, a.start, a.seed)
     else:

@@ -91,7 +91,10 @@ class WaveformSkill:
             shown = "".join(f"{v:10.3f}" for v in (getattr(self, key), *ends))
             lines.append(f"  {name + ', size' * (key in _SIGNED):25}{shown}")
         if self.skipped:
-            lines.append(f"  {self.skipped} skipped: samples are missing, or the truth is zero")
+            lines.append(
+                f"  {self.skipped} skipped: the truth is zero, or samples are missing: "
+                "estimate.fillna(0) counts them as zero"
+            )
         return "\n".join(lines)
 
 

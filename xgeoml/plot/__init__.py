@@ -3,6 +3,7 @@
 from xgeoml.plot.downscaling import downscaled, error_by, rank_histogram, spectra
 from xgeoml.plot.gaps import error_by_count, filled_record
 from xgeoml.plot.training import loss_curve
+from xgeoml.plot.waveforms import record_section, source_time_function
 
 __all__ = [
     "downscaled",
@@ -11,5 +12,7 @@ __all__ = [
     "filled_record",
     "loss_curve",
     "rank_histogram",
+    "record_section",
+    "source_time_function",
     "spectra",
 ]

@@ -121,10 +121,10 @@ def _event(
     paths, known, noises, sources = [], [], [], []
     body = _Body(random, n) if kind == "teleseismic" else None
     for _ in range(stations):
-        sources.append(source if body is None else body.seen(random, source))
         noise = gaussian_filter1d(random.standard_normal(n), random.uniform(0.3, 2.0))
+        seen = source
         if body is not None:
-            path, told = body.station(random)
+            path, told, seen = body.station(random, source)
         else:
             if kind == "real":
                 path, noise = from_real(random, seismograms, n)
@@ -136,6 +136,7 @@ def _event(
                 size = random.uniform(0, _MOST_WRONG) * path.std() / wrong.std()
                 told = path + size * wrong
         paths.append(path)
+        sources.append(seen)
         known.append(told)
         noises.append(noise)
     path, told, noise = np.stack(paths), np.stack(known), np.stack(noises)
@@ -249,48 +250,54 @@ def from_real(
 
 
 class _Body:
-    """P, pP and sP of an earthquake: what its stations have in common."""
+    """P, pP and sP of an earthquake: what its stations have in common.
+
+    What is not known of mechanism, depth, crust and scatterers at the source is wrong at all
+    stations alike: more of them do not make up for it.
+    """
 
     def __init__(self, random: np.random.Generator, n: int) -> None:
         self.n, self.onset = n, random.uniform(2, 40)
-        self.delay = float(np.exp(random.uniform(np.log(5), np.log(200))))
-        self.faster = random.uniform(1.35, 1.55)
+        delay = float(np.exp(random.uniform(np.log(5), np.log(200))))
+        self.late = np.array([0.0, delay, random.uniform(1.35, 1.55) * delay])
         self.attenuation = float(np.exp(random.uniform(np.log(0.7), np.log(12))))
         self.velocity = random.random() < 0.5
-        # How little is known: of mechanism and crust, of the depth, of the rupture's direction. Of
-        # real records half the energy and more is not explained.
+        # How little is known; of real records half the energy and more is not explained.
         self.wrong = random.uniform(0, 1.3)
         self.deeper = np.exp(random.normal(0, 0.15 * self.wrong))
-
-    def seen(self, random: np.random.Generator, source: Floats) -> Floats:
-        """Return a source as a station sees it: shorter where the rupture comes towards it."""
-        factor = np.exp(random.normal(0, 0.08 * self.wrong))
-        lag = np.arange(len(source))
-        made: Floats = factor * np.interp(factor * lag, lag, source, right=0.0)
-        return made
-
-    def station(self, random: np.random.Generator) -> tuple[Floats, Floats]:
-        """Return the path to a station, and what is known of it."""
-        # P, pP turned over at the surface, sP.
-        strength = random.uniform(-1, 1, 3) * (1.0, -0.8, 0.9)
-        strength[0] += 0.3 * np.sign(strength[0])
-        late = np.array([0.0, self.delay, self.faster * self.delay])
-        told = strength * np.exp(random.normal(0, 0.4 * self.wrong, 3))
-        told = told + random.normal(0, 0.2 * self.wrong, 3)
-        known = self._response(told, self.onset + self.deeper * late)
-        # The crust at both ends rings, and other waves arrive.
+        # By azimuth: constant, one and two lobes, of P, pP and sP; and the same as it is told.
+        self.pattern = random.normal(0, 0.5, (3, 5)) * np.array([[1.0], [0.8], [0.9]])
+        self.pattern[:, 0] += np.array([0.4, -0.3, 0.0]) * random.choice([-1, 1])
+        self.told = self.pattern + random.normal(0, 0.25 * self.wrong, (3, 5))
+        # The crust above rings, and other waves arrive.
         count = int(random.integers(0, 16))
-        ring = random.normal(0, 0.3 * self.wrong, count) * np.abs(strength).max()
-        echoes = random.uniform(0, self.n / 2, count)
-        shift = random.normal(0, 2.0 * self.wrong)
-        times = self.onset + shift + np.concatenate([late, echoes])
-        path = self._response(np.concatenate([strength, ring]), times)
-        path = path + self._scattered(random, float(np.sqrt((path**2).mean())))
-        sizes = (np.sqrt((a**2).sum()) for a in (path, known))
-        path, known = (a / size for a, size in zip((path, known), sizes, strict=True))
-        return path, known * np.exp(random.normal(0, 0.5))
+        self.ring = random.normal(0, 0.3 * self.wrong, count)
+        self.echoes = random.uniform(0, self.n / 2, count)
+        self.rough = self._scattered(random)
+        self.towards, self.stretch = random.uniform(0, 2 * np.pi), random.normal(0, 0.1)
 
-    def _scattered(self, random: np.random.Generator, size: float) -> Floats:
+    def station(self, random: np.random.Generator, source: Floats) -> tuple[Floats, Floats, Floats]:
+        """Return the path to a station, what is known of it, and the source as it sees it."""
+        azimuth = random.uniform(0, 2 * np.pi)
+        lobes = [1.0, *(f(k * azimuth) for k in (1, 2) for f in (np.cos, np.sin))]
+        strength, told = self.pattern @ lobes, self.told @ lobes
+        known = self._response(told, self.onset + self.deeper * self.late)
+        largest = np.abs(strength).max()
+        ring = (self.ring + random.normal(0, 0.1 * self.wrong, len(self.ring))) * largest
+        shift = random.normal(0, 2.0 * self.wrong)
+        times = self.onset + shift + np.concatenate([self.late, self.echoes])
+        path = self._response(np.concatenate([strength, ring]), times)
+        size = float(np.sqrt((path**2).mean()))
+        path = path + size * (self.rough + self._scattered(random))
+        sizes = (max(float(np.sqrt((a**2).sum())), 1e-12) for a in (path, known))
+        path, known = (a / size for a, size in zip((path, known), sizes, strict=True))
+        # Shorter where the rupture comes towards it.
+        factor = np.exp(self.stretch * self.wrong * np.cos(azimuth - self.towards))
+        lag = np.arange(self.n)
+        seen = factor * np.interp(factor * lag, lag, source, right=0.0)
+        return path, known * np.exp(random.normal(0, 0.5)), seen
+
+    def _scattered(self, random: np.random.Generator) -> Floats:
         """Return what is scattered on the way, which no model of layers knows."""
         width = random.uniform(1.0, 2.0) * self.attenuation
         rough = gaussian_filter1d(random.standard_normal(self.n), width)
@@ -298,7 +305,7 @@ class _Body:
         rough *= np.exp(-since / (self.n * random.uniform(0.1, 1.0))) * (since > 0)
         if self.velocity:
             rough = np.gradient(rough)
-        made: Floats = 0.3 * self.wrong * size * rough / max(float(rough.std()), 1e-12)
+        made: Floats = 0.2 * self.wrong * rough / max(float(rough.std()), 1e-12)
         return made
 
     def _response(self, strength: Floats, times: Floats) -> Floats:
