@@ -192,7 +192,9 @@ def speed(traces: int, repeats: int) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("what", choices=("events", "learn", "pairs", "speed"))
+    parser.add_argument(
+        "what", nargs="?", default="speed", choices=("events", "learn", "pairs", "speed")
+    )
     parser.add_argument("--models", nargs="+", default=list(MODELS))
     parser.add_argument("--length", type=float, help="longest source, in s")
     parser.add_argument("--picture")

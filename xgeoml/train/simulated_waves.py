@@ -12,10 +12,13 @@ from scipy.ndimage import gaussian_filter1d
 
 from xgeoml.models.series import Floats
 from xgeoml.models.waveforms import fast_length
+from xgeoml.train.distant_waves import distant_paths
 
 Kind = Literal["crust", "real", "teleseismic"]
 # How often each kind is drawn.
 _KINDS: dict[Kind, float] = {"crust": 0.35, "real": 0.35, "teleseismic": 0.3}
+# Share of large earthquakes that are bursts, not one long release.
+_BURSTS = 0.15
 # Samples of a record, the usual one first, and those of its source.
 _USUAL, _LENGTHS, _OF_SOURCE = 512, (256, 384, 768, 1024), 128
 _OFTEN = 0.6
@@ -119,12 +122,12 @@ def _event(
     if not positive:
         source = source - random.uniform(0.2, 1.0) * _source(random, kind, n, lags)
     paths, known, noises, sources = [], [], [], []
-    body = _Body(random, n) if kind == "teleseismic" else None
-    for _ in range(stations):
+    distant = distant_paths(random, n, source, stations) if kind == "teleseismic" else None
+    for k in range(stations):
         noise = gaussian_filter1d(random.standard_normal(n), random.uniform(0.3, 2.0))
         seen = source
-        if body is not None:
-            path, told, seen = body.station(random, source)
+        if distant is not None:
+            path, told, seen = (each[k] for each in distant)
         else:
             if kind == "real":
                 path, noise = from_real(random, seismograms, n)
@@ -158,7 +161,7 @@ def convolve(path: Floats, source: Floats) -> Floats:
 def _source(random: np.random.Generator, kind: Kind, n: int, lags: int) -> Floats:
     if kind != "teleseismic":
         return pulses(random, n, lags, float(np.exp(random.uniform(np.log(0.25), np.log(1.2)))))
-    if random.random() < 0.5:
+    if random.random() < _BURSTS:
         return pulses(random, n, lags, float(np.exp(random.uniform(np.log(0.5), np.log(2.5)))))
     return rupture(random, n, lags)
 
@@ -247,76 +250,3 @@ def from_real(
         energy = np.sqrt((path**2).sum())
         if energy > 0 and noise.std() > 0:
             return path / energy, noise * random.choice([-1, 1])
-
-
-class _Body:
-    """P, pP and sP of an earthquake: what its stations have in common.
-
-    What is not known of mechanism, depth, crust and scatterers at the source is wrong at all
-    stations alike: more of them do not make up for it.
-    """
-
-    def __init__(self, random: np.random.Generator, n: int) -> None:
-        self.n, self.onset = n, random.uniform(2, 40)
-        delay = float(np.exp(random.uniform(np.log(5), np.log(200))))
-        self.late = np.array([0.0, delay, random.uniform(1.35, 1.55) * delay])
-        self.attenuation = float(np.exp(random.uniform(np.log(0.7), np.log(12))))
-        self.velocity = random.random() < 0.5
-        # How little is known; of real records half the energy and more is not explained.
-        self.wrong = random.uniform(0, 1.3)
-        self.deeper = np.exp(random.normal(0, 0.15 * self.wrong))
-        # By azimuth: constant, one and two lobes, of P, pP and sP; and the same as it is told.
-        self.pattern = random.normal(0, 0.5, (3, 5)) * np.array([[1.0], [0.8], [0.9]])
-        self.pattern[:, 0] += np.array([0.4, -0.3, 0.0]) * random.choice([-1, 1])
-        self.told = self.pattern + random.normal(0, 0.25 * self.wrong, (3, 5))
-        # The crust above rings, and other waves arrive.
-        count = int(random.integers(0, 16))
-        self.ring = random.normal(0, 0.3 * self.wrong, count)
-        self.echoes = random.uniform(0, self.n / 2, count)
-        self.rough = self._scattered(random)
-        self.towards, self.stretch = random.uniform(0, 2 * np.pi), random.normal(0, 0.1)
-
-    def station(self, random: np.random.Generator, source: Floats) -> tuple[Floats, Floats, Floats]:
-        """Return the path to a station, what is known of it, and the source as it sees it."""
-        azimuth = random.uniform(0, 2 * np.pi)
-        lobes = [1.0, *(f(k * azimuth) for k in (1, 2) for f in (np.cos, np.sin))]
-        strength, told = self.pattern @ lobes, self.told @ lobes
-        known = self._response(told, self.onset + self.deeper * self.late)
-        largest = np.abs(strength).max()
-        ring = (self.ring + random.normal(0, 0.1 * self.wrong, len(self.ring))) * largest
-        shift = random.normal(0, 2.0 * self.wrong)
-        times = self.onset + shift + np.concatenate([self.late, self.echoes])
-        path = self._response(np.concatenate([strength, ring]), times)
-        size = float(np.sqrt((path**2).mean()))
-        path = path + size * (self.rough + self._scattered(random))
-        sizes = (max(float(np.sqrt((a**2).sum())), 1e-12) for a in (path, known))
-        path, known = (a / size for a, size in zip((path, known), sizes, strict=True))
-        # Shorter where the rupture comes towards it.
-        factor = np.exp(self.stretch * self.wrong * np.cos(azimuth - self.towards))
-        lag = np.arange(self.n)
-        seen = factor * np.interp(factor * lag, lag, source, right=0.0)
-        return path, known * np.exp(random.normal(0, 0.5)), seen
-
-    def _scattered(self, random: np.random.Generator) -> Floats:
-        """Return what is scattered on the way, which no model of layers knows."""
-        width = random.uniform(1.0, 2.0) * self.attenuation
-        rough = gaussian_filter1d(random.standard_normal(self.n), width)
-        since = np.clip(np.arange(self.n) - self.onset, 0, None)
-        rough *= np.exp(-since / (self.n * random.uniform(0.1, 1.0))) * (since > 0)
-        if self.velocity:
-            rough = np.gradient(rough)
-        made: Floats = 0.2 * self.wrong * rough / max(float(rough.std()), 1e-12)
-        return made
-
-    def _response(self, strength: Floats, times: Floats) -> Floats:
-        """Return arrivals, attenuated as by Futterman (1962), J. Geophys. Res. 67, 5279-5291."""
-        padded = fast_length(self.n)
-        angular = 2 * np.pi * np.fft.rfftfreq(padded)
-        # The phase of a twentieth of the sampling rate arrives on time.
-        late = np.log(np.maximum(angular, 1e-6) / (2 * np.pi * 0.05)) / np.pi
-        loss = np.exp(-0.5 * angular * self.attenuation * (1 - 2j * late))
-        spectrum = (strength[:, None] * np.exp(-1j * angular * times[:, None])).sum(0) * loss
-        if self.velocity:
-            spectrum = spectrum * 1j * angular
-        made: Floats = irfft(spectrum, padded)[: self.n]
-        return made

@@ -20,7 +20,7 @@ from xgeoml.train.waves import SIMULATED, KeptWaves, Pool, Simulator, WaveBatch,
 
 # What the errors of the steps before the last weigh, the misfit of the records that the source
 # makes, and the likelihood of the spread, beside the error of the source.
-_EARLIER, _PHYSICS, _SPREAD = 0.1, 0.1, 0.01
+_EARLIER, _PHYSICS, _SPREAD = 0.1, 0.1, 0.03
 # Of the energy: errors below a thousandth of the source count no more.
 _LEAST = 1e-6
 # Bounds of errors over the spread, in logarithms.
