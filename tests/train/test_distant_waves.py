@@ -22,7 +22,7 @@ def alike(one, other):
 
 
 def test_paths_have_unit_energy_and_known_ones_any(monkeypatch):
-    source, path, known, seen = paths(monkeypatch, 1.0)
+    _, path, known, seen = paths(monkeypatch, 1.0)
     assert path.shape == known.shape == seen.shape == (6, N)
     np.testing.assert_allclose((path**2).sum(-1), 1.0)
     assert (known**2).sum(-1).std() > 0.1

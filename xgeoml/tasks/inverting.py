@@ -188,10 +188,14 @@ def records_of(dataset: xr.Dataset, names: Sequence[Hashable] | None, wish: Wish
     if not found:
         kinds = {str(k): f"{v.dtype}{v.dims}" for k, v in dataset.data_vars.items()}
         raise NothingToDoError(
-            f"no floating-point variable with a time axis to invert; found {kinds}: name one with "
-            "variables=, and its time axis with dims={'T': ...}"
+            f"no floating-point variable with a time axis{_and(wish.join)} to invert; found {kinds}: "
+            "name one with variables=, and its time axis with dims={'T': ...}"
         )
     return found
+
+
+def _and(join: tuple[str, ...]) -> str:
+    return f" and the dims {list(join)} of dim=" if join else ""
 
 
 def _greens_name(greens: GreensLike | None) -> Hashable | None:
