@@ -188,8 +188,8 @@ def records_of(dataset: xr.Dataset, names: Sequence[Hashable] | None, wish: Wish
     if not found:
         kinds = {str(k): f"{v.dtype}{v.dims}" for k, v in dataset.data_vars.items()}
         raise NothingToDoError(
-            f"no floating-point variable with a time axis{_and(wish.join)} to invert; found {kinds}: "
-            "name one with variables=, and its time axis with dims={'T': ...}"
+            f"no floating-point variable with a time axis{_and(wish.join)} to invert; found "
+            f"{kinds}: name one with variables=, and its time axis with dims={'T': ...}"
         )
     return found
 
