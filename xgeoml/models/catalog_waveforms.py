@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from xgeoml.spec import Channel, ModelSpec
+from xgeoml.weights.releases import release
 
 WAVEFORMS = (
     ModelSpec(
@@ -55,6 +56,7 @@ WAVEFORMS = (
         ),
         outputs=("value", "log_spread"),
         options={"estimates": 3},
+        weights=release("eq_tf@1.0").ref,
         summary="transformer that corrects a positive deconvolution, asking the forward problem",
         license="Apache-2.0",
     ),

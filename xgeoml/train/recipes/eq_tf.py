@@ -54,7 +54,7 @@ LIMITS = (
     "The spread knows the noise, not an error of the Green's function beyond those learnt from.",
 )
 SETTINGS: dict[str, Any] = {
-    "max_epochs": 36,
+    "max_epochs": 30,
     "steps": 200,
     "batch_size": 32,
     "learning_rate": 2e-3,
