@@ -174,3 +174,26 @@ def test_records_longer_and_shorter_than_learnt_paths(data, learnt):
     padded = data.assign(greens=data["greens"].where(np.arange(SAMPLES) < 60, 0.0))
     made = invert(data["record"], learnt(values=cut), dim="station")
     np.testing.assert_allclose(made, together(padded, learnt()), rtol=1e-4, atol=1e-6)
+
+
+def test_the_shipped_weight_beats_what_it_begins_with_at_any_length():
+    ds = xgeoml.datasets.station_pairs(3, events=12, stations=4, samples=512, source_samples=128)
+    errors = {}
+    for model in ("nnls", "iterative", "eq_tf"):
+        for length in (128, None):
+            options = {"greens": ds.greens, "dim": "station", "length": length, "progress": False}
+            made = ds.record.geoml.invert_waveform(model, **options).values[:, :128]
+            off = ((made - ds.source.values) ** 2).sum(-1) / (ds.source.values**2).sum(-1)
+            errors[model, length] = float(np.sqrt(off).mean())
+    assert errors["eq_tf", None] < 0.9 * min(errors["nnls", None], errors["iterative", None])
+    # An axis that ends with the source does not cut it off.
+    assert errors["eq_tf", 128] < 1.05 * errors["eq_tf", None]
+
+
+def test_the_shipped_spread_holds_what_it_says():
+    ds = xgeoml.datasets.station_pairs(3, events=12, stations=1, samples=512, source_samples=128)
+    made = ds.record.geoml.invert_waveform(greens=ds.greens, spread=True, progress=False)
+    inside = abs(made[..., :128].values - ds.source.values[:, None]) < (
+        1.645 * made.record_spread[..., :128].values
+    )
+    assert inside.mean() > 0.85

@@ -11,7 +11,7 @@ from xgeoml import cli, get_model, weights
 from xgeoml.exceptions import WeightsError
 from xgeoml.weights.files import write_weights
 
-OURS = [get_model(name) for name in ("climanet", "grace_tf", "subgrid", "temdeep")]
+OURS = [get_model(name) for name in ("climanet", "eq_tf", "grace_tf", "subgrid", "temdeep")]
 
 
 def command(*arguments):

@@ -153,7 +153,8 @@ def test_a_bad_release_warns_and_is_never_the_newest(cache, server, released, da
     assert [warning.filename for warning in caught] == [__file__]
     with pytest.warns(UserWarning, match="learnt from the future"):
         handle(path)
-    ours = {xgeoml.get_model(name).key for name in ("climanet", "grace_tf", "subgrid", "temdeep")}
+    named = ("climanet", "eq_tf", "grace_tf", "subgrid", "temdeep")
+    ours = {xgeoml.get_model(name).key for name in named}
     assert set(xgeoml.weights.fetch()) == {"toy@1.0", *ours}
 
 

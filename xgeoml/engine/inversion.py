@@ -186,19 +186,27 @@ def _of_events(
     # In units in which both have size 1: any unit will do.
     sizes = [_size(a) for a in (d, g)]
     d, g = (a / size[:, None, None] for a, size in zip((d, g), sizes, strict=True))
-    gather = Gather(d, g, min(job.length, d.shape[-1]), job.positive)
+    length = min(job.length, d.shape[-1])
+    gather = Gather(d, g, min(_room(job) * length, d.shape[-1]), job.positive)
     factor = np.ones(d.shape[:2])
     with one_blas_thread():
         if job.amplitudes == "free":
             gather, factor = matched(gather)
-        source, spread = _of_model(gather, job)
+        source, spread = (a[:, :length] for a in _of_model(gather, job))
     unit = (sizes[0] / sizes[1])[:, None]
     # What lies beyond a window it does not show.
     made = np.full((2, len(d), job.length), np.nan)
-    made[:, :, : gather.length] = np.stack([source, spread]) * unit
+    made[:, :, :length] = np.stack([source, spread]) * unit
     made[:, np.isnan(record).all((1, 2))] = np.nan
     factor = np.where(gather.heard, factor, np.nan)
     return Inverted(made[0], made[1], _misfit(gather, source), factor)
+
+
+def _room(job: Inversion) -> int:
+    """Return how many times as long as the source the axis is on which it is looked for."""
+    if job.handle.spec.backend == "numpy":
+        return 1
+    return int(getattr(job.handle.network(resolve_device(job.options.device)), "room", 1))
 
 
 def _check_before(greens: Floats, start: int) -> None:

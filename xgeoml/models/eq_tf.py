@@ -45,6 +45,10 @@ class EqTf(nn.Module):
         Samples of a token, even.
     estimates : int
         Sources that it begins with; the first is what is corrected.
+    room : int
+        How many times as long as the source may be the axis is on which it is looked for. Most of
+        those that the network has learnt from are over within the first quarter: on an axis that
+        ends with the source it would cut off the end.
 
     Notes
     -----
@@ -62,8 +66,10 @@ class EqTf(nn.Module):
         steps: int = 3,
         stride: int = 4,
         estimates: int = 2,
+        room: int = 4,
     ) -> None:
         super().__init__()
+        self.room = room
         # The source, what to begin with, what is carried back, alone and added, and the pulse that
         # the stations make of an impulse.
         shown = 1 + estimates + 2 * len(_LEVELS) + 1 + len(_BEGINNINGS) + ABOUT

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import warnings
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import replace
@@ -80,6 +81,8 @@ def fit_waveforms(
 
     found = known_records(obj, target, greens, variables, dims, join)
     spec = handle.spec.replace(weights=None)
+    if found.source is not None:
+        spec, found = _with_room(spec, found, begin)
     count = len(found.record)
     learnt = np.arange(count) < count - round(validation * count)
     if learnt.sum() < min(_FEWEST, count):
@@ -113,6 +116,23 @@ def fit_waveforms(
             stacklevel=4,
         )
     return Model(path)
+
+
+def _with_room(spec: ModelSpec, found: Known, begin: bool) -> tuple[ModelSpec, Known]:
+    """Return network and sources on the axis that it is to work on.
+
+    Weights to begin with are used to one that is longer than the source; a network from scratch
+    learns where sources end, and needs no longer one.
+    """
+    assert found.source is not None
+    if "room" not in inspect.signature(spec.load_factory()).parameters:
+        return spec, found
+    if not begin:
+        return spec.replace(options={**spec.options, "room": 1}), found
+    room = int(getattr(spec.load_factory()(**spec.options), "room", 1))
+    lags, n = found.source.shape[-1], found.samples.count
+    source = np.pad(found.source, [(0, 0), (0, min(room * lags, n) - lags)])
+    return spec, replace(found, source=source)
 
 
 def _name(found: Known) -> str:
@@ -205,7 +225,9 @@ def _trained_path(found: Known, paths: Floats, join: tuple[str, ...]) -> Trained
         d: [str(v) for v in found.array.coords[d].values] for d in dims if d in found.array.coords
     }
     values = paths.reshape(*sizes, found.samples.count)
-    return TrainedPath(values, dims, labels, found.samples.step, found.late, found.units)
+    return TrainedPath(
+        values, dims, labels, found.samples.step, found.late, found.units, found.lags
+    )
 
 
 def _card(spec: ModelSpec, found: Known, rows: tuple[SkillRow, ...], call: str) -> Card:

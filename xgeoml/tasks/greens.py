@@ -35,11 +35,14 @@ class Greens:
         Its own time axis, as it was given.
     learnt : tuple of str or None, optional
         Of those that were learnt from pairs, the units of record and source.
+    lags : int
+        Of those, the samples of the sources; 0 for others.
     """
 
     array: xr.DataArray
     samples: Samples
     learnt: tuple[str | None, str | None] | None = None
+    lags: int = 0
 
 
 def aligned(

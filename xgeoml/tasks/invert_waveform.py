@@ -79,8 +79,9 @@ def invert_waveform(
     positive : bool
         Whether the source is nowhere negative.
     length : int, str or timedelta, optional
-        Length of the source: samples, or such as ``"30s"``. By default that of the record. A source
-        that is known to be short is found better.
+        Length of the source: samples, or such as ``"30s"``. By default that of the record, or of
+        the sources that the model has learnt the paths with. A source that is known to be short is
+        found better.
     amplitudes : {"given", "free"}
         With `dim`: `free` finds a factor for each Green's function along with the source, their
         geometric mean being 1 (but for records that are not explained at all), and trusts stations

@@ -189,7 +189,7 @@ def records_of(dataset: xr.Dataset, names: Sequence[Hashable] | None, wish: Wish
         kinds = {str(k): f"{v.dtype}{v.dims}" for k, v in dataset.data_vars.items()}
         raise NothingToDoError(
             f"no floating-point variable with a time axis{_and(wish.join)} to invert; found "
-            f"{kinds}: name one with variables=, and its time axis with dims={'T': ...}"
+            f"{kinds}: name one with variables=, and its time axis with dims={{'T': ...}}"
         )
     return found
 
@@ -247,9 +247,13 @@ def make_ready(dataset: xr.Dataset, name: Hashable, handle: ModelHandle, wish: W
         area = samples.step
         factor /= samples.step
         units = None if units is None else "s-1" if units == "1" else f"{units} s-1"
+    length = wish.length
+    if length is None and greens.lags:
+        # As long as the sources that the model has learnt from.
+        length = min(greens.lags, samples.count)
     job = Inversion(
         handle,
-        count_of(wish.length, samples),
+        count_of(length, samples),
         bool(wish.positive),
         wish.amplitudes,
         wish.gaps,

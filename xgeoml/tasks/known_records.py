@@ -40,6 +40,8 @@ class Known:
         Seconds from the first sample of a record to that of its source.
     units : tuple of str or None
         Of record and source.
+    lags : int
+        Samples of the sources as they were given; 0 without.
     """
 
     record: Floats
@@ -50,6 +52,7 @@ class Known:
     samples: Samples
     late: float
     units: tuple[str | None, str | None]
+    lags: int = 0
 
 
 def known_records(
@@ -108,7 +111,8 @@ def known_records(
         paths = _values(known.broadcast_like(array), order).reshape(shape)
         if not np.isfinite(paths).all():
             raise InputError("greens has missing samples; expected numbers: greens.fillna(0)")
-    return _whole(Known(record, source, paths, tuple(apart), array, samples, late, units))
+    lags = 0 if source is None else source.shape[-1]
+    return _whole(Known(record, source, paths, tuple(apart), array, samples, late, units, lags))
 
 
 def _records(

@@ -39,6 +39,8 @@ class TrainedPath:
         Seconds from the first sample of a record to that of its source.
     units : tuple of str or None
         Of record and source.
+    lags : int
+        Samples of the sources.
     """
 
     values: Floats
@@ -47,6 +49,7 @@ class TrainedPath:
     step: float
     late: float
     units: tuple[str | None, str | None]
+    lags: int = 0
 
     @classmethod
     def of(cls, handle: ModelHandle) -> TrainedPath | None:
@@ -64,6 +67,7 @@ class TrainedPath:
             about["step"],
             about["late"],
             (about["units"][0], about["units"][1]),
+            about["lags"],
         )
 
     def arrays(self) -> dict[str, NDArray[Any]]:
@@ -74,6 +78,7 @@ class TrainedPath:
             "step": self.step,
             "late": self.late,
             "units": list(self.units),
+            "lags": self.lags,
         }
         return {
             f"{PREFIX}about": np.frombuffer(json.dumps(about).encode(), np.uint8).copy(),
@@ -113,7 +118,7 @@ class TrainedPath:
         coords: dict[Hashable, Any] = {d: record.coords[d] for d in self.dims if d in record.coords}
         array = xr.DataArray(values, dims=(*self.dims, samples.dim), coords=coords)
         own = Samples(samples.dim, "numbers", -self.late, self.step, 1.0, count, None)
-        return Greens(array, own, self.units)
+        return Greens(array, own, self.units, self.lags)
 
     def _places(self, record: xr.DataArray, dim: str, count: int) -> NDArray[np.intp]:
         """Return which of the paths the records are of."""
