@@ -7,6 +7,7 @@ import pytest
 import xarray as xr
 from toy_waves import SAMPLES, STEP, invert, paths, waves, weights
 
+import xgeoml
 from xgeoml.tasks.trained_path import TrainedPath
 
 DATES = np.datetime64("2020-01-01T00:00:05", "ns") + np.arange(SAMPLES) * np.timedelta64(100, "ms")
