@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from xgeoml.engine.handle import ModelHandle
 from xgeoml.engine.runner import resolve_device, run_network
 from xgeoml.engine.threads import one_blas_thread
-from xgeoml.exceptions import InputError
+from xgeoml.exceptions import ExecutionError, InputError
 from xgeoml.models._amplitudes import matched
 from xgeoml.models.series import Bools, Floats
 from xgeoml.models.waveforms import Gather, estimated, shown
@@ -192,7 +192,7 @@ def _of_events(
     with one_blas_thread():
         if job.amplitudes == "free":
             gather, factor = matched(gather)
-        source, spread = (a[:, :length] for a in _of_model(gather, job))
+        source, spread = (_cut(a, gather, length) for a in _of_model(gather, job))
     unit = (sizes[0] / sizes[1])[:, None]
     # What lies beyond a window it does not show.
     made = np.full((2, len(d), job.length), np.nan)
@@ -200,6 +200,23 @@ def _of_events(
     made[:, np.isnan(record).all((1, 2))] = np.nan
     factor = np.where(gather.heard, factor, np.nan)
     return Inverted(made[0], made[1], _misfit(gather, source), factor)
+
+
+def _cut(made: Floats, gather: Gather, length: int) -> Floats:
+    """Return the first samples of what a model returned.
+
+    Raises
+    ------
+    ExecutionError
+        If it has another shape than the model was asked for.
+    """
+    expected = (len(gather.record), gather.length)
+    if made.shape != expected:
+        raise ExecutionError(
+            f"the model returned shape {made.shape}, expected {expected}: (event, lag), of "
+            "gather.length samples; mend its invert()"
+        )
+    return made[:, :length]
 
 
 def _room(job: Inversion) -> int:

@@ -137,6 +137,16 @@ def close(found: xr.DataArray, expected: xr.DataArray, what: str, tolerance: flo
         )
 
 
+def near(found: xr.DataArray, expected: xr.DataArray, what: str, tolerance: float) -> None:
+    """Raise unless numbers that may all be alike agree to `tolerance` of their largest size."""
+    a, b = found.values.astype(np.float64), expected.values.astype(np.float64)
+    allowed = tolerance * float(np.nanmax(np.abs(b), initial=0.0))
+    expect(
+        a.shape == b.shape and bool(np.allclose(a, b, rtol=0.0, atol=allowed, equal_nan=True)),
+        f"{what}: {a.tolist()}, expected {b.tolist()} to within {allowed:.3g}",
+    )
+
+
 def raises(kind: type[GeoMLError], call: Callable[[], object], what: str) -> str:
     """Return the message of the error of `kind` that `call` must raise."""
     try:
