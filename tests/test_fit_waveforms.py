@@ -188,3 +188,46 @@ def test_a_dataset_names_its_records(pairs):
     )
     assert isinstance(made, xr.Dataset)
     assert made.record.dims == ("event", "time")
+
+
+@pytest.mark.filterwarnings("ignore:training did not lower")
+def test_records_alone_teach_with_greens_functions(pairs):
+    """The shipped weight is where it begins, and how well records are explained what it is told."""
+    options = {"greens": pairs.greens, "dim": "station", "patterns": 40, **QUICK}
+    own = pairs.record.geoml.fit("eq_tf", **options, learning_rate=1e-3, validation=0)
+    shipped, made = (
+        pairs.record.geoml.invert_waveform(m, greens=pairs.greens, dim="station")
+        for m in ("eq_tf", own)
+    )
+    assert not np.allclose(made, shipped, atol=1e-3 * float(shipped.max()))
+    assert error(made, pairs.source) < 1.5 * error(shipped, pairs.source)
+    assert not own.card.skill
+    assert any("spread is that of the weights" in limit for limit in own.card.limits)
+
+
+def test_amplitudes_that_are_free_are_found_in_training_too(pairs):
+    factor = xr.DataArray([0.3, 1.0, 3.0], dims="station")
+    wrong = pairs.greens * factor
+    options = {"target": pairs.source, "dim": "station", "greens": wrong, **QUICK}
+    given, free = (
+        pairs.record.geoml.fit("eq_tf", amplitudes=a, **options).card.skill[0].values
+        for a in ("given", "free")
+    )
+    assert free["nnls"] < 0.7 * given["nnls"]
+
+
+def test_weights_to_begin_with_keep_their_axis_and_others_take_that_of_the_sources(pairs, own):
+    assert own.spec.options["room"] == 1
+    learnt = pairs.isel(event=slice(16))
+    options = {"target": learnt.source, "dim": "station", "start": "eq_tf", **QUICK}
+    begun = learnt.record.geoml.fit("eq_tf", **options)
+    assert "room" not in begun.spec.options
+    made = pairs.record.geoml.invert_waveform(begun, dim="station")
+    assert made.sizes["time"] == 64  # as long as the sources that it has learnt from
+    assert error(made, pairs.source) < 0.2
+
+
+def test_an_epoch_is_a_pass_over_the_events(pairs, tmp_path):
+    options = {**QUICK, "steps": None, "max_epochs": 1, "validation": 0, "batch_size": 8}
+    own = pairs.record.geoml.fit("eq_tf", target=pairs.source, dim="station", **options)
+    assert own.history[-1]["step"] == 3  # 20 events, 8 at a time

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any, Literal, NamedTuple
@@ -17,6 +18,7 @@ from xgeoml.models._amplitudes import matched
 from xgeoml.models.series import Bools, Floats
 from xgeoml.models.waveforms import Gather, estimated, shown
 from xgeoml.options import Options, shows_progress
+from xgeoml.spec import ModelSpec
 
 Amplitudes = Literal["given", "free"]
 Gaps = Literal["raise", "window"]
@@ -187,7 +189,7 @@ def _of_events(
     sizes = [_size(a) for a in (d, g)]
     d, g = (a / size[:, None, None] for a, size in zip((d, g), sizes, strict=True))
     length = min(job.length, d.shape[-1])
-    gather = Gather(d, g, min(_room(job) * length, d.shape[-1]), job.positive)
+    gather = Gather(d, g, axis_of(job, d.shape[-1]), job.positive)
     factor = np.ones(d.shape[:2])
     with one_blas_thread():
         if job.amplitudes == "free":
@@ -219,11 +221,16 @@ def _cut(made: Floats, gather: Gather, length: int) -> Floats:
     return made[:, :length]
 
 
-def _room(job: Inversion) -> int:
-    """Return how many times as long as the source the axis is on which it is looked for."""
-    if job.handle.spec.backend == "numpy":
-        return 1
-    return int(getattr(job.handle.network(resolve_device(job.options.device)), "room", 1))
+def axis_of(job: Inversion, samples: int) -> int:
+    """Return the samples of the axis on which a source is looked for, at most those of a record."""
+    return min(room_of(job.handle.spec) * job.length, samples)
+
+
+def room_of(spec: ModelSpec) -> int:
+    """Return how many times as long as the source the axis is: a model's option `room`, or 1."""
+    parameter = inspect.signature(spec.load_factory()).parameters.get("room")
+    usual = 1 if parameter is None else parameter.default
+    return int(spec.options.get("room", usual))
 
 
 def _check_before(greens: Floats, start: int) -> None:

@@ -69,7 +69,7 @@ class EqTf(nn.Module):
         room: int = 4,
     ) -> None:
         super().__init__()
-        self.room = room
+        self.room = room  # the engine reads it from the spec
         # The source, what to begin with, what is carried back, alone and added, and the pulse that
         # the stations make of an impulse.
         shown = 1 + estimates + 2 * len(_LEVELS) + 1 + len(_BEGINNINGS) + ABOUT

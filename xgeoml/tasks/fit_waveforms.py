@@ -15,7 +15,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from xgeoml.engine.handle import ModelHandle
-from xgeoml.engine.inversion import Amplitudes
+from xgeoml.engine.inversion import Amplitudes, room_of
 from xgeoml.exceptions import InputError
 from xgeoml.model import Model
 from xgeoml.models.series import Bools, Floats
@@ -129,7 +129,7 @@ def _with_room(spec: ModelSpec, found: Known, begin: bool) -> tuple[ModelSpec, K
         return spec, found
     if not begin:
         return spec.replace(options={**spec.options, "room": 1}), found
-    room = int(getattr(spec.load_factory()(**spec.options), "room", 1))
+    room = room_of(spec)
     lags, n = found.source.shape[-1], found.samples.count
     source = np.pad(found.source, [(0, 0), (0, min(room * lags, n) - lags)])
     return spec, replace(found, source=source)
@@ -173,9 +173,9 @@ def _examples(
 def _pool(examples: Examples, learnt: Bools, spec: ModelSpec, settings: Settings) -> Pool:
     """Return what is learnt from, and what is kept for validation."""
     from xgeoml.train.wave_module import base_models
-    from xgeoml.train.wave_pools import events, pool_of, recorrupted
+    from xgeoml.train.wave_pools import pool_of, recorrupted
 
-    parts = [events(examples, np.flatnonzero(which)) for which in (learnt, ~learnt)]
+    parts = [examples.some(np.flatnonzero(which)) for which in (learnt, ~learnt)]
     if np.isnan(examples.source).all():
         random = np.random.default_rng([settings.seed, 22])
         draws = max(1, round(settings.patterns / max(1, int(learnt.sum()))))
@@ -197,14 +197,13 @@ def _skill(
     """Return the errors on the events that were set aside, beside those of deconvolutions."""
     import torch
 
-    from xgeoml.train.wave_pools import events
     from xgeoml.train.wave_skill import wave_skill
 
     if learnt.all() or found.source is None:
         return ()
     network = spec.load_factory()(**spec.options)
     network.load_state_dict({k: torch.from_numpy(np.array(v)) for k, v in state.items()})
-    kept = events(examples, np.flatnonzero(np.repeat(~learnt, found.record.shape[1])))
+    kept = examples.some(np.flatnonzero(np.repeat(~learnt, found.record.shape[1])))
     values, coverage = wave_skill(network, spec, kept)
     row = SkillRow(
         data=_name(found),
@@ -239,7 +238,7 @@ def _card(spec: ModelSpec, found: Known, rows: tuple[SkillRow, ...], call: str) 
     how = (
         "fitted on pairs of records and sources"
         if found.source is not None
-        else ("fitted on records alone, by how well they are explained")
+        else "fitted on records alone, by how well they are explained"
     )
     limits = ["Knows the stations and sources that it was fitted on: elsewhere it is untried."]
     if not rows:

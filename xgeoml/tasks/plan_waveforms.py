@@ -12,7 +12,7 @@ import xarray as xr
 
 from xgeoml.axes import find_axes
 from xgeoml.engine.execute import is_lazy
-from xgeoml.engine.inversion import events_at_once
+from xgeoml.engine.inversion import axis_of, events_at_once
 from xgeoml.tasks.dispatch import GeoObject
 from xgeoml.tasks.inspect import first_treated
 from xgeoml.tasks.inverting import TASK, Ready, Wish, inverted, make_ready, records_of, resolve
@@ -154,7 +154,8 @@ def plan_waveforms(obj: GeoObject, variable: Hashable | None, wish: Wish) -> Wav
         from xgeoml.engine.runner import resolve_device
 
         device = resolve_device(wish.options.device)
-        work += min(at_once, wish.options.batch_size or at_once) * job.length * _OF_A_NETWORK
+        axis = axis_of(job, samples.count)
+        work += min(at_once, wish.options.batch_size or at_once) * axis * _OF_A_NETWORK
     automatic = isinstance(wish.model, str) and wish.model == "auto" and wish.weights is None
     how = find_axes(dataset[name], wish.dims).how.get("T", "guessed from the name")
     greens = ready.greens

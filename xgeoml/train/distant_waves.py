@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 from scipy.fft import irfft, rfft
 
-from xgeoml.datasets import teleseismic_greens
+from xgeoml.datasets.teleseismic import CRUST, teleseismic_greens
 from xgeoml.models.series import Floats
 from xgeoml.models.waveforms import fast_length
 
@@ -18,8 +18,6 @@ Quantity = Literal["velocity", "displacement"]
 _STEP, _ATTENUATION, _DEPTH = (0.08, 1.0), (0.7, 1.4), (5.0, 80.0)
 # Dips and rakes of thrust, strike-slip and normal faults, degrees.
 _FAULTS = (((10, 50), (60, 120)), ((65, 90), (-30, 30)), ((35, 70), (-120, -60)))
-# Layers that a model of the crust has: bottom (km), speed of P and S (km/s).
-_CRUST = ((35.0, 6.3, 3.6), (np.inf, 8.05, 4.5))
 # How little may be known, in units of what follows: of real records half the energy and more is
 # not explained.
 _MOST_WRONG = 1.4
@@ -94,7 +92,7 @@ def distant_paths(
             onset=onset,
             attenuation=attenuation,
             quantity=quantity,
-            crust=[(bottom, p * of.faster, s * of.faster) for bottom, p, s in _CRUST],
+            crust=[(bottom, p * of.faster, s * of.faster) for bottom, p, s in CRUST],
         )
         values: Floats = made.values
         return values
@@ -118,6 +116,7 @@ def _unit(paths: Floats) -> Floats:
 
 def _quake(random: np.random.Generator) -> _Quake:
     dips, rakes = _FAULTS[int(random.integers(len(_FAULTS)))]
+    # Strike-slip faults move either way.
     rake = random.uniform(*rakes) + (180.0 if random.random() < 0.5 and rakes[0] == -30 else 0.0)
     return _Quake(
         _between(random, _DEPTH),

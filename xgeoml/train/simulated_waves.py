@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.fft import irfft, rfft
 from scipy.ndimage import gaussian_filter1d
 
@@ -71,6 +72,11 @@ class Examples:
     path: Floats
     positive: bool = True
     free: bool = False
+
+    def some(self, which: slice | NDArray[np.intp]) -> Examples:
+        """Return some of the events."""
+        names = ("record", "greens", "source", "target", "path")
+        return replace(self, **{name: getattr(self, name)[which] for name in names})
 
 
 def simulate(

@@ -29,18 +29,12 @@ def pool_of(learnt: Examples, kept: Examples | None, bases: Sequence[Deconvoluti
     """Return events to learn from, and others that are kept for validation."""
     parts = [learnt] if kept is None else [learnt, kept]
     made = [
-        prepared(events(part, np.arange(i, min(i + _SOME, len(part.record)))), bases)
+        prepared(part.some(slice(i, i + _SOME)), bases)
         for part in parts
         for i in range(0, len(part.record), _SOME)
     ]
     arrays = {name: np.concatenate([one[name] for one in made]) for name in made[0]}
     return Pool(arrays, len(learnt.record))
-
-
-def events(examples: Examples, which: NDArray[np.intp]) -> Examples:
-    """Return some of the events."""
-    names = ("record", "greens", "source", "target", "path")
-    return replace(examples, **{name: getattr(examples, name)[which] for name in names})
 
 
 def with_paths(
@@ -96,7 +90,7 @@ def recorrupted(random: np.random.Generator, examples: Examples, draws: int) -> 
     After Pang et al. (2021), CVPR, 2043-2052.
     """
     n = examples.record.shape[-1]
-    many = events(examples, np.tile(np.arange(len(examples.record)), draws))
+    many = examples.some(np.tile(np.arange(len(examples.record)), draws))
     gather = Gather(examples.record, examples.greens, examples.source.shape[-1], examples.positive)
     power = np.tile(gather.coloured.noise, (draws, 1, 1)) / n
     white = rfft(random.standard_normal(many.record.shape), gather.padded)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
@@ -123,13 +123,8 @@ class Simulator:
 
     def draw(self, random: np.random.Generator, count: int, share: slice) -> WaveBatch:
         """Return `share` of a batch of `count` traces, about."""
-        examples = simulate(random, self.seismograms, count)
-        own = {
-            f.name: getattr(examples, f.name)[share]
-            for f in fields(examples)
-            if f.name not in ("positive", "free")
-        }
-        arrays = prepared(replace(examples, **own), self.bases)
+        examples = simulate(random, self.seismograms, count).some(share)
+        arrays = prepared(examples, self.bases)
         return WaveBatch(**{k: torch.from_numpy(v) for k, v in arrays.items()})
 
 
