@@ -96,6 +96,14 @@ def test_dates_of_few_digits():
     assert step_of(exact.astype("M8[ms]")) == pytest.approx(1 / 128.0, rel=1e-2)
 
 
+@pytest.mark.parametrize(("rate", "decimals"), [(128.0, 3), (100.0 / 3.0, 3), (30.0, 3)])
+def test_numbers_of_few_decimals(rate, decimals):
+    assert step_of(np.round(NUMBER / rate, decimals), "s") == pytest.approx(1 / rate, rel=1e-2)
+    lost = np.delete(np.round(NUMBER / rate, decimals), 17)
+    with pytest.raises(TimeAxisError, match=r"not evenly spaced, see number 1[67]"):
+        step_of(lost, "s")
+
+
 @pytest.mark.parametrize(
     ("times", "told"),
     [

@@ -10,12 +10,34 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import xarray as xr
+from numpy.typing import NDArray
 
 from xgeoml.calendars import Ints
 from xgeoml.exceptions import InputError, TimeAxisError
 from xgeoml.times import check_time
 
-__all__ = ["SampleTimes", "find_rate", "read_times", "sample_times"]
+__all__ = [
+    "SAMPLE_DIMS",
+    "SECONDS",
+    "SampleTimes",
+    "find_rate",
+    "read_times",
+    "rounded_to",
+    "sample_times",
+]
+
+# Names of an axis of samples where nothing else tells it: that of a source is seldom called time.
+SAMPLE_DIMS = ("sample", "samples", "time_sample", "lag")
+# Seconds in units of times that are numbers.
+SECONDS = {
+    **dict.fromkeys(("s", "sec", "secs", "second", "seconds"), 1.0),
+    **dict.fromkeys(("ms", "msec", "millisecond", "milliseconds"), 1e-3),
+    **dict.fromkeys(("us", "\u00b5s", "\u03bcs", "microsecond", "microseconds"), 1e-6),
+    **dict.fromkeys(("ns", "nanosecond", "nanoseconds"), 1e-9),
+    **dict.fromkeys(("min", "minute", "minutes"), 60.0),
+    **dict.fromkeys(("h", "hr", "hour", "hours"), 3600.0),
+    **dict.fromkeys(("d", "day", "days"), 86400.0),
+}
 
 _EVEN = 0.05  # of a step
 _SECONDS = ("s", "sec", "second", "seconds")
@@ -60,6 +82,30 @@ def sample_times(rate: float, count: int) -> Ints:
     number = np.arange(count, dtype=np.int64)
     times: Ints = number * whole + np.rint(number * part).astype(np.int64)
     return times
+
+
+def rounded_to(numbers: NDArray[Any]) -> float:
+    """Return what times that are numbers are rounded to: few decimals, or what their type holds.
+
+    Where more than a quarter of a step were lost, decimals tell nothing: samples 0, 1, 2, ... are
+    no rounded times.
+
+    Examples
+    --------
+    >>> rounded_to(np.array([0.0, 0.008, 0.016, 0.023, 0.031]))
+    0.001
+    """
+    if numbers.dtype.kind != "f" or numbers.size < 2:
+        return 0.0
+    largest = np.abs(numbers).max()
+    digit = float(np.spacing(largest))
+    step = abs(float(numbers[-1] - numbers[0])) / (numbers.size - 1)
+    if not 0.0 < step < np.inf:
+        return digit
+    for decimals in range(math.ceil(math.log10(4.0 / step)), math.floor(-math.log10(digit)) + 1):
+        if (np.abs(np.round(numbers, decimals) - numbers) <= 2.0 * digit).all():
+            return max(10.0**-decimals, digit)
+    return digit
 
 
 def read_times(array: xr.DataArray, dim: str, name: str | None, since: int | None) -> SampleTimes:
@@ -201,8 +247,7 @@ def _lengths(coord: xr.DataArray) -> tuple[Ints, int]:
         )
     if values.dtype.kind == "m":
         return values.astype("timedelta64[ns]").astype(np.int64), _unit(values.dtype) // 2
-    largest = np.abs(seconds).max()
-    digit = float(np.spacing(largest)) if values.dtype.kind == "f" else 0.0
+    digit = rounded_to(seconds)
     stamps = np.rint(seconds.astype(np.float64) * 1e9).astype(np.int64)
     return stamps, math.ceil(digit * 1e9) if digit > 1e-9 else 0
 

@@ -8,19 +8,8 @@ import xarray as xr
 
 from xgeoml.axes import find_axes
 from xgeoml.exceptions import AxisError, TimeAxisError
-from xgeoml.sampling import find_rate, read_times
+from xgeoml.sampling import SAMPLE_DIMS, SECONDS, find_rate, read_times
 
-# Names of the axis where nothing else tells it: that of a source is seldom called time.
-_NAMES = ("lag", "sample", "samples", "time_sample")
-# Seconds in units of times that are numbers.
-_SECONDS = {
-    **dict.fromkeys(("s", "sec", "second", "seconds"), 1.0),
-    **dict.fromkeys(("ms", "millisecond", "milliseconds"), 1e-3),
-    **dict.fromkeys(("us", "microsecond", "microseconds"), 1e-6),
-    **dict.fromkeys(("min", "minute", "minutes"), 60.0),
-    **dict.fromkeys(("h", "hour", "hours"), 3600.0),
-    **dict.fromkeys(("d", "day", "days"), 86400.0),
-}
 # By how much samples may miss those of another axis, in steps; of the last, if steps differ.
 _OFF, _DRIFT = 0.05, 0.1
 
@@ -73,7 +62,7 @@ def time_axis(array: xr.DataArray, dim: str | None = None, what: str = "it") -> 
     found = dim if dim in array.dims else find_axes(array).get("T")
     if found is None:
         dims = [str(d) for d in array.dims]
-        named = [d for d in dims if d.lower() in _NAMES] or dims
+        named = [d for d in dims if d.lower() in SAMPLE_DIMS] or dims
         found = named[0] if len(named) == 1 else None
     if found is None:
         raise AxisError(
@@ -86,7 +75,7 @@ def time_axis(array: xr.DataArray, dim: str | None = None, what: str = "it") -> 
     coord, unit = array[found], "s"
     told = str(coord.attrs.get("units", "")).strip()
     if coord.dtype.kind in "iuf" and " since " not in told:
-        seconds = _SECONDS.get(told.lower())
+        seconds = SECONDS.get(told.lower())
         unit = told if seconds is None else "s"
         numbers = coord.values * (seconds or 1.0)
         # Numbers of another kind are read as if they were seconds, and called what they are.

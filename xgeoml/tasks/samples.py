@@ -15,20 +15,10 @@ from numpy.typing import NDArray
 from xgeoml.axes import find_axes, is_cftime
 from xgeoml.exceptions import AxisError, InputError, TimeAxisError
 from xgeoml.models.series import Floats
+from xgeoml.sampling import SAMPLE_DIMS, SECONDS, rounded_to
 
-# Names of the axis where nothing else tells it, and of its times where they are no index.
-_NAMES = ("sample", "samples", "time_sample", "lag")
+# Names of times where they are no index.
 _TIMES = ("time", "times", "t", "seconds")
-# Seconds in units of times that are numbers.
-_SECONDS = {
-    **dict.fromkeys(("s", "sec", "secs", "second", "seconds"), 1.0),
-    **dict.fromkeys(("ms", "msec", "millisecond", "milliseconds"), 1e-3),
-    **dict.fromkeys(("us", "\u00b5s", "\u03bcs", "microsecond", "microseconds"), 1e-6),
-    **dict.fromkeys(("ns", "nanosecond", "nanoseconds"), 1e-9),
-    **dict.fromkeys(("min", "minute", "minutes"), 60.0),
-    **dict.fromkeys(("h", "hr", "hour", "hours"), 3600.0),
-    **dict.fromkeys(("d", "day", "days"), 86400.0),
-}
 # How far a sample may be from its place, and what rounding may add to that, in steps: where a
 # sample is lost, another is half a step off.
 _PLACE, _COARSE = 0.02, 0.25
@@ -182,11 +172,10 @@ def samples_of(
             f"{label}: coordinate {coord.name!r} has dtype {values.dtype}; expected dates, lengths "
             "of time or numbers"
         )
-    unit = _SECONDS.get(str(coord.attrs.get("units", "")).strip().lower())
+    unit = SECONDS.get(str(coord.attrs.get("units", "")).strip().lower())
     numbers = np.where(np.isfinite(values), values, np.nan).astype(np.float64)
-    largest = np.nanmax(np.abs(numbers), initial=0.0)
-    digit = float(np.spacing(largest.astype(values.dtype))) if values.dtype.kind == "f" else 0.0
-    step = _even(numbers - numbers[0], digit, dim, label)
+    finite = values[np.isfinite(values)]
+    step = _even(numbers - numbers[0], rounded_to(finite), dim, label)
     return Samples(dim, "numbers", float(numbers[0]), step * (unit or 1.0), unit, count, coord)
 
 
@@ -194,7 +183,7 @@ def sample_dim(array: xr.DataArray, dims: Mapping[str, str] | None) -> str | Non
     """Return the dim that is the time axis; None if none is known to be."""
     found = find_axes(array, dims).names.get("T")
     if found is None and not (dims and "T" in dims):
-        named = [str(d) for d in array.dims if str(d).lower() in _NAMES]
+        named = [str(d) for d in array.dims if str(d).lower() in SAMPLE_DIMS]
         found = named[0] if len(named) == 1 else None
     return found
 
