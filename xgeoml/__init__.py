@@ -27,6 +27,7 @@ from xgeoml.registry import get_model, list_models, register_model
 from xgeoml.spec import AxisSpec, Channel, ModelSpec, Scale, WeightsRef
 from xgeoml.streams import from_stream, to_stream
 from xgeoml.tasks.downscale import downscale
+from xgeoml.tasks.evaluate import evaluate
 from xgeoml.tasks.fill_gaps import fill_gaps
 from xgeoml.tasks.fit import fit
 from xgeoml.tasks.inspect import models_for
@@ -59,6 +60,7 @@ __all__ = [
     "__version__",
     "datasets",
     "downscale",
+    "evaluate",
     "fill_gaps",
     "fit",
     "from_stream",

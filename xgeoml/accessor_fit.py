@@ -1,4 +1,4 @@
-"""The methods of ``.geoml`` that return no data: `fit` and `plan`."""
+"""The methods of ``.geoml`` that return no data: `fit`, `evaluate` and `plan`."""
 
 from __future__ import annotations
 
@@ -14,8 +14,10 @@ from xgeoml.model import Model
 from xgeoml.months import Freq
 from xgeoml.spec import Scaling, Task
 from xgeoml.tasks.choose import ModelLike, WeightsLike
+from xgeoml.tasks.contenders import Fits, Metrics, Models, Regions
 from xgeoml.tasks.covariates import Covariates
 from xgeoml.tasks.dispatch import GeoObject
+from xgeoml.tasks.evaluate import evaluate
 from xgeoml.tasks.fit import fit
 from xgeoml.tasks.instants import Times, TimeStep
 from xgeoml.tasks.inverting import GreensLike, Length
@@ -25,7 +27,7 @@ from xgeoml.train.settings import Schedule
 
 
 class FitAndPlan(Generic[GeoObject]):
-    """What `GeoMLAccessor` inherits: a model of the object, and the plan of a call."""
+    """What `GeoMLAccessor` inherits: a model of the object, scores of models, a call's plan."""
 
     _obj: GeoObject
 
@@ -103,6 +105,58 @@ class FitAndPlan(Generic[GeoObject]):
             seed=seed,
         )
 
+    def evaluate(
+        self,
+        task: Task,
+        models: Models = None,
+        *,
+        holdout: Any = None,
+        repeats: int | None = None,
+        period: slice | tuple[Any, Any] | None = None,
+        fit: Fits = None,
+        baselines: bool = True,
+        variable: Hashable | None = None,
+        covariates: Covariates = None,
+        factor: int | None = None,
+        target: xr.DataArray | None = None,
+        greens: GreensLike | None = None,
+        dim: str | Sequence[str] | None = None,
+        length: Length | None = None,
+        metrics: Metrics = None,
+        regions: Regions = None,
+        dims: Mapping[str, str] | None = None,
+        device: str | None = None,
+        batch_size: int | None = None,
+        precision: str | None = None,
+        progress: bool | None = None,
+        seed: int | None = None,
+    ) -> xr.Dataset:
+        return evaluate(
+            self._obj,
+            task,
+            models,
+            holdout=holdout,
+            repeats=repeats,
+            period=period,
+            fit=fit,
+            baselines=baselines,
+            variable=variable,
+            covariates=covariates,
+            factor=factor,
+            target=target,
+            greens=greens,
+            dim=dim,
+            length=length,
+            metrics=metrics,
+            regions=regions,
+            dims=dims,
+            device=device,
+            batch_size=batch_size,
+            precision=precision,
+            progress=progress,
+            seed=seed,
+        )
+
     def plan(
         self,
         task: Task = "fill_gaps",
@@ -157,4 +211,5 @@ class FitAndPlan(Generic[GeoObject]):
 
 
 FitAndPlan.fit.__doc__ = fit.__doc__
+FitAndPlan.evaluate.__doc__ = evaluate.__doc__
 FitAndPlan.plan.__doc__ = plan.__doc__

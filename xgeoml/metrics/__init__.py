@@ -1,5 +1,6 @@
 """Scores of an estimate against the truth: gaps, fields, spectra, ensembles, waveforms."""
 
+from xgeoml.metrics.agreement import correlation, coverage, crps_normal, kge
 from xgeoml.metrics.downscaling import downscaling_skill
 from xgeoml.metrics.ensembles import crps, rank_histogram, spread_skill
 from xgeoml.metrics.fields import bias, mae, psnr, r2, rmse, ssim
@@ -12,9 +13,13 @@ __all__ = [
     "SpectrumError",
     "WaveformSkill",
     "bias",
+    "correlation",
+    "coverage",
     "crps",
+    "crps_normal",
     "downscaling_skill",
     "error_by_count",
+    "kge",
     "mae",
     "psnr",
     "r2",

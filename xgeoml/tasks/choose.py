@@ -6,7 +6,7 @@ import inspect
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from xgeoml.engine.handle import ModelHandle
 from xgeoml.exceptions import (
@@ -24,7 +24,20 @@ from xgeoml.weights.download import shown
 from xgeoml.weights.files import read_spec
 from xgeoml.weights.store import find, locate, warn_of
 
-ModelLike = str | os.PathLike[str] | ModelSpec
+
+class Trained(Protocol):
+    """A trained model, such as `xgeoml.Model`: it has a description, and a file."""
+
+    @property
+    def spec(self) -> ModelSpec:
+        """What the model is."""
+
+    @property
+    def path(self) -> Path:
+        """The weights file."""
+
+
+ModelLike = str | os.PathLike[str] | ModelSpec | Trained
 WeightsLike = str | os.PathLike[str]
 
 # Below this, patterns and cycles cannot be told from noise.

@@ -15,11 +15,13 @@ from xgeoml.axes import find_axes
 from xgeoml.exceptions import AxisError, InputError
 from xgeoml.insert import bounds_name
 from xgeoml.options import get_options
+from xgeoml.tasks.best import resolve_best
 from xgeoml.tasks.choose import ModelLike, WeightsLike
 from xgeoml.tasks.covariates import Covariates
 from xgeoml.tasks.dispatch import GeoObject, NothingToDoError, check_named, on_object
 from xgeoml.tasks.fill_gaps import describe_call, listed
 from xgeoml.tasks.placing import FACTORS
+from xgeoml.tasks.quantities import plain
 from xgeoml.tasks.refined import on_new_grid
 from xgeoml.tasks.refining import CONSERVE, Conserve, Fine, Wish, refine_variable
 
@@ -58,7 +60,9 @@ def downscale(
         parts' coordinates is the cell's own. A model that was trained for one factor knows it.
     model : str, path or ModelSpec
         A name from ``xgeoml.list_models("downscale")``, a model that `xgeoml.fit` returned, or its
-        file. ``"auto"``: `subgrid`, a network that serves any field at any factor.
+        file. ``"auto"``: `subgrid`, a network that serves any field at any factor. ``"best"``:
+        `xgeoml.evaluate` first, on these fields averaged by `factor` (4 if none is given), and the
+        model with the least error; of several variables the first one decides.
     like : DataArray or Dataset, optional
         In place of `factor`: an object on the grid that is wanted, finer than that of `obj`. It may
         cover another domain, be curvilinear or a map projection with latitude and longitude, and
@@ -124,10 +128,22 @@ def downscale(
     >>> coarse.geoml.downscale(4, "bicubic").sizes == fine.sizes
     True
     """
+    like, covariates, mask = plain((like, covariates, mask))
     options = get_options(
         device=device, batch_size=batch_size, precision=precision, progress=progress, seed=seed
     )
     check_wish(factor, like, terrain, mask, conserve, minimum, members, dims)
+    model, won = resolve_best(
+        model,
+        weights,
+        obj,
+        "downscale",
+        options,
+        variable=None if variables is None else listed(variables)[0],
+        covariates=covariates,
+        factor=None if factor is None else int(factor),
+        dims=dims,
+    )
     told = None if like is None else (like.name if isinstance(like, xr.DataArray) else "Dataset")
     call = describe_call(
         "downscale",
@@ -160,7 +176,7 @@ def downscale(
         dims=dims,
         model_options=model_options,
         options=options,
-        call=call,
+        call=call + won,
     )
     wanted = None if variables is None else listed(variables)
     return on_object(obj, wanted, partial(_downscale_dataset, wish=wish), _without)

@@ -16,6 +16,7 @@ from xgeoml.exceptions import InputError
 from xgeoml.insert import bounds_name
 from xgeoml.months import Freq, check_freq
 from xgeoml.options import Options, get_options
+from xgeoml.tasks.best import resolve_best
 from xgeoml.tasks.choose import ModelLike, WeightsLike
 from xgeoml.tasks.covariates import Covariates, lookup, names_of
 from xgeoml.tasks.dispatch import (
@@ -30,6 +31,7 @@ from xgeoml.tasks.filling import Request, fill_variable
 from xgeoml.tasks.gaps import MaxGap, check_max_gap
 from xgeoml.tasks.in_months import follow_months
 from xgeoml.tasks.monthly import fill_months
+from xgeoml.tasks.quantities import plain
 from xgeoml.weights.download import shown
 
 
@@ -68,7 +70,9 @@ def fill_gaps(
         A name from ``xgeoml.list_models("fill_gaps")``, the path of a ``.safetensors`` file, or
         a spec. ``"auto"``: `oi` on a grid (two cells or more along Y and X), else `kalman`; of
         under 24 steps `regression` with covariates, and `linear` where there is no grid. `oi` takes
-        about ten times as long as `kalman`.
+        about ten times as long as `kalman`. ``"best"``: `xgeoml.evaluate` on these data first, and
+        the model with the least error; of several variables the first one decides. With `freq` it
+        is the best at the record's own steps.
     weights : str or path, optional
         Other weights than the model's own: a version (``"grace_tf@1.0"``), the path of a
         ``.safetensors`` file, or an address (``https://...#sha256=...``, ``doi:...#sha256=...``,
@@ -140,8 +144,19 @@ def fill_gaps(
     >>> record.sizes["time"] < full.sizes["time"]
     True
     """
+    covariates, mask = plain((covariates, mask))
     options = get_options(
         device=device, batch_size=batch_size, precision=precision, progress=progress, seed=seed
+    )
+    model, won = resolve_best(
+        model,
+        weights,
+        obj,
+        "fill_gaps",
+        options,
+        variable=None if variables is None else listed(variables)[0],
+        covariates=covariates,
+        dims=dims,
     )
     request = Request(
         model=model,
@@ -167,7 +182,8 @@ def fill_gaps(
             spread=spread or None,
             dims=dims,
             model_options=model_options,
-        ),
+        )
+        + won,
     )
     wanted = None if variables is None else listed(variables)
     follow = with_own_steps if request.freq is None else follow_months

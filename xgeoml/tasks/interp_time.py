@@ -17,6 +17,7 @@ from xgeoml.exceptions import AxisError, InputError
 from xgeoml.insert import bounds_name
 from xgeoml.options import get_options
 from xgeoml.tasks.at_times import at_new_times
+from xgeoml.tasks.best import resolve_best
 from xgeoml.tasks.choose import ModelLike, WeightsLike
 from xgeoml.tasks.dispatch import GeoObject, NothingToDoError, check_named, on_object
 from xgeoml.tasks.earlier import flag_name, spread_name
@@ -76,7 +77,9 @@ def interp_time(
         others that depend on the calendar begin where this says.
     model : str, path or ModelSpec
         A name from ``xgeoml.list_models("interp_time")``, a model that `xgeoml.fit` returned, or
-        its file. ``"auto"``: on grids the network `temdeep`, elsewhere `akima`.
+        its file. ``"auto"``: on grids the network `temdeep`, elsewhere `akima`. ``"best"``:
+        `xgeoml.evaluate` first, on every second step of these data, and the model with the least
+        error; of several variables the first one decides.
     factor : int, optional
         Divide each interval of the record into so many equal parts, 2 or more.
     times : sequence of dates, optional
@@ -137,6 +140,15 @@ def interp_time(
     )
     check_wish(freq, factor, times, accumulated, terrain, max_gap, dims)
     pairs = check_vectors(vectors)
+    model, won = resolve_best(
+        model,
+        weights,
+        obj,
+        "interp_time",
+        options,
+        variable=None if variables is None else listed(variables)[0],
+        dims=dims,
+    )
     call = describe_call(
         "interp_time",
         options,
@@ -166,7 +178,7 @@ def interp_time(
         dims=dims,
         model_options=model_options,
         options=options,
-        call=call,
+        call=call + won,
     )
     wanted = None if variables is None else listed(variables)
     task = partial(_interpolate_dataset, vectors=pairs, wish=wish)

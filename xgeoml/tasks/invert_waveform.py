@@ -12,6 +12,7 @@ import xarray as xr
 from xgeoml import provenance
 from xgeoml.engine.inversion import Amplitudes, Gaps
 from xgeoml.options import get_options
+from xgeoml.tasks.best import resolve_best
 from xgeoml.tasks.choose import ModelLike, WeightsLike
 from xgeoml.tasks.dispatch import GeoObject, on_object
 from xgeoml.tasks.fill_gaps import describe_call, listed
@@ -28,6 +29,7 @@ from xgeoml.tasks.inverting import (
     without_records,
 )
 from xgeoml.tasks.joined import joined
+from xgeoml.tasks.quantities import plain
 
 
 def invert_waveform(
@@ -66,7 +68,8 @@ def invert_waveform(
         and any other axes. Lazy (dask) in, lazy out.
     model : str, path or ModelSpec
         A name from ``xgeoml.list_models("invert_waveform")``, a model that `xgeoml.fit` returned,
-        or its file. ``"auto"``: the network `eq_tf`.
+        or its file. ``"auto"``: the network `eq_tf`. ``"best"``: `xgeoml.evaluate` first, with some
+        of the stations left out, and the model that explains their records best.
     greens : DataArray or str, optional
         The Green's functions, or the name of a variable that holds them: with the time axis of the
         records, as long or longer, and some of their dims, found by label. The source begins where
@@ -137,11 +140,24 @@ def invert_waveform(
     >>> source.dims, bool(abs(source.record_moment - 1) < 0.1)
     (('time',), True)
     """
+    greens = plain(greens)
     options = get_options(
         device=device, batch_size=batch_size, precision=precision, progress=progress, seed=seed
     )
     usual = {"amplitudes": "given", "impulse": "sample", "gaps": "raise"}
     chosen = {"amplitudes": amplitudes, "impulse": impulse, "gaps": gaps}
+    model, won = resolve_best(
+        model,
+        weights,
+        obj,
+        "invert_waveform",
+        options,
+        variable=None if variables is None else listed(variables)[0],
+        greens=greens,
+        dim=dim,
+        length=length,
+        dims=dims,
+    )
     call = describe_call(
         "invert_waveform",
         options,
@@ -174,7 +190,7 @@ def invert_waveform(
         dims=dims,
         model_options=model_options,
         options=options,
-        call=call,
+        call=call + won,
     )
     wanted = None if variables is None else listed(variables)
     return on_object(obj, wanted, partial(_invert_dataset, wish=wish), _without)

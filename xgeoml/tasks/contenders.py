@@ -1,0 +1,169 @@
+"""What an evaluation is given: models that the user names, the baselines beside them, metrics."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import xarray as xr
+
+from xgeoml.exceptions import GeoMLError, InputError
+from xgeoml.model import Model
+from xgeoml.options import Options
+from xgeoml.registry import get_model
+from xgeoml.spec import ModelSpec, Task
+from xgeoml.tasks.choose import ModelLike, make_handle
+from xgeoml.tasks.dispatch import GeoObject
+from xgeoml.tasks.filling import gives_months
+from xgeoml.tasks.inspect import models_for
+from xgeoml.weights.store import is_there, places
+
+Models = ModelLike | Sequence[ModelLike] | Mapping[str, ModelLike] | None
+Fits = str | Sequence[str] | Mapping[str, Mapping[str, Any]] | None
+Metric = Callable[..., Any]
+Metrics = Mapping[str, Metric | str] | Sequence[Metric | str] | None
+Regions = Mapping[str, xr.DataArray | Mapping[Hashable, slice]] | None
+
+# Cheap and hard to beat: beside them a figure means something.
+BASELINES: dict[Task, tuple[str, ...]] = {
+    "fill_gaps": ("linear", "climatology"),
+    "downscale": ("nearest", "bicubic"),
+    "interp_time": ("linear", "akima"),
+    "invert_waveform": ("wiener", "nnls"),
+}
+
+
+class Contender(NamedTuple):
+    """A model of an evaluation.
+
+    Attributes
+    ----------
+    label : str
+        How it is called there.
+    model : str, path, ModelSpec or Model
+    spec : ModelSpec
+    settings : mapping or None
+        Of `fit`, of one that is trained anew in each repeat.
+    """
+
+    label: str
+    model: ModelLike
+    spec: ModelSpec
+    settings: Mapping[str, Any] | None = None
+
+
+def contenders(
+    obj: GeoObject, task: Task, models: Models, fits: Fits, baselines: bool, options: Options
+) -> list[Contender]:
+    """Return the models to try, each once.
+
+    Raises
+    ------
+    GeoMLError
+        If one that the user named is not there, or is one of another task.
+    """
+    found: list[Contender] = []
+    for label, model in _named(models, obj, task):
+        spec = _spec_of(model, task, options)
+        if spec.task == "fill_gaps" and gives_months(spec):
+            raise InputError(
+                f"model {spec.key} makes months of days, and what is hidden here are values at the "
+                "steps of the record; leave it out"
+            )
+        found.append(Contender(label or _label(model, spec), model, spec))
+    settings = _settings(fits)
+    for name, given in settings.items():
+        spec = get_model(name, task)
+        found.append(Contender(f"{name}, fitted", name, spec, given))
+    if baselines:
+        here = {c.spec.name for c in found if c.settings is None}
+        for name in BASELINES[task]:
+            if name not in here:
+                spec = get_model(name, task)
+                found.append(Contender(name, name, spec))
+    return _with_own_labels(found)
+
+
+def _named(models: Models, obj: GeoObject, task: Task) -> list[tuple[str, ModelLike]]:
+    """Return labels, empty where the user gave none, and models."""
+    if models is None:
+        return [("", name) for name in ready_models(obj, task)]
+    if isinstance(models, Mapping):
+        return [(str(label), model) for label, model in models.items()]
+    if isinstance(models, (str, os.PathLike, ModelSpec, Model)):
+        models = [models]
+    if not isinstance(models, Sequence):
+        raise InputError(
+            f"models={models!r}: expected names, paths or models, such as ['kalman', own], or "
+            "labels and models, {'mine': own}"
+        )
+    return [("", model) for model in models]
+
+
+def ready_models(obj: GeoObject, task: Task) -> list[str]:
+    """Return the models that can be run on an object as they are, their weights being here."""
+    return [name for name in models_for(obj, task) if is_ready(get_model(name, task))]
+
+
+def is_ready(spec: ModelSpec) -> bool:
+    """Whether a model can be used now: it need not be fitted first, and its weights are here."""
+    if gives_months(spec):
+        return False
+    if spec.weights is not None:
+        return any(is_there(place.path) for place in places(spec.weights))
+    # A network without weights has to be trained; it is not imported to find that out.
+    return spec.backend == "numpy" and not hasattr(spec.load_factory(), "fit")
+
+
+def _spec_of(model: ModelLike, task: Task, options: Options) -> ModelSpec:
+    if isinstance(model, str) and model in ("auto", "best"):
+        raise InputError(
+            f"models: {model!r} is no model; expected names of xgeoml.list_models({task!r}), paths "
+            "or models"
+        )
+    return make_handle(model, task, None, options.seed, progress=options.progress).spec
+
+
+def _label(model: ModelLike, spec: ModelSpec) -> str:
+    if isinstance(model, ModelSpec):
+        return spec.key
+    path = getattr(model, "path", None)
+    if path is not None:
+        return f"own {spec.name}"
+    text = str(model)
+    return Path(text).stem if text.endswith(".safetensors") else text
+
+
+def _settings(fits: Fits) -> dict[str, Mapping[str, Any]]:
+    if fits is None:
+        return {}
+    if isinstance(fits, str):
+        return {fits: {}}
+    if isinstance(fits, Mapping):
+        made = dict(fits)
+    elif isinstance(fits, Sequence) and all(isinstance(name, str) for name in fits):
+        made = {name: {} for name in fits}
+    else:
+        made = {}
+    wrong = [name for name, given in made.items() if not isinstance(given, Mapping)]
+    if not made or wrong:
+        raise InputError(
+            f"fit={fits!r}: expected names of models that learn, such as ['ridge'], or with "
+            "settings of xgeoml.fit, {'ridge': {}, 'grace_tf': {'max_epochs': 5}}"
+        )
+    return made
+
+
+def _with_own_labels(found: list[Contender]) -> list[Contender]:
+    """Return contenders with labels that differ."""
+    seen: dict[str, int] = {}
+    made = []
+    for contender in found:
+        seen[contender.label] = number = seen.get(contender.label, 0) + 1
+        label = contender.label if number == 1 else f"{contender.label} ({number})"
+        made.append(contender._replace(label=label))
+    if not made:
+        raise GeoMLError("no model to evaluate: name some, models=['...']")
+    return made

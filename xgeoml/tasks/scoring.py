@@ -1,0 +1,330 @@
+"""The scores of an answer in an evaluation: of all that was hidden, and of groups of it."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from types import ModuleType
+from typing import Any, NamedTuple
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from xgeoml import metrics
+from xgeoml.axes import Axes, is_cftime
+from xgeoml.exceptions import InputError, MissingExtraError, did_you_mean
+from xgeoml.grid import cell_area, latitude
+from xgeoml.metrics._pairs import Floats, Pair
+from xgeoml.metrics.agreement import correlated, covered, kling_gupta, normal_score
+from xgeoml.metrics.fields import explained, mean_error, rms_error
+from xgeoml.metrics.spectra import power_error, row_power
+from xgeoml.model import Model
+from xgeoml.spec import ModelSpec
+from xgeoml.tasks.choose import ModelLike
+from xgeoml.tasks.contenders import Metric, Metrics, Regions
+from xgeoml.tasks.holdouts import Bools
+from xgeoml.tasks.trials import Answer, Trial
+
+SEASONS = ("DJF", "MAM", "JJA", "SON")
+GAP_LENGTHS = {"1": (1, 1), "2-3": (2, 3), "4-11": (4, 11), "12+": (12, np.inf)}
+LEVEL = 0.9  # of the interval whose coverage is told
+# Bands of latitude, from the south, where a grid reaches over more than one.
+_BANDS = {"90S-23S": (-90.1, -23.4), "23S-23N": (-23.4, 23.4), "23N-90N": (23.4, 90.1)}
+
+
+class Outcome(NamedTuple):
+    """Scores of one model in one repeat.
+
+    Attributes
+    ----------
+    scores : dict
+        Name -> value.
+    groups : dict
+        Such as ``"season"`` -> label -> main score.
+    """
+
+    scores: dict[str, float]
+    groups: dict[str, dict[str, float]]
+
+
+@dataclass(frozen=True)
+class Round:
+    """One repeat of an evaluation.
+
+    Attributes
+    ----------
+    hidden : int
+        How many values are.
+    score : callable
+        Given a model and its spec, returns its scores.
+    teach : callable
+        Given a name and settings of `fit`, returns a model trained on what is not hidden.
+    groups : dict
+        Such as ``"season"`` -> labels, in order.
+    """
+
+    hidden: int
+    score: Callable[[ModelLike, ModelSpec], Outcome]
+    teach: Callable[[str, Mapping[str, Any]], Model]
+    groups: Mapping[str, Sequence[str]] = field(default_factory=dict)
+
+
+def round_of(trial: Trial, regions: Regions, further: Mapping[str, Metric]) -> Round:
+    """Return the repeat whose scores are those of fields."""
+    groups = _groups_of(trial, regions)
+    area = np.broadcast_to(_weights(trial.truth, trial.axes), trial.truth.shape)
+
+    def score(model: ModelLike, spec: ModelSpec) -> Outcome:
+        answer = trial.ask(model, spec)
+        return _outcome(trial, answer, area, groups, further)
+
+    labels = {kind: list(masks) for kind, masks in groups.items()}
+    return Round(int(trial.where.sum()), score, trial.teach, labels)
+
+
+def _outcome(
+    trial: Trial,
+    answer: Answer,
+    area: Floats,
+    groups: Mapping[str, Mapping[str, Bools]],
+    further: Mapping[str, Metric],
+) -> Outcome:
+    truth = trial.truth.values.astype(np.float64)
+    made = answer.estimate.values.astype(np.float64)
+    if made.shape != truth.shape:
+        raise InputError(
+            f"the model returned the sizes {dict(answer.estimate.sizes)}; expected "
+            f"{dict(trial.truth.sizes)}"
+        )
+    given = trial.where & np.isfinite(made)
+    both = Pair(truth, made, np.where(given, area, 0.0))
+    scores = {
+        "rmse": rms_error(both),
+        "mae": mean_error(both, np.abs),
+        "bias": mean_error(both),
+        "r": correlated(both),
+        "nse": explained(both),
+        "kge": kling_gupta(both),
+        "made": float(given.sum() / trial.where.sum()),
+        "spectrum_error": _spectrum_error(trial, truth, made),
+    }
+    if answer.spread is not None:
+        width = answer.spread.values.astype(np.float64)
+        sure = both._replace(weight=np.where(np.isfinite(width), both.weight, 0.0))
+        scores["crps"] = normal_score(sure, width)
+        scores["coverage"] = covered(sure, width, LEVEL)
+    for name, metric in further.items():
+        scores[name] = _measured(metric, trial, made, given, area)
+    by: dict[str, dict[str, float]] = {
+        kind: {
+            label: rms_error(both._replace(weight=np.where(mask, both.weight, 0.0)))
+            for label, mask in masks.items()
+        }
+        for kind, masks in groups.items()
+    }
+    return Outcome(scores, by)
+
+
+def _weights(truth: xr.DataArray, axes: Axes) -> Floats:
+    """Return the relative area of each cell, in a shape that broadcasts against the truth."""
+    area = cell_area(truth, axes)
+    shape = [truth.sizes[d] if d in area.dims else 1 for d in truth.dims]
+    ordered = area.transpose(*[d for d in truth.dims if d in area.dims])
+    return np.asarray(ordered.values.reshape(shape), np.float64)
+
+
+def _spectrum_error(trial: Trial, truth: Floats, made: Floats) -> float:
+    """Return how far the power of hidden fields is from the right one; NaN without any."""
+    if len(trial.axes.space) < 2:
+        return float("nan")
+    x = trial.truth.dims.index(trial.axes.space[1])
+    known = np.isfinite(truth) & np.isfinite(made)
+    rows = known if trial.whole is None else known & trial.whole
+    right, wrong = (np.moveaxis(np.where(rows, v, np.nan), x, -1) for v in (truth, made))
+    of_rows = np.moveaxis(rows, x, -1)
+    # Rows with few cells say little of waves, and those of other steps nothing.
+    some = of_rows.mean(-1) >= 0.5
+    if not some.any() or right.shape[-1] < 8:
+        return float("nan")
+    return power_error(*(row_power(v[some]).mean(0) for v in (right, wrong))).all
+
+
+def _groups_of(trial: Trial, regions: Regions) -> dict[str, dict[str, Bools]]:
+    """Return masks of groups that can be told apart in the truth, by kind and label."""
+    truth, axes = trial.truth, trial.axes
+    found: dict[str, dict[str, Bools]] = {}
+    time = axes.get("T")
+    if time is not None and time in truth.coords and _dated(truth[time].values):
+        season = truth[time].dt.season.values
+        masks = {s: _along(season == s, time, truth) for s in SEASONS}
+        found["season"] = {s: m for s, m in masks.items() if m.any()}
+    areas = _regions(truth, axes, regions)
+    if areas:
+        found["region"] = areas
+    if trial.gap is not None:
+        found["gap_length"] = {
+            label: (trial.gap >= low) & (trial.gap <= high)
+            for label, (low, high) in GAP_LENGTHS.items()
+        }
+    return found
+
+
+def _dated(values: NDArray[Any]) -> bool:
+    return values.dtype.kind == "M" or is_cftime(values)
+
+
+def _along(mask: Bools, dim: str, truth: xr.DataArray) -> Bools:
+    shape = [truth.sizes[d] if d == dim else 1 for d in truth.dims]
+    return np.broadcast_to(mask.reshape(shape), truth.shape)
+
+
+def _regions(truth: xr.DataArray, axes: Axes, regions: Regions) -> dict[str, Bools]:
+    """Return the regions that the user named, or bands of latitude if the grid reaches over some.
+
+    Raises
+    ------
+    InputError
+        If a region is neither a mask nor slices of the axes, or holds no cell.
+    """
+    if regions is not None:
+        return {name: _region(name, what, truth) for name, what in regions.items()}
+    lat = latitude(truth, axes)
+    if lat is None:
+        return {}
+    bands = {label: (lat > low) & (lat <= high) for label, (low, high) in _BANDS.items()}
+    bands = {label: mask for label, mask in bands.items() if bool(mask.any())}
+    return {label: _on(mask, truth) for label, mask in bands.items()} if len(bands) > 1 else {}
+
+
+def _region(name: str, what: Any, truth: xr.DataArray) -> Bools:
+    if isinstance(what, Mapping):
+        lost = [d for d in what if d not in truth.coords]
+        if lost:
+            raise InputError(
+                f"regions: {name!r} names {lost}; expected coordinates of the data, "
+                f"{list(truth.coords)}"
+            )
+        mask = xr.DataArray(True)
+        for key, cut in what.items():
+            ends = (cut.start, cut.stop) if isinstance(cut, slice) else tuple(cut)
+            given = [e for e in ends if e is not None]
+            coord = truth[key]
+            if given:
+                # Latitude may descend: a slice has two ends, in any order.
+                mask = mask & (coord >= min(given) if ends != (None, ends[-1]) else True)
+                mask = mask & (coord <= max(given) if ends[-1] is not None else True)
+    elif isinstance(what, xr.DataArray) and what.dtype == bool:
+        on = {d: truth[d] for d in what.dims if d in what.coords and d in truth.coords}
+        mask = what.reindex(on, fill_value=False)
+    else:
+        raise InputError(
+            f"regions: {name!r} is {type(what).__name__}; expected a DataArray of bool, or slices "
+            "such as {'lat': slice(-23, 23)}"
+        )
+    lost = [d for d in mask.dims if truth.sizes.get(d) != mask.sizes[d]]
+    if lost or not bool(mask.any()):
+        raise InputError(
+            f"regions: {name!r} "
+            + (f"has the dims {dict(mask.sizes)}" if lost else "holds no cell")
+            + f"; expected cells of the data, {dict(truth.sizes)}"
+        )
+    return _on(mask, truth)
+
+
+def _on(mask: xr.DataArray, truth: xr.DataArray) -> Bools:
+    """Return a mask over the dims of the truth, matched by dim."""
+    shape = [truth.sizes[d] if d in mask.dims else 1 for d in truth.dims]
+    ordered = mask.transpose(*[d for d in truth.dims if d in mask.dims])
+    return np.broadcast_to(ordered.values.reshape(shape), truth.shape)
+
+
+def read_metrics(given: Metrics) -> dict[str, Metric]:
+    """Return the further metrics that a user asked for, by name.
+
+    Raises
+    ------
+    InputError
+        If one is neither callable nor the name of one.
+    MissingExtraError
+        If a name is not ours and xskillscore is not installed.
+    """
+    if given is None:
+        return {}
+    if isinstance(given, str) or callable(given):
+        given = [given]
+    named = (
+        given.items()
+        if isinstance(given, Mapping)
+        else [(getattr(m, "__name__", str(m)), m) for m in given]
+    )
+    return {str(name): _metric(m) for name, m in named}
+
+
+def _metric(given: Metric | str) -> Metric:
+    if callable(given):
+        return given
+    if not isinstance(given, str):
+        raise InputError(
+            f"metrics: found {given!r}; expected a function (truth, estimate), or the name of one "
+            "of xgeoml.metrics or xskillscore"
+        )
+    name = given.removeprefix("xskillscore.").removeprefix("xs.")
+    if name == given and name in metrics.__all__:
+        return _checked(getattr(metrics, name), name)
+    try:
+        import xskillscore
+    except ImportError as error:
+        if did_you_mean(name, metrics.__all__) and name == given:
+            raise InputError(
+                f"metrics: {given!r} is not of xgeoml.metrics; did you mean "
+                f"{did_you_mean(name, metrics.__all__)}? Those of xskillscore need it: "
+                "pip install xskillscore"
+            ) from error
+        raise MissingExtraError("metrics", f"the metric {given!r}", "xskillscore") from error
+    return _checked(_of_module(xskillscore, name), name)
+
+
+def _of_module(module: ModuleType, name: str) -> Any:
+    found = getattr(module, name, None)
+    if not callable(found):
+        near = did_you_mean(name, [*metrics.__all__, *dir(module)])
+        hint = f"did you mean {near}?" if near else f"ours are {metrics.__all__}"
+        raise InputError(f"metrics: {name!r} is none of xgeoml.metrics or xskillscore; {hint}")
+    return found
+
+
+def _checked(metric: Metric, name: str) -> Metric:
+    first = list(inspect.signature(metric).parameters)[:3]
+    if "spread" in first or "ensemble" in first or isinstance(metric, type):
+        raise InputError(
+            f"metrics: {name!r} takes {first}; expected a function of truth and estimate"
+        )
+    return metric
+
+
+def _measured(metric: Metric, trial: Trial, made: Floats, given: Bools, area: Floats) -> float:
+    """Return a user's metric of what was hidden: ours, of xskillscore, or (truth, estimate)."""
+    truth = trial.truth.where(xr.DataArray(given, dims=trial.truth.dims))
+    estimate = truth.copy(data=np.where(given, made, np.nan))
+    weight = truth.copy(data=np.where(given, area, 0.0))
+    known = inspect.signature(metric).parameters
+    call: Callable[..., Any] = metric
+    if "where" in known and "area" in known:
+        call = partial(metric, area=weight)
+    elif "dim" in known:
+        call = partial(metric, dim=list(truth.dims))
+        if "weights" in known:
+            call = partial(call, weights=weight)
+        if "skipna" in known:
+            call = partial(call, skipna=True)
+    value = call(truth, estimate)
+    value = np.asarray(getattr(value, "values", value))
+    if value.size != 1 or value.dtype.kind not in "fiub":
+        raise InputError(
+            f"metrics: {getattr(metric, '__name__', metric)} returned {value!r:.80}; expected one "
+            "number"
+        )
+    return float(value)

@@ -1,0 +1,202 @@
+"""What an evaluation of waveform inversion tries models on: known sources, or records left out."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterator, Mapping
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+from scipy.signal import oaconvolve
+
+from xgeoml.exceptions import InputError
+from xgeoml.metrics import waveform_skill
+from xgeoml.model import Model
+from xgeoml.spec import ModelSpec
+from xgeoml.tasks.choose import ModelLike
+from xgeoml.tasks.dispatch import check_named
+from xgeoml.tasks.fit import fit
+from xgeoml.tasks.greens import aligned
+from xgeoml.tasks.invert_waveform import invert_waveform
+from xgeoml.tasks.samples import sample_dim, samples_of
+from xgeoml.tasks.scoring import Outcome, Round
+from xgeoml.tasks.trials import Wish
+from xgeoml.tasks.units import quotient
+from xgeoml.tasks.values import as_floats
+
+_TOLD = {
+    "nrmse": "nrmse",
+    "best_correlation": "r",
+    "lag": "lag",
+    "moment_error": "moment_error",
+    "duration_error": "duration_error",
+}
+
+
+def source_rounds(dataset: xr.Dataset, name: Hashable, wish: Wish) -> Iterator[Round]:
+    """Yield the repeats of an evaluation against known sources: parts of the events."""
+    target = wish.target
+    assert target is not None
+    record, greens = _arrays(dataset, name, wish)
+    own = sample_dim(target, None)
+    events = [d for d in target.dims if d != own and d in record.dims]
+    many = record.sizes[events[0]] if events else 1
+    for part in np.array_split(np.arange(many), min(wish.repeats, many)):
+        inside = dict.fromkeys(events[:1], part)
+        rest = dict.fromkeys(events[:1], np.setdiff1d(np.arange(many), part))
+        truth = target.isel(inside)
+
+        def score(
+            model: ModelLike,
+            _spec: ModelSpec,
+            truth: xr.DataArray = truth,
+            inside: dict[Any, Any] = inside,
+        ) -> Outcome:
+            made = invert_waveform(
+                record.isel(inside),
+                model,
+                greens=_part(greens, inside, record),
+                dim=wish.join or None,
+                length=wish.length,
+                dims=wish.dims,
+                **wish.run,
+            )
+            found = waveform_skill(truth, made)
+            scores = {to: float(getattr(found, of)) for of, to in _TOLD.items()}
+            misfit = next(c.values for n, c in made.coords.items() if str(n).endswith("_misfit"))
+            return Outcome({**scores, "misfit": float(np.sqrt(np.nanmean(misfit**2)))}, {})
+
+        def teach(model: str, settings: Mapping[str, Any], rest: dict[Any, Any] = rest) -> Model:
+            if not rest or not len(next(iter(rest.values()))):
+                raise InputError(
+                    f"fit={model!r}: there is one part of the events, and nothing is left to learn "
+                    "from; expected sources of several events, or leave fit= out"
+                )
+            return fit(
+                record.isel(rest),
+                model,
+                target=target.isel(rest),
+                greens=_part(greens, rest, record),
+                dim=wish.join or None,
+                **wish.fitted(settings),
+            )
+
+        yield Round(int(truth.size), score, teach)
+
+
+def record_rounds(dataset: xr.Dataset, name: Hashable, wish: Wish) -> Iterator[Round]:
+    """Yield the repeats of an evaluation without known sources: some of the stations left out.
+
+    A model is given the others, and what its source makes of the Green's functions of those left
+    out is compared with their records.
+    """
+    record, greens = _arrays(dataset, name, wish)
+    if not wish.join or greens is None:
+        raise InputError(
+            "an evaluation of waveform inversion needs known sources, target=..., or Green's "
+            "functions and several stations of one event, some of which are left out: greens=..., "
+            f"dim='station'; found greens={'none' if greens is None else 'given'}, "
+            f"dim={wish.join or None}"
+        )
+    dim = wish.join[0]
+    many = record.sizes[dim]
+    if many < 2:
+        raise InputError(f"dim={dim!r} has {many} record; expected 2 or more, to leave some out")
+    for part in np.array_split(np.arange(many), min(max(wish.repeats, 2), many)):
+        rest = {dim: np.setdiff1d(np.arange(many), part)}
+        left_out = record.isel({dim: part})
+
+        def score(
+            model: ModelLike,
+            _spec: ModelSpec,
+            part: NDArray[np.int64] = part,
+            rest: dict[Any, Any] = rest,
+            left_out: xr.DataArray = left_out,
+        ) -> Outcome:
+            made = invert_waveform(
+                record.isel(rest),
+                model,
+                greens=_part(greens, rest, record),
+                dim=wish.join,
+                length=wish.length,
+                dims=wish.dims,
+                **wish.run,
+            )
+            paths = _part(greens, {dim: part}, record)
+            assert paths is not None
+            misfit, r = _left(left_out, paths, made, wish)
+            return Outcome({"misfit": misfit, "r": r}, {})
+
+        def teach(model: str, settings: Mapping[str, Any], rest: dict[Any, Any] = rest) -> Model:
+            return fit(
+                record.isel(rest),
+                model,
+                greens=_part(greens, rest, record),
+                dim=wish.join,
+                **wish.fitted(settings),
+            )
+
+        yield Round(int(left_out.size), score, teach)
+
+
+def _arrays(
+    dataset: xr.Dataset, name: Hashable, wish: Wish
+) -> tuple[xr.DataArray, xr.DataArray | None]:
+    """Return records and Green's functions, loaded."""
+    record = as_floats(dataset[name]).compute()
+    greens = wish.greens
+    if isinstance(greens, str):
+        check_named(dataset, [greens])
+        greens = dataset[greens]
+    return record, None if greens is None else greens.compute()
+
+
+def _part(
+    greens: xr.DataArray | None, chosen: Mapping[Any, Any], record: xr.DataArray
+) -> xr.DataArray | None:
+    """Return the Green's functions of some records: by label they are found anyway."""
+    if greens is None:
+        return None
+    bare = {
+        d: at
+        for d, at in chosen.items()
+        if d in greens.dims and not (d in greens.indexes and d in record.indexes)
+    }
+    return greens.isel(bare)
+
+
+def _left(
+    record: xr.DataArray, greens: xr.DataArray, source: xr.DataArray, wish: Wish
+) -> tuple[float, float]:
+    """Return misfit and correlation of records with what a source makes of Green's functions."""
+    samples = samples_of(record, wish.dims)
+    paths = aligned(greens, record, samples, wish.dims, False, "sample").array
+    factor, _ = quotient(*(str(a.attrs.get("units", "")).strip() or None for a in (record, greens)))
+    time = samples.dim
+    record, paths = (a.drop_vars(list(a.coords)) for a in (record, paths))
+    rates = source.drop_vars(list(source.coords)) / factor
+    paths, rates = (a.transpose(..., time) for a in (paths, rates))
+    made = xr.apply_ufunc(
+        _convolved,
+        paths,
+        rates.rename({time: "xgeoml_lag"}),
+        input_core_dims=[[time], ["xgeoml_lag"]],
+        output_core_dims=[[time]],
+    )
+    right, wrong = (a.values.astype(np.float64) for a in xr.broadcast(record, made))
+    known = np.isfinite(right) & np.isfinite(wrong)
+    size = float((right[known] ** 2).sum())
+    if not size:
+        raise InputError("the records left out are zero or missing throughout")
+    misfit = float((((right - wrong)[known] ** 2).sum() / size) ** 0.5)
+    return misfit, float(np.corrcoef(right[known], wrong[known])[0, 1])
+
+
+def _convolved(greens: NDArray[Any], source: NDArray[Any]) -> NDArray[Any]:
+    """Return records, (..., sample), of sources, (..., lag), with dims that broadcast."""
+    more = greens.ndim - source.ndim
+    greens = greens.reshape((1,) * max(-more, 0) + greens.shape)
+    source = source.reshape((1,) * max(more, 0) + source.shape)
+    made: NDArray[Any] = oaconvolve(greens, source, axes=-1)
+    return made[..., : greens.shape[-1]]
