@@ -16,6 +16,7 @@ from xgeoml.tasks.inspect import datasets_in
 # One name differs: `xgeoml.models` is the package of the models, which a function would hide.
 METHODS = {
     "downscale": xgeoml.downscale,
+    "evaluate": xgeoml.evaluate,
     "fill_gaps": xgeoml.fill_gaps,
     "fit": xgeoml.fit,
     "interp_time": xgeoml.interp_time,
@@ -70,21 +71,21 @@ def test_only_the_first_argument_is_positional():
     for name, function in METHODS.items():
         kinds = [p.kind for p in inspect.signature(function).parameters.values()]
         positional = kinds.count(inspect.Parameter.POSITIONAL_OR_KEYWORD)
-        assert positional <= (3 if name in ("plan", "downscale", "interp_time") else 2)
+        assert positional <= (3 if name in ("plan", "downscale", "interp_time", "evaluate") else 2)
         assert inspect.Parameter.VAR_KEYWORD not in kinds
 
 
 def test_methods_hand_over_every_argument(record, monkeypatch):
     for name in METHODS.keys() - {"models"}:
         taken = {}
-        module = accessor_fit if name in ("fit", "plan") else accessor
+        module = accessor_fit if name in ("fit", "evaluate", "plan") else accessor
         monkeypatch.setattr(module, name, lambda *a, _t=taken, **k: _t.update(k, args=a))
         names = [
             k
             for k, p in inspect.signature(getattr(record.geoml, name)).parameters.items()
             if p.kind is p.KEYWORD_ONLY
         ]
-        model = {"model": "<model>"} if name == "fit" else {}
+        model = {"fit": {"model": "<model>"}, "evaluate": {"task": "<task>"}}.get(name, {})
         getattr(record.geoml, name)(**model, **{k: f"<{k}>" for k in names})
         assert taken.pop("args")[0] is record
         assert taken == {k: f"<{k}>" for k in names}

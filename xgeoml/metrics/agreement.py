@@ -9,6 +9,9 @@ from scipy.special import ndtr, ndtri
 from xgeoml.exceptions import InputError
 from xgeoml.metrics._pairs import Floats, Pair, like, pair
 
+# Variation below this share of the values is rounding.
+_NOTHING = 1e-13
+
 
 def correlation(
     truth: xr.DataArray,
@@ -182,7 +185,10 @@ def _moments(
     """Return correlation, deviations and means of truth and estimate."""
     means = float(share @ right), float(share @ made)
     a, b = right - means[0], made - means[1]
-    deviations = float(share @ a**2) ** 0.5, float(share @ b**2) ** 0.5
+    deviations = tuple(
+        float(share @ v**2) ** 0.5 * bool(np.ptp(whole) > _NOTHING * np.abs(whole).max())
+        for v, whole in ((a, right), (b, made))
+    )
     product = deviations[0] * deviations[1]
     r = float(share @ (a * b)) / product if product else float("nan")
-    return r, deviations, means
+    return r, (deviations[0], deviations[1]), means
