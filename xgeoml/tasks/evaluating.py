@@ -46,7 +46,7 @@ def scores_of(
     dataset, name, wish = _treated(obj, task, variable, wish)
     rounds = _rounds(dataset, name, task, wish, regions, further)
     table = _run(rounds, tried, wish.options, task, wish.repeats)
-    return to_dataset(table, dataset[name], task, _words(task, wish))
+    return to_dataset(table, dataset[name], task, wish.period)
 
 
 def _treated(
@@ -184,20 +184,3 @@ def _try(each: Round, contender: Contender) -> tuple[Outcome, float]:
         start = clock.perf_counter()
         outcome = each.score(model, spec)
     return outcome, clock.perf_counter() - start
-
-
-def _words(task: Task, wish: Wish) -> str:
-    """Return what was hidden."""
-    when = "" if wish.period is None else f", from {wish.period.start} to {wish.period.stop}"
-    if task == "fill_gaps":
-        masks = "masks of the user's own"
-        return (masks if isinstance(wish.holdout, (list, tuple)) else str(wish.holdout)) + when
-    if task == "downscale":
-        if wish.target is not None:
-            return "the fine fields of the target" + when
-        return f"fields averaged to cells {wish.factor or 4} times as large" + when
-    if task == "interp_time":
-        return f"all but every {wish.factor or 2}. step" + when
-    if wish.target is not None:
-        return "the known sources"
-    return f"the records of some of the {wish.join[0]}s" if wish.join else "records"

@@ -39,8 +39,12 @@ class Holdout:
     kind: str
     number: float
 
-    def __str__(self) -> str:
-        """Return it in words."""
+    def told(self, known: Bools) -> str:
+        """Return in words what is hidden of known values, (time, *space)."""
+        if self.kind == "gaps" and not own_gaps(known).any():
+            return (
+                f"a run of steps, up to {_RUN}, and single ones: the record has no gaps of its own"
+            )
         return _KINDS[self.kind].words.format(n=self.number)
 
 

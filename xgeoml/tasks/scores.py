@@ -46,6 +46,7 @@ class Table:
         self.labels = list(labels)
         self.errors: dict[str, str] = {}
         self.hidden: list[int] = []
+        self.told = ""
         self._kinds: dict[str, list[str]] = {}
         self._scores: dict[tuple[str, str, int], float] = {}
         self._groups: dict[tuple[str, str, str, int], float] = {}
@@ -54,6 +55,7 @@ class Table:
     def begin(self, each: Round) -> None:
         """Begin a repeat."""
         self.hidden.append(each.hidden)
+        self.told = each.told
         for kind, labels in each.groups.items():
             known = self._kinds.setdefault(kind, [])
             known += [label for label in labels if label not in known]
@@ -108,7 +110,7 @@ class Table:
         return made
 
 
-def to_dataset(table: Table, data: xr.DataArray, task: Task, hidden: str) -> xr.Dataset:
+def to_dataset(table: Table, data: xr.DataArray, task: Task, period: slice | None) -> xr.Dataset:
     """Return the scores as a Dataset.
 
     Parameters
@@ -117,8 +119,8 @@ def to_dataset(table: Table, data: xr.DataArray, task: Task, hidden: str) -> xr.
     data : DataArray
         The variable, for its name and units.
     task : str
-    hidden : str
-        What was hidden, in words.
+    period : slice, optional
+        The part of the time in which values were hidden.
     """
     units = str(data.attrs.get("units", ""))
     main = next(n for n in ("rmse", "nrmse", "misfit") if n in table.names)
@@ -138,6 +140,7 @@ def to_dataset(table: Table, data: xr.DataArray, task: Task, hidden: str) -> xr.
     if "gap_length" in result.coords:
         result["gap_length"].attrs = {"long_name": "steps in a row without a value"}
     best = _best(table, main)
+    when = "" if period is None else f", from {period.start} to {period.stop}"
     result = result.assign(_differences(table, main, best, _attrs(main, units)))
     result["hidden"] = ("repeat", table.hidden, {"long_name": "values hidden", "units": "1"})
     errors = [table.errors.get(label, "") for label in table.labels]
@@ -148,7 +151,7 @@ def to_dataset(table: Table, data: xr.DataArray, task: Task, hidden: str) -> xr.
         "task": task,
         "variable": str(data.name if data.name is not None else ""),
         "units": units,
-        "holdout": hidden,
+        "holdout": table.told + when,
         "score": main,
         "best": table.labels[best],
     }

@@ -56,6 +56,8 @@ class Round:
 
     Attributes
     ----------
+    told : str
+        What is hidden, in words.
     hidden : int
         How many values are.
     score : callable
@@ -66,6 +68,7 @@ class Round:
         Such as ``"season"`` -> labels, in order.
     """
 
+    told: str
     hidden: int
     score: Callable[[ModelLike, ModelSpec], Outcome]
     teach: Callable[[str, Mapping[str, Any]], Model]
@@ -82,7 +85,7 @@ def round_of(trial: Trial, regions: Regions, further: Mapping[str, Metric]) -> R
         return _outcome(trial, answer, area, groups, further)
 
     labels = {kind: list(masks) for kind, masks in groups.items()}
-    return Round(int(trial.where.sum()), score, trial.teach, labels)
+    return Round(trial.told, int(trial.where.sum()), score, trial.teach, labels)
 
 
 def _outcome(

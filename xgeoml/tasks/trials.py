@@ -40,6 +40,8 @@ class Trial:
 
     Attributes
     ----------
+    told : str
+        What is hidden, in words.
     truth : DataArray
         In memory.
     where : ndarray of bool
@@ -56,6 +58,7 @@ class Trial:
         Fields, over the dims of the truth, whose spectra can be compared; None: all of it.
     """
 
+    told: str
     truth: xr.DataArray
     where: Bools
     axes: Axes
@@ -152,6 +155,9 @@ def gap_trials(dataset: xr.Dataset, name: Hashable, wish: Wish) -> Iterator[Tria
         values = data.copy(data=np.where(hidden, np.nan, data.values)).astype(data.dtype)
         return bare.assign({name: values.transpose(*prepared.data.dims)})
 
+    told = "masks of the user's own"
+    if isinstance(wish.holdout, Holdout):
+        told = wish.holdout.told(known)
     for repeat in range(wish.repeats):
         hidden = _hidden(known, data, wish, repeat, may)
         seen = blind(hidden)
@@ -178,6 +184,7 @@ def gap_trials(dataset: xr.Dataset, name: Hashable, wish: Wish) -> Iterator[Tria
         left = known & ~hidden
         steps = left.any(tuple(range(1, data.ndim)))
         yield Trial(
+            told,
             data,
             hidden,
             prepared.axes,

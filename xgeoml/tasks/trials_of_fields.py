@@ -37,9 +37,11 @@ def grid_trials(dataset: xr.Dataset, name: Hashable, wish: Wish) -> Iterator[Tri
     if wish.target is None:
         factor = wish.factor or _FINER
         fine, coarse = _thinned(given, y, x, factor)
+        told = f"fields averaged to cells {factor} times as large"
     else:
         factor, coarse = None, given
         coarse, fine = _same_times(coarse, wish.target, time)
+        told = "the fine fields of the target"
     fine, coarse = fine.compute(), coarse.compute()
     for block in _blocks(coarse, time, wish):
         cut = {} if time is None else {time: block}
@@ -82,7 +84,7 @@ def grid_trials(dataset: xr.Dataset, name: Hashable, wish: Wish) -> Iterator[Tri
 
         where = np.isfinite(truth.values)
         _check_some(where, name)
-        yield Trial(truth, where, find_axes(truth), ask, teach)
+        yield Trial(told, truth, where, find_axes(truth), ask, teach)
 
 
 def time_trials(dataset: xr.Dataset, name: Hashable, wish: Wish) -> Iterator[Trial]:
@@ -122,7 +124,8 @@ def time_trials(dataset: xr.Dataset, name: Hashable, wish: Wish) -> Iterator[Tri
 
         where = np.isfinite(truth.values)
         _check_some(where, name)
-        yield Trial(truth, where, find_axes(truth, dims), ask, teach)
+        told = f"all but every {every}. step"
+        yield Trial(told, truth, where, find_axes(truth, dims), ask, teach)
 
 
 def _of_variable(

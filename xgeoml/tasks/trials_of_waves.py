@@ -82,7 +82,7 @@ def source_rounds(dataset: xr.Dataset, name: Hashable, wish: Wish) -> Iterator[R
                 **wish.fitted(settings),
             )
 
-        yield Round(int(truth.size), score, teach)
+        yield Round("the known sources", int(truth.size), score, teach)
 
 
 def record_rounds(dataset: xr.Dataset, name: Hashable, wish: Wish) -> Iterator[Round]:
@@ -137,7 +137,7 @@ def record_rounds(dataset: xr.Dataset, name: Hashable, wish: Wish) -> Iterator[R
                 **wish.fitted(settings),
             )
 
-        yield Round(int(left_out.size), score, teach)
+        yield Round(f"the records of some of the {dim}s", int(left_out.size), score, teach)
 
 
 def _arrays(
