@@ -14,7 +14,8 @@ STAMP := $(VENV)/stamp
 
 help:
 	@echo "make demo       fill the gaps of a synthetic record: table, netCDF and picture in demo/"
-	@echo "make test       run the tests, with the network shut (ARGS='-k options' to choose)"
+	@echo "make test       run tests, doctests and notebooks, with the network shut (ARGS='-k options'"
+	@echo "                to choose tests)"
 	@echo "make check      ruff and mypy"
 	@echo "make format     let ruff rewrite the files"
 	@echo "make docs       build the documentation into docs/_build/html"
@@ -48,8 +49,10 @@ $(STAMP)-%: $(STAMP)-extras
 demo: $(STAMP)-package
 	$(BIN)/xgeoml demo
 
+# With ARGS only the tests that were chosen.
 test: $(STAMP)-test
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(PROCESSES) $(ARGS)
+	$(if $(ARGS),,$(MAKE) notebooks)
 
 check: $(STAMP)-lint
 	$(BIN)/ruff check .
