@@ -42,7 +42,7 @@ class Holdout:
     def told(self, known: Bools) -> str:
         """Return in words what is hidden of known values, (time, *space)."""
         if self.kind == "gaps" and not own_gaps(known).any():
-return f"single steps, and runs of up to {_RUN}: the record has no gaps of its own"
+            return f"single steps, and runs of up to {_RUN}: the record has no gaps of its own"
         return _KINDS[self.kind].words.format(n=self.number)
 
 
