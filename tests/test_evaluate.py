@@ -135,9 +135,10 @@ def test_the_data_stay_as_they_are(station):
 
 
 def test_a_period_is_all_that_is_hidden(station, seen):
-    station.geoml.evaluate(
+    scores = station.geoml.evaluate(
         "fill_gaps", ["linear"], holdout="steps", repeats=2, period=("2005", None), baselines=False
     )
+    assert scores.attrs["holdout"] == "single steps, 10% of all, from 2005"
     for given in seen[1:]:
         changed = given["level"].isnull() & station.notnull()
         assert changed.any()
@@ -228,6 +229,12 @@ def test_metrics_of_ones_own(station):
         station.geoml.evaluate(
             "fill_gaps", ["linear"], baselines=False, metrics={"all": lambda a, b: a - b}
         )
+
+
+def test_what_does_not_vary_has_an_error_of_zero(station):
+    result = (station * 0 + 3).geoml.evaluate("fill_gaps", ["linear"], repeats=1, baselines=False)
+    assert float(result.rmse[0, 0]) == 0.0
+    assert "nse" not in result
 
 
 def test_regions():

@@ -36,6 +36,7 @@ def test_what_does_not_vary_has_no_correlation():
     assert np.isnan(metrics.kge(TRUTH, EVERY))
     assert np.isnan(metrics.correlation(TRUTH * np.nan, MADE))
     assert np.isnan(metrics.kge(TRUTH * np.nan, MADE))
+    assert np.isnan(metrics.kge(EVERY, EVERY))
 
 
 def test_the_ranked_score_of_a_normal_distribution_is_its_integral():

@@ -143,11 +143,10 @@ def kling_gupta(both: Pair) -> float:
     if not right.size:
         return float("nan")
     r, deviations, means = _moments(right, made, share)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        ratios = np.array([deviations[1] / deviations[0], means[1] / means[0]])
-    if not np.isfinite(ratios).all():
+    if not (deviations[0] and means[0]):
         return float("nan")
-    return float(1.0 - np.hypot(r - 1.0, np.hypot(*(ratios - 1.0))))
+    ratios = deviations[1] / deviations[0], means[1] / means[0]
+    return float(1.0 - np.hypot(r - 1.0, np.hypot(*(ratio - 1.0 for ratio in ratios))))
 
 
 def normal_score(both: Pair, spread: Floats) -> float:

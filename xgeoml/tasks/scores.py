@@ -140,7 +140,8 @@ def to_dataset(table: Table, data: xr.DataArray, task: Task, period: slice | Non
     if "gap_length" in result.coords:
         result["gap_length"].attrs = {"long_name": "steps in a row without a value"}
     best = _best(table, main)
-    when = "" if period is None else f", from {period.start} to {period.stop}"
+    ends = () if period is None else (("from", period.start), ("to", period.stop))
+    when = "".join(f", {word} {end}" for word, end in ends if end is not None)
     result = result.assign(_differences(table, main, best, _attrs(main, units)))
     result["hidden"] = ("repeat", table.hidden, {"long_name": "values hidden", "units": "1"})
     errors = [table.errors.get(label, "") for label in table.labels]
