@@ -221,9 +221,9 @@ def test_metrics_of_ones_own(station):
     assert (result.worst >= result.mae).all()
     np.testing.assert_allclose(result.pearson_r, result.r, rtol=1e-5)
     np.testing.assert_allclose(-result["xskillscore.me"], result.bias, rtol=1e-4)
-    with pytest.raises(InputError, match="did you mean .*'psnr'"):
+    with pytest.raises(InputError, match=r"did you mean .*'psnr'"):
         station.geoml.evaluate("fill_gaps", metrics=["pnsr"])
-    with pytest.raises(InputError, match="takes .'truth', 'ensemble'"):
+    with pytest.raises(InputError, match=r"takes .'truth', 'ensemble'"):
         station.geoml.evaluate("fill_gaps", metrics=["crps"])
     with pytest.raises(GeoMLError, match="expected one number"):
         station.geoml.evaluate(
