@@ -63,7 +63,7 @@ def test_every_function_but_one_is_called_as_its_method():
 
 def test_every_public_method_is_compared():
     public = {n for n in dir(GeoMLAccessor) if not n.startswith("_")}
-    assert public == {*METHODS, "axes"}
+    assert public == {*METHODS, "axes", "plot"}
     assert isinstance(inspect.getattr_static(GeoMLAccessor, "axes"), property)
 
 
@@ -134,8 +134,8 @@ def test_seismograms_have_models_of_their_own(records, dates):
     # Other tasks need dates.
     assert ("linear" in records.geoml.models("fill_gaps")) == dates
     for obj in (records, records.to_dataset(name="a"), xr.DataTree(records.to_dataset(name="a"))):
-        assert ".geoml.invert_waveform(greens=...)" in repr(obj.geoml)
-        assert "fill_gaps" not in repr(obj.geoml)
+        assert '.geoml.invert_waveform(greens=..., dim="station")' in repr(obj.geoml)
+        assert ".geoml.fill_gaps" not in repr(obj.geoml)
 
 
 def test_numbers_that_may_be_seconds_may_be_anything_else():
@@ -159,41 +159,6 @@ def test_numbers_that_may_be_seconds_may_be_anything_else():
 def test_other_things_are_no_seismograms(other):
     assert other.geoml.models("invert_waveform") == []
     assert "invert_waveform" not in repr(other.geoml)
-
-
-def test_the_repr_of_seismograms():
-    text = repr(xgeoml.datasets.wavefield(stations=2).geoml)
-    assert "records: 512 samples along 'time', one every 0.1 s\n" in text
-    assert "invert_waveform models: eq_tf, " in text
-    assert "expected datetime64" not in text
-    dates = waves(pd.date_range("2001-01-01T02:03:04.5", periods=50, freq="10ms"))
-    assert "along 'time', one every 0.01 s, from 2001-01-01T02:03:04" in repr(dates.geoml)
-
-
-def test_the_repr_says_what_was_found(record):
-    text = repr(record.geoml)
-    assert "<xgeoml on a Dataset>" in text
-    assert "T: time (40), " in text
-    assert "Y: lat (4), " in text
-    assert "monthly" in text
-    assert "3 absent steps" in text
-    assert "4 x 5 cells" in text
-    assert ".geoml.fill_gaps()" in text
-    assert "<xgeoml on a DataTree>" in repr(kinds(record)["DataTree"].geoml)
-
-
-@pytest.mark.parametrize(
-    ("obj", "told"),
-    [
-        (xr.Dataset(), "T: n/a"),
-        (xr.DataTree.from_dict({"/": xr.Dataset()}), "no data variables"),
-        (xr.DataArray([[1.0]], dims=("a", "b")), "other dims: a, b"),
-        (xr.DataArray([1.0, 2.0], dims="time"), "no coordinate"),
-        (xr.DataArray([1.0], {"time": [3]}, ["time"]), "expected datetime64"),
-    ],
-)
-def test_the_repr_never_fails(obj, told):
-    assert told in repr(obj.geoml)
 
 
 def test_the_accessor_keeps_no_state(record):

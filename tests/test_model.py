@@ -39,11 +39,12 @@ def bare(own, tmp_path):
 
 def test_what_it_shows(own):
     text = repr(own)
-    assert text.startswith("<xgeoml model: toy_series@1.0, fill_gaps>\n  file      ")
-    assert "trained   2 epochs, 6 steps, " in text
+    assert text.startswith("<xgeoml model: toy_series@1.0, fill_gaps>\n  file     /")
+    assert "trained  2 epochs, 6 steps, " in text
     assert "RMSE (cm)" in text
     page = own._repr_html_()
-    assert page.startswith("<div><table><tr><th>file</th>")
+    assert page.startswith('<div class="xgeoml-repr">')
+    assert "<th>file</th>" in page
     assert "climatology" in page
 
 
@@ -51,14 +52,14 @@ def test_a_page_holds_no_markup_of_a_stranger(own, tmp_path):
     odd = tmp_path / "<b>bold.safetensors"
     own.save(odd)
     page = xgeoml.load(odd)._repr_html_()
-    assert "<b>" not in page
+    assert "<b>bold" not in page
     assert "&lt;b&gt;bold" in page
 
 
 def test_what_a_bare_one_shows(bare):
     assert repr(bare).splitlines()[0] == "<xgeoml model: toy_series@1.0, fill_gaps>"
     assert (bare.card, bare.history) == (None, ())
-    assert bare._repr_html_().endswith("</table></div>")
+    assert "<details" not in bare._repr_html_(), "without a card there is nothing to unfold"
 
 
 def test_saved_and_loaded_it_is_the_same(record, own, filled, tmp_path):

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import html
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from xgeoml import markup
+from xgeoml.rows import Rows
 from xgeoml.spec import ModelSpec
 from xgeoml.weights.card import Card
 from xgeoml.weights.files import copy_weights, read_card, read_history, read_spec
@@ -21,8 +22,8 @@ if TYPE_CHECKING:
 TEMPORARY = "xgeoml-fit-"
 
 
-@dataclass(frozen=True)
-class Model:
+@dataclass(frozen=True, repr=False)
+class Model(Rows):
     """A model with its weights: what `fit` returns and `load` reads.
 
     Goes wherever a model's name goes: ``ds.geoml.fill_gaps(model=own)``.
@@ -100,21 +101,17 @@ class Model:
 
     def __repr__(self) -> str:
         """Return the model in a few lines."""
-        lines = [f"<xgeoml model: {self.spec.key}, {self.spec.task}>"]
-        lines += [f"  {name:<9} {text}" for name, text in self._rows()]
-        if self.card is not None:
-            card = repr(self.card).splitlines()[1:]
-            lines += card
-        return "\n".join(lines)
+        card = [] if self.card is None else repr(self.card).splitlines()[1:]
+        return "\n".join([super().__repr__(), *card])
 
     def _repr_html_(self) -> str:
         """Return the model for a notebook."""
-        rows = "".join(
-            f"<tr><th>{html.escape(name)}</th><td>{html.escape(text)}</td></tr>"
-            for name, text in self._rows()
-        )
-        card = "" if self.card is None else self.card._repr_html_()
-        return f"<div><table>{rows}</table>{card}</div>"
+        card = "" if self.card is None else self.card.to_markup()
+        title = f"{self.spec.key}, {self.spec.task}"
+        return markup.page(title, markup.labelled(self._rows()), card, kind="xgeoml model")
+
+    def _title(self) -> str:
+        return f"model: {self.spec.key}, {self.spec.task}"
 
     def _rows(self) -> list[tuple[str, str]]:
         rows = [("file", str(self.path))]

@@ -14,6 +14,7 @@ from functools import cached_property
 from types import NoneType
 from typing import Any, Literal, get_args
 
+from xgeoml import markup
 from xgeoml.exceptions import SpecError
 from xgeoml.spec_parts import NAME, VERSION, AxisSpec, Channel, Scale, WeightsRef
 
@@ -183,6 +184,23 @@ class ModelSpec:
                 f"the factory of model {self.name!r} cannot be imported",
             ) from error
         return found  # type: ignore[no-any-return]
+
+    def _repr_html_(self) -> str:
+        """Return the spec for a notebook: what the model is, not each of its options."""
+        modes = {a.axis: a.mode for a in self.axes}
+        rows = [
+            ("what", self.summary),
+            ("task", self.task),
+            ("kind", "network" if self.backend == "torch" else "classical"),
+            ("axes", ", ".join(f"{axis} {mode}" for axis, mode in modes.items())),
+            ("covariates", "makes use of them" if self.covariates else ""),
+            ("begins with", ", ".join(self.bases)),
+            ("weights", self.weights.file if self.weights else ""),
+            ("citation", self.citation),
+            ("license", self.license),
+        ]
+        said = [(label, text) for label, text in rows if text]
+        return markup.page(self.key, markup.labelled(said), kind="xgeoml model")
 
     def to_json(self) -> str:
         """Return the spec as a JSON text that `from_json` reads back."""

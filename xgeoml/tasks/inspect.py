@@ -9,7 +9,7 @@ import xarray as xr
 from xgeoml.axes import Axes, find_axes
 from xgeoml.exceptions import GeoMLError, InputError
 from xgeoml.registry import all_models
-from xgeoml.spec import Task
+from xgeoml.spec import ModelSpec, Task
 from xgeoml.tasks.dispatch import (
     GeoObject,
     NothingToDoError,
@@ -17,6 +17,7 @@ from xgeoml.tasks.dispatch import (
     check_found,
     groups_above,
 )
+from xgeoml.tasks.quantities import plain
 from xgeoml.tasks.samples import Samples, samples_of
 
 # Seconds between samples of seismograms, at most.
@@ -26,7 +27,8 @@ _SLOWEST = 60.0
 def datasets_in(
     obj: xr.DataArray | xr.Dataset | xr.DataTree,
 ) -> Iterator[xr.DataArray | xr.Dataset]:
-    """Yield the object itself, or the groups of a DataTree that hold data."""
+    """Yield the object itself, or the groups of a DataTree that hold data; units as attributes."""
+    obj = plain(obj)
     if isinstance(obj, xr.DataTree):
         yield from (node.to_dataset() for node in obj.subtree if node.data_vars)
     elif isinstance(obj, (xr.DataArray, xr.Dataset)):
@@ -75,12 +77,24 @@ def models_for(obj: GeoObject, task: Task | None = None) -> list[str]:
     True
     """
     first = _first(obj)
-    there: set[str] = set(find_axes(first).names)
-    waves = seismograms_in(first)
+    found = specs_for(find_axes(first), seismograms_in(first))
+    return sorted({s.name for s in found if task in (None, s.task)})
+
+
+def specs_for(axes: Axes, waves: Samples | None) -> list[ModelSpec]:
+    """Return the models that can work on the axes of an object, as `models_for` names them.
+
+    Parameters
+    ----------
+    axes : Axes
+    waves : Samples or None
+        What `seismograms_in` says of the object.
+    """
+    there: set[str] = set(axes.names)
     if waves is not None and waves.unit is not None and waves.clock != "dates":
         # No dates can be made of seconds.
         there.discard("T")
-    found = set()
+    found = []
     for spec in all_models():
         needed = {a.axis for a in spec.axes}
         if spec.task == "invert_waveform":
@@ -88,20 +102,22 @@ def models_for(obj: GeoObject, task: Task | None = None) -> list[str]:
             fits = waves is not None and needed - {"T"} <= there
         else:
             fits = needed <= there
-        if spec.listed and fits and task in (None, spec.task):
-            found.add(spec.name)
-    return sorted(found)
+        if spec.listed and fits:
+            found.append(spec)
+    return found
 
 
 def seismograms_in(obj: xr.DataArray | xr.Dataset) -> Samples | None:
     """Return the time axis of the first variable that may be seismograms; None without any."""
-    arrays = [obj] if isinstance(obj, xr.DataArray) else obj.data_vars.values()
-    return next(filter(None, map(_samples_of, arrays)), None)
+    first: dict[tuple[Hashable, ...], xr.DataArray] = {}
+    for array in [obj] if isinstance(obj, xr.DataArray) else obj.data_vars.values():
+        if array.dtype.kind in "iuf":
+            # Variables along the same dims have the same coordinates, and there may be hundreds.
+            first.setdefault(array.dims, array)
+    return next(filter(None, map(_samples_of, first.values())), None)
 
 
 def _samples_of(array: xr.DataArray) -> Samples | None:
-    if array.dtype.kind not in "iuf":
-        return None
     try:
         axes, samples = find_axes(array), samples_of(array)
     except GeoMLError:
@@ -133,10 +149,15 @@ def first_treated(
     InputError
         If there is none.
     """
+    obj = plain(obj)
     if not isinstance(obj, xr.DataTree):
         first = next(datasets_in(obj))
         if isinstance(first, xr.DataArray):
             first, name = as_dataset(first)
+            if named not in (None, [name]):
+                raise InputError(
+                    f"variable={named} goes with a Dataset; a DataArray is one variable already"
+                )
             named = [name]
         return first, [], pick(first, named)[0]
     nodes = [node for node in obj.subtree if node.data_vars]

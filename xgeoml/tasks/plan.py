@@ -18,6 +18,7 @@ from xgeoml.engine.plan import Plan
 from xgeoml.exceptions import InputError
 from xgeoml.months import Freq, check_freq
 from xgeoml.options import get_options
+from xgeoml.rows import Rows
 from xgeoml.spec import Task
 from xgeoml.tasks.choose import ModelLike, WeightsLike, automatic
 from xgeoml.tasks.covariates import Covariates
@@ -45,6 +46,7 @@ from xgeoml.tasks.plan_downscale import GridPlan, plan_downscale
 from xgeoml.tasks.plan_in_time import TimePlan, plan_in_time
 from xgeoml.tasks.plan_waveforms import WaveformPlan, plan_waveforms
 from xgeoml.tasks.prepare import Prepared, prepare
+from xgeoml.tasks.quantities import plain
 from xgeoml.tasks.refining import Wish
 
 # Work arrays of one tile in float64, over the tile itself: measured with the classical models.
@@ -58,8 +60,8 @@ _OWN = {
 }
 
 
-@dataclass(frozen=True)
-class TaskPlan:
+@dataclass(frozen=True, repr=False)
+class TaskPlan(Rows):
     """What a call would do. Print it.
 
     Attributes
@@ -111,8 +113,10 @@ class TaskPlan:
     memory: int
     months: int | None = None
 
-    def __repr__(self) -> str:
-        """Return the plan as a table."""
+    def _title(self) -> str:
+        return f"plan: {self.task}"
+
+    def _rows(self) -> list[tuple[str, str]]:
         sizes = ", ".join(f"{d}: {n}" for d, n in zip(self.dims, self.engine.shape, strict=True))
         n_chunks = math.prod(len(c) for c in self.chunks)
         tiles = " x ".join(str(a.unit) for a in self.engine.across) or "-"
@@ -129,7 +133,7 @@ class TaskPlan:
         ]
         missing = "unknown (lazy)" if self.missing is None else f"{self.missing:.1%} of the cells"
         made = "" if self.months is None else f", {self.months} months"
-        rows = [
+        return [
             ("model", f"{self.model} ({self.reason})"),
             ("runs first", ", ".join(self.bases) or "-"),
             ("variable", f"{self.variable} ({sizes})"),
@@ -142,9 +146,6 @@ class TaskPlan:
             ("device", f"{self.device}, batch of {self.batch_size or 'its own choice'}"),
             ("memory", f"about {self.memory / 1e6:.0f} MB beyond the input"),
         ]
-        width = max(len(label) for label, _ in rows)
-        lines = [f"  {label:<{width}}  {text}" for label, text in rows]
-        return "\n".join([f"<xgeoml plan: {self.task}>", *lines])
 
 
 AnyPlan = TaskPlan | GridPlan | TimePlan | WaveformPlan
@@ -213,6 +214,7 @@ def plan(
     >>> record.geoml.plan(model="kalman").time_step
     'monthly'
     """
+    like, covariates, greens = plain((like, covariates, greens))
     options = get_options(device=device, batch_size=batch_size)
     if task not in _OWN:
         raise InputError(f"task={task!r}: expected one of {', '.join(map(repr, _OWN))}")

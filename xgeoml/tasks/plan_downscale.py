@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from xgeoml.engine.plan import Plan
 from xgeoml.engine.refine_run import chunks_of
+from xgeoml.rows import Rows
 from xgeoml.tasks.dispatch import GeoObject
 from xgeoml.tasks.downscale import variables_with_a_grid
 from xgeoml.tasks.inspect import first_treated
@@ -17,8 +18,8 @@ from xgeoml.tasks.refining import Ready, Wish, make_ready
 _WORK_ARRAYS = 6
 
 
-@dataclass(frozen=True)
-class GridPlan:
+@dataclass(frozen=True, repr=False)
+class GridPlan(Rows):
     """What a downscaling would do. Print it.
 
     Attributes
@@ -65,8 +66,10 @@ class GridPlan:
     device: str
     memory: int
 
-    def __repr__(self) -> str:
-        """Return the plan as a table."""
+    def _title(self) -> str:
+        return "plan: downscale"
+
+    def _rows(self) -> list[tuple[str, str]]:
         shape = ", ".join(f"{d}: {n}" for d, n in zip(self.dims, self.engine.shape, strict=True))
         n_chunks = math.prod(len(c) for c in self.chunks)
         tiles = [
@@ -76,7 +79,7 @@ class GridPlan:
             if a.mode == "tile"
         ]
         how = f"each cell into {self.factor} x {self.factor}" if self.factor else "its own grids"
-        rows = [
+        return [
             ("model", self.model),
             ("variable", f"{self.variable} ({shape})"),
             *(("axis", line) for line in self.axes),
@@ -89,9 +92,6 @@ class GridPlan:
             ("device", self.device),
             ("memory", f"about {self.memory / 1e6:.0f} MB beyond the input"),
         ]
-        width = max(len(label) for label, _ in rows)
-        lines = [f"  {label:<{width}}  {text}" for label, text in rows]
-        return "\n".join(["<xgeoml plan: downscale>", *lines])
 
 
 def plan_downscale(obj: GeoObject, variable: Hashable | None, wish: Wish) -> GridPlan:

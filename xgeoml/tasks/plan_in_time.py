@@ -9,6 +9,7 @@ from typing import Any
 from xgeoml.engine.execute import is_lazy
 from xgeoml.engine.in_time import STRETCH_ELEMENTS, InTime
 from xgeoml.engine.in_time_run import cells_of_a_chunk, groups_of_passes
+from xgeoml.rows import Rows
 from xgeoml.spec import ModelSpec
 from xgeoml.tasks.dispatch import GeoObject
 from xgeoml.tasks.inspect import first_treated
@@ -29,8 +30,8 @@ from xgeoml.tasks.vectors import in_groups
 _WORK_ARRAYS = 6
 
 
-@dataclass(frozen=True)
-class TimePlan:
+@dataclass(frozen=True, repr=False)
+class TimePlan(Rows):
     """What an interpolation in time would do. Print it.
 
     Attributes
@@ -89,8 +90,10 @@ class TimePlan:
     batch_size: int | None
     memory: int
 
-    def __repr__(self) -> str:
-        """Return the plan as a table."""
+    def _title(self) -> str:
+        return "plan: interp_time"
+
+    def _rows(self) -> list[tuple[str, str]]:
         sizes = ", ".join(f"{d}: {n}" for d, n in zip(self.dims, self.shape, strict=True))
         sees = "whole fields" if self.whole else "each cell by itself"
         made = f"{self.n_times} times, {self.first} to {self.last}"
@@ -99,7 +102,7 @@ class TimePlan:
         else:
             made += f", {self.n_given} of them given"
         n_chunks = len(self.chunks)
-        rows = [
+        return [
             ("model", f"{self.model} ({self.reason})"),
             ("variable", f"{self.variable} ({sizes})"),
             *(("axis", line) for line in self.axes),
@@ -114,9 +117,6 @@ class TimePlan:
             ("device", f"{self.device}, batch of {self.batch_size or 'its own choice'}"),
             ("memory", f"about {self.memory / 1e6:.0f} MB beyond the input"),
         ]
-        width = max(len(label) for label, _ in rows)
-        lines = [f"  {label:<{width}}  {text}" for label, text in rows]
-        return "\n".join(["<xgeoml plan: interp_time>", *lines])
 
 
 def _reason(spec: ModelSpec) -> str:

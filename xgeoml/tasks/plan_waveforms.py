@@ -13,6 +13,7 @@ import xarray as xr
 from xgeoml.axes import find_axes
 from xgeoml.engine.execute import is_lazy
 from xgeoml.engine.inversion import axis_of, events_at_once
+from xgeoml.rows import Rows
 from xgeoml.tasks.dispatch import GeoObject
 from xgeoml.tasks.inspect import first_treated
 from xgeoml.tasks.inverting import TASK, Ready, Wish, inverted, make_ready, records_of, resolve
@@ -25,8 +26,8 @@ _WORK_ARRAYS = 25
 _OF_A_NETWORK = 2500
 
 
-@dataclass(frozen=True)
-class WaveformPlan:
+@dataclass(frozen=True, repr=False)
+class WaveformPlan(Rows):
     """What an inversion of waveforms would do. Print it.
 
     Attributes
@@ -90,8 +91,10 @@ class WaveformPlan:
     batch_size: int | None
     memory: int
 
-    def __repr__(self) -> str:
-        """Return the plan as a table."""
+    def _title(self) -> str:
+        return f"plan: {TASK}"
+
+    def _rows(self) -> list[tuple[str, str]]:
         sizes = ", ".join(f"{d}: {n}" for d, n in zip(self.dims, self.shape, strict=True))
         step = "" if self.step is None else f", one every {self.step:.6g} s"
         along = f"{self.stations} records along {', '.join(self.join)}"
@@ -104,7 +107,7 @@ class WaveformPlan:
             then = "refused" if self.gaps == "raise" else "their longest stretch without is used"
             missing = f"{self.broken} events with gaps" + (f": {then}" if self.broken else "")
         n_chunks = math.prod(len(c) for c in self.chunks)
-        rows = [
+        return [
             ("model", f"{self.model} ({self.reason})"),
             ("variable", f"{self.variable} ({sizes})"),
             *(("axis", line) for line in self.axes),
@@ -117,9 +120,6 @@ class WaveformPlan:
             ("device", f"{self.device}, batch of {self.batch_size or 'its own choice'}"),
             ("memory", f"about {self.memory / 1e6:.0f} MB beyond the input"),
         ]
-        width = max(len(label) for label, _ in rows)
-        lines = [f"  {label:<{width}}  {text}" for label, text in rows]
-        return "\n".join([f"<xgeoml plan: {TASK}>", *lines])
 
 
 def plan_waveforms(obj: GeoObject, variable: Hashable | None, wish: Wish) -> WaveformPlan:

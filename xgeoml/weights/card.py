@@ -8,13 +8,15 @@ import html
 import json
 import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from textwrap import shorten
 from types import NoneType
 from typing import Any, TypeVar
 
+from xgeoml import markup
 from xgeoml.exceptions import WeightsError
+from xgeoml.markup import tag
 from xgeoml.weights.table import aligned
 
 Part = TypeVar("Part", "TrainingData", "SkillRow", "Card")
@@ -22,6 +24,8 @@ Part = TypeVar("Part", "TrainingData", "SkillRow", "Card")
 _KEY = re.compile(r"[a-z][a-z0-9_]*@\d+(\.\d+)*")
 # Characters of a line of text; a notebook and Markdown show all of it.
 _WIDEST = 300
+# Sections of several entries, in the order of a page.
+_LISTS = ("Skill", "Limits", "Training data")
 # A card may be a stranger's: characters that steer a terminal do not belong in it.
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
@@ -250,18 +254,21 @@ class Card:
 
     def _repr_html_(self) -> str:
         """Return the card for a notebook; every text of it is escaped."""
-        parts = [f"<h3>{html.escape(self.model)}</h3>"]
+        return markup.page(self.model, self.to_markup(), kind="xgeoml card")
+
+    def to_markup(self) -> markup.Html:
+        """Return the card as a piece of a page, without its head."""
+        parts = [tag("p", self.summary)]
         if self.warning:
-            parts.append(f"<p><b>Warning: {html.escape(self.warning)}</b></p>")
-        parts.append(f"<p>{html.escape(self.summary)}</p>")
-        for title, texts in self._sections():
-            parts.append(f"<h4>{title}</h4>")
-            if texts:
-                items = "".join(f"<li>{html.escape(text)}</li>" for text in texts)
-                parts.append(f"<ul>{items}</ul>")
-            if title == "Skill":
-                parts += [_html_table(row) for row in self.skill]
-        return "<div>" + "".join(parts) + "</div>"
+            parts.insert(0, tag("p", tag("b", f"Warning: {self.warning}"), class_="xgeoml-bad"))
+        lists = {title: texts for title, texts in self._sections() if title in _LISTS}
+        told = [(t.lower(), texts[0]) for t, texts in self._sections() if t not in lists]
+        parts.append(markup.labelled(told))
+        for title in (t for t in _LISTS if t in lists):
+            items = [tag("li", text) for text in lists[title]]
+            inside = _html_tables(self.skill) if title == "Skill" else [tag("ul", *items)]
+            parts.append(markup.section(title, *inside, opened=title != "Training data"))
+        return markup.join(*parts)
 
     def _sections(self) -> Iterator[tuple[str, list[str]]]:
         """Yield titles and texts; what the card does not say is left out."""
@@ -313,12 +320,25 @@ def _markdown_table(row: SkillRow) -> list[str]:
     return [_markdown(_title(row)), "", *lines, ""]
 
 
-def _html_table(row: SkillRow) -> str:
-    head, *body = [[html.escape(cell) for cell in line] for line in _table(row)]
-    lines = ["".join(f"<th>{cell}</th>" for cell in head)]
-    lines += ["".join(f"<td>{cell}</td>" for cell in line) for line in body]
-    caption = f"<caption>{html.escape(_title(row))}</caption>"
-    return f"<table>{caption}{''.join(f'<tr>{line}</tr>' for line in lines)}</table>"
+def _html_tables(skill: Sequence[SkillRow]) -> Iterator[markup.Html]:
+    """Yield a table for each metric and set of models, a row for each record and kind of gap."""
+    groups: dict[tuple[str, tuple[str, ...]], list[list[str]]] = {}
+    for row in skill:
+        holds = "" if row.coverage is None else f"{row.coverage:.1%}"
+        for name, values in ((row.metric, row.values), ("CRPS", row.crps or {})):
+            last = [holds] if name == row.metric else []
+            cells = [row.data, row.hidden, *_best_marked(values), *last]
+            groups.setdefault((f"{name} ({row.unit})", tuple(values)), []).append(cells)
+    for (caption, models), rows in groups.items():
+        head = ("data", "hidden", *models, "in interval of 90 %")[: len(rows[0])]
+        if models:
+            yield markup.table(rows, head, caption=caption, numbers=2)
+
+
+def _best_marked(values: Mapping[str, float]) -> list[str]:
+    """Return numbers, the least of them in bold."""
+    least = min(values.values(), default=0.0)
+    return [tag("b", f"{v:.4g}") if v == least else f"{v:.4g}" for v in values.values()]
 
 
 def _line(text: str) -> str:

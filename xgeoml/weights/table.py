@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import html
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import overload
+
+from xgeoml import markup
 
 
 @dataclass(frozen=True)
@@ -63,12 +64,10 @@ class WeightsTable(Sequence[WeightsRow]):
         return "\n".join(aligned(list(self._cells())))
 
     def _repr_html_(self) -> str:
-        head, *body = (
-            [html.escape(cell) for cell in row] for row in (self._cells() if self else [["none"]])
-        )
-        lines = [f"<th>{'</th><th>'.join(head)}</th>"]
-        lines += [f"<td>{'</td><td>'.join(row)}</td>" for row in body]
-        return f"<table>{''.join(f'<tr>{line}</tr>' for line in lines)}</table>"
+        """Return the table for a notebook."""
+        head, *body = self._cells()
+        shown = markup.table(body, head) if body else "none"
+        return markup.page("", shown, kind="xgeoml weights")
 
     def _cells(self) -> Iterator[list[str]]:
         states = any(row.state for row in self)
