@@ -197,6 +197,8 @@ def test_curvilinear_global_and_bare_grids():
     assert "4 x 5 cells, no coordinates" in repr(bent.geoml)
     bent = bent.assign_coords(lon=(("y", "x"), plane[0]), lat=(("y", "x"), plane[1]))
     assert "4 x 5 cells, curvilinear, regional, latitude ascending" in repr(bent.geoml)
+    turned = bent.isel(y=slice(None, None, -1))
+    assert "curvilinear, regional, latitude descending" in repr(turned.geoml)
     assert "index dimension of 2-D latitude and longitude, 40 to 43" in repr(bent.geoml)
     around = days(lon=np.arange(0, 360, 72.0), lat=[30.0, 10, -10, -30])
     assert "global, latitude descending, longitude 0 to 360" in repr(around.geoml).replace(

@@ -292,12 +292,16 @@ def describe_grid(obj: xr.DataArray | xr.Dataset, axes: Axes) -> GridInfo:
     orientation, units = "", ""
     for axis in letters:
         dim = axes.names[axis]
-        one_d = obj.coords.get(dim)
+        # Of a bare dim xarray would return its numbers.
+        one_d = obj.coords[dim] if dim in obj.coords else None
         angle = lat if axis == "Y" else lon
         if one_d is None and angle is not None and angle.ndim == 1:
             one_d = angle
         if one_d is None:
             resolution[axis] = None
+            if axis == "Y" and lat is not None and lat.chunks is None and dim in lat.dims:
+                south, north = (float(lat.isel({dim: at}).mean()) for at in (0, -1))
+                orientation = "descending" if north < south else "ascending"
             continue
         on_circle = axis == "X" and angle is not None and angle.ndim == 1
         resolution[axis] = spacing(unwrap(one_d.values) if on_circle else one_d.values)

@@ -72,7 +72,7 @@ def _told(scores: xr.Dataset) -> str:
     name, best, units = (scores.attrs[k] for k in ("score", "best", "units"))
     mean = scores[name].mean("repeat")
     won = float(mean.sel(model=best))
-    unit = f" {units}" if name == "rmse" and units else ""
+    unit = f" {units}" if units not in ("", "1") else ""
     said = f"{name} {won:.4g}{unit} on hidden values of {scores.attrs['variable']}"
     others = mean.drop_sel(model=best).dropna("model")
     if not others.size:

@@ -20,15 +20,15 @@ _OF_DATA = {
     "crps": "continuous ranked probability score",
 }
 _OF_ONE = {
+    "nrmse": "root mean square error over the root mean square of the truth",
+    "misfit": "root mean square of what is not explained of the records, over theirs",
+    "coverage": f"share of the hidden values in the interval of {LEVEL:.0%}",
     "r": "correlation coefficient",
     "nse": "Nash-Sutcliffe efficiency",
-    "kge": "Kling-Gupta efficiency",
-    "coverage": f"share of the hidden values in the interval of {LEVEL:.0%}",
     "spectrum_error": "mean size of log10 of the ratio of powers along rows",
+    "kge": "Kling-Gupta efficiency",
     "made": "share of the hidden values that got one",
-    "nrmse": "root mean square error over the root mean square of the truth",
-    "moment_error": "size of the relative error of the moment",
-    "misfit": "root mean square of what is not explained of the records, over theirs",
+        "moment_error": "size of the relative error of the moment",
 }
 _OF_TIME = {
     "lag": "size of the best lag",
@@ -80,7 +80,10 @@ class Table:
     @property
     def names(self) -> list[str]:
         """The names of the scores, those that no model has left out."""
-        return [n for n in self._names if np.isfinite(self.of(n)).any()]
+        known = [*_OF_DATA, *_OF_ONE, *_OF_TIME]
+        order = {name: known.index(name) if name in known else len(known) for name in self._names}
+        found = sorted(self._names, key=lambda name: order[name])
+        return [n for n in found if np.isfinite(self.of(n)).any()]
 
     def of(self, name: str) -> Floats:
         """Return a score, (model, repeat)."""
@@ -151,7 +154,7 @@ def to_dataset(table: Table, data: xr.DataArray, task: Task, period: slice | Non
         MARK: "1",
         "task": task,
         "variable": str(data.name if data.name is not None else ""),
-        "units": units,
+        "units": _attrs(main, units).get("units", ""),
         "holdout": table.told + when,
         "score": main,
         "best": table.labels[best],

@@ -110,15 +110,15 @@ def _outcome(
         "bias": mean_error(both),
         "r": correlated(both),
         "nse": explained(both),
-        "kge": kling_gupta(both),
-        "made": float(given.sum() / trial.where.sum()),
-        "spectrum_error": _spectrum_error(trial, truth, made),
     }
     if answer.spread is not None:
         width = answer.spread.values.astype(np.float64)
         sure = both._replace(weight=np.where(np.isfinite(width), both.weight, 0.0))
         scores["crps"] = normal_score(sure, width)
         scores["coverage"] = covered(sure, width, LEVEL)
+    scores["kge"] = kling_gupta(both)
+    scores["spectrum_error"] = _spectrum_error(trial, truth, made)
+    scores["made"] = float(given.sum() / trial.where.sum())
     for name, metric in further.items():
         scores[name] = _measured(metric, trial, made, given, area)
     by: dict[str, dict[str, float]] = {
