@@ -73,6 +73,18 @@ def test_own_gaps_move_in_time_and_keep_their_shape():
     assert hidden.sum() >= 25
 
 
+def test_gaps_of_winter_stay_in_winter():
+    seen = np.ones((10 * 36, 5), bool)
+    winter = np.arange(360) % 36 < 4
+    seen[winter, :3] = False
+    for seed in range(5):
+        hidden = hide(
+            seen, read_holdout("gaps"), np.random.default_rng(seed), np.ones(360, bool), 36
+        )
+        part = np.flatnonzero(hidden.any(1)) % 36
+        assert set((part + 18) % 36 - 18) <= set(range(-3, 8))
+
+
 def test_what_a_series_lacks_before_its_first_value_is_no_gap():
     seen = np.ones((10, 2), bool)
     seen[:4, 0] = False

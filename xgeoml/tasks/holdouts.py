@@ -18,11 +18,13 @@ from xgeoml.exceptions import InputError
 Bools = NDArray[np.bool_]
 Ints = NDArray[np.int64]
 
-# Share of the known values to hide, about; of a record's own gaps at most so much.
-SHARE, _MOST = 0.15, 0.25
+# Share of the known values to hide, about; of a record's own gaps at least and at most so much.
+SHARE, _LEAST, _MOST = 0.15, 0.05, 0.25
 # Steps in a run where nobody says how many: as many as GRACE lacked between its two missions.
 _RUN = 11
 _TRIES = 12
+# Years that a record needs for clouds to be moved by whole ones; by how much of one they may miss.
+_YEARS, _NEARLY = 3, 0.08
 
 
 @dataclass(frozen=True)
@@ -85,7 +87,7 @@ def read_holdout(holdout: object) -> Holdout:
     return Holdout(kind, float(int(number)) if made.steps else float(number))
 
 
-def hide(known: Bools, holdout: Holdout, rng: Generator, may: Bools) -> Bools:
+def hide(known: Bools, holdout: Holdout, rng: Generator, may: Bools, year: int = 0) -> Bools:
     """Return which known values to hide.
 
     Parameters
@@ -96,6 +98,8 @@ def hide(known: Bools, holdout: Holdout, rng: Generator, may: Bools) -> Bools:
     rng : Generator
     may : ndarray of bool, (time,)
         Steps in which values may be hidden.
+    year : int
+        Steps in a year; 0 where there are not several of them.
 
     Raises
     ------
@@ -104,8 +108,9 @@ def hide(known: Bools, holdout: Holdout, rng: Generator, may: Bools) -> Bools:
     """
     steps = may.reshape(-1, *(1,) * (known.ndim - 1))
     hidden = known & False
+    number = year if holdout.kind == "gaps" else holdout.number
     for _ in range(_TRIES):
-        hidden = _KINDS[holdout.kind].hide(known, holdout.number, rng) & known & steps
+        hidden = _KINDS[holdout.kind].hide(known, number, rng) & known & steps
         if hidden.any():
             return hidden
     many = int(known.any(tuple(range(1, known.ndim))).sum())
@@ -135,20 +140,36 @@ def _count(missing: Bools) -> Ints:
     return np.asarray(np.where(missing, number - last_seen, 0), np.int64)
 
 
-def _moved_gaps(known: Bools, _number: float, rng: Generator) -> Bools:
-    """Return the record's own gaps, moved in time: whole steps stay whole, clouds keep shapes."""
+def _moved_gaps(known: Bools, year: float, rng: Generator) -> Bools:
+    """Return the record's own gaps, moved in time: whole steps stay whole, clouds keep shapes.
+
+    Clouds of several years are moved by whole ones, or nearly: winter is cloudy in every year.
+    """
     gaps = own_gaps(known)
     if not gaps.any():
         return _runs(known, _RUN, rng) | _single_steps(known, SHARE / 2, rng)
-    moved = np.roll(gaps, int(rng.integers(1, max(2, len(known)))), axis=0) & known
-    few = np.asarray(moved.any(tuple(range(1, known.ndim))))
+    space = tuple(range(1, known.ndim))
+    partial = gaps.any(space) & known.any(space)
+    seasonal = len(known) >= _YEARS * year > 0 and 2 * partial.sum() > gaps.any(space).sum()
+    hidden = known & False
+    # Few gaps are moved several times.
+    for _ in range(_TRIES):
+        shift = int(rng.integers(1, max(2, len(known))))
+        if seasonal:
+            near = max(1, round(year * _NEARLY))
+            shift = round(year) * int(rng.integers(1, len(known) // round(year)))
+            shift += int(rng.integers(-near, near + 1))
+        hidden = hidden | (np.roll(gaps, shift, axis=0) & known)
+        if hidden.sum() >= _LEAST * known.sum():
+            break
+    few = np.asarray(hidden.any(space))
     # Of a sky that is cloudy half of the time some stretches of clouds are enough.
-    while moved.sum() > _MOST * known.sum() and few.sum() > 1:
+    while hidden.sum() > _MOST * known.sum() and few.sum() > 1:
         steps = np.flatnonzero(few)
         at = int(rng.choice(steps))
         few[at : at + max(1, len(steps) // 10)] = False
-        moved &= few.reshape(-1, *(1,) * (known.ndim - 1))
-    return np.asarray(moved)
+        hidden = hidden & few.reshape(-1, *(1,) * len(space))
+    return np.asarray(hidden)
 
 
 def _single_steps(known: Bools, share: float, rng: Generator) -> Bools:

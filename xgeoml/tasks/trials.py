@@ -155,11 +155,13 @@ def gap_trials(dataset: xr.Dataset, name: Hashable, wish: Wish) -> Iterator[Tria
         values = data.copy(data=np.where(hidden, np.nan, data.values)).astype(data.dtype)
         return bare.assign({name: values.transpose(*prepared.data.dims)})
 
+    step = np.median(np.diff(prepared.years)) if len(known) > 1 else 1.0
+    year = round(1.0 / step) if step < 1 / 3 else 0
     told = "masks of the user's own"
     if isinstance(wish.holdout, Holdout):
         told = wish.holdout.told(known)
     for repeat in range(wish.repeats):
-        hidden = _hidden(known, data, wish, repeat, may)
+        hidden = _hidden(known, data, wish, repeat, may, year)
         seen = blind(hidden)
 
         def ask(model: ModelLike, spec: ModelSpec, seen: xr.Dataset = seen) -> Answer:
@@ -195,11 +197,13 @@ def gap_trials(dataset: xr.Dataset, name: Hashable, wish: Wish) -> Iterator[Tria
         )
 
 
-def _hidden(known: Bools, data: xr.DataArray, wish: Wish, repeat: int, may: Bools) -> Bools:
+def _hidden(
+    known: Bools, data: xr.DataArray, wish: Wish, repeat: int, may: Bools, year: int
+) -> Bools:
     """Return what is hidden in a repeat."""
     if isinstance(wish.holdout, Holdout):
         rng = np.random.default_rng([wish.options.seed, repeat])
-        return hide(known, wish.holdout, rng, may)
+        return hide(known, wish.holdout, rng, may, year)
     assert wish.holdout is not None
     mask = wish.holdout[repeat]
     lost = [str(d) for d in mask.dims if d not in data.dims]
