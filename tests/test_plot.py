@@ -5,6 +5,7 @@ import builtins
 import numpy as np
 import pytest
 import xarray as xr
+from toy_pictures import drawn
 
 import xgeoml
 from xgeoml import metrics, plot
@@ -18,11 +19,6 @@ pytest.importorskip("matplotlib")
 def filled():
     record = xgeoml.datasets.grace_like(nlat=4, nlon=5)
     return record.geoml.fill_gaps("climatology", spread=True)
-
-
-def drawn(figure):
-    figure.canvas.draw()
-    return figure
 
 
 def test_a_map_and_a_series(filled):

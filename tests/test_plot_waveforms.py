@@ -6,6 +6,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 import xarray as xr
+from toy_pictures import drawn
 
 import xgeoml
 from xgeoml import plot
@@ -34,11 +35,6 @@ def invert(record, greens, **options):
 def dated(array):
     lengths = (1e9 * array.time.values).round().astype("timedelta64[ns]")
     return array.assign_coords(time=START + lengths)
-
-
-def drawn(figure):
-    figure.canvas.draw()
-    return figure
 
 
 def labels(panel):

@@ -7,8 +7,9 @@ from typing import Any
 
 import xarray as xr
 
-from xgeoml import formatting
+from xgeoml import formatting, formatting_html
 from xgeoml.accessor_fit import FitAndPlan
+from xgeoml.accessor_plot import PlotAttribute
 from xgeoml.axes import Axes
 from xgeoml.engine.inversion import Amplitudes, Gaps
 from xgeoml.months import Freq
@@ -39,10 +40,16 @@ class GeoMLAccessor(FitAndPlan[GeoObject]):
         """Describe what was found in the object."""
         return formatting.describe(self._obj)
 
+    def _repr_html_(self) -> str:
+        """Describe it for a notebook."""
+        return formatting_html.describe_html(self._obj)
+
     @property
     def axes(self) -> Axes:
         """Which dim is which axis, and how each was found."""
         return axes_of(self._obj)
+
+    plot = PlotAttribute()
 
     def models(self, task: Task | None = None) -> list[str]:
         return models_for(self._obj, task)

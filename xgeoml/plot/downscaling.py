@@ -8,18 +8,18 @@ from typing import TYPE_CHECKING
 import numpy as np
 import xarray as xr
 
-from xgeoml import metrics
 from xgeoml.axes import find_axes, require
 from xgeoml.exceptions import InputError
-from xgeoml.plot._figures import draw_map, name_axes, picture_class
+from xgeoml.plot._clock import stamp
+from xgeoml.plot._figures import picture_class, several_of, with_units
+from xgeoml.plot._maps import Grid, draw_map, draw_scale, finite_values, grid_of, hide_inner
+from xgeoml.plot._quantities import Style, look_of, look_of_difference, style_of
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 # Width of one map, in inches.
 _WIDTH = 2.6
-# Power below this share of the greatest is rounding.
-_NOTHING = 1e-12
 
 
 def downscaled(
@@ -55,113 +55,61 @@ def downscaled(
         If there are no estimates, or if dims other than these are left.
     """
     picture = picture_class()
-    _some(estimates)
+    several_of(estimates, "estimates")
+    axes = find_axes(coarse)
     first = _one_map(coarse, step)
     fields = {"coarse": first}
     if truth is not None:
         fields["truth"] = _one_map(truth, step)
     made = {name: _one_map(field, step) for name, field in estimates.items()}
     fields |= made
+    grids = {name: grid_of(field) for name, field in fields.items()}
+    values = dict(zip(fields, finite_values(fields.values()), strict=True))
     rows = 1 if truth is None else 2
-    height = _WIDTH * min(max(first.shape[0] / first.shape[1], 0.4), 1.6)
+    height = _WIDTH * min(max(grids["coarse"].shape, 0.4), 1.6)
     size = (_WIDTH * len(fields) + 1.2, (height + 0.5) * rows + 0.5)
     figure = picture(figsize=size, layout="constrained")
-    panels = figure.subplots(rows, len(fields), squeeze=False, sharex=True, sharey=True)
-    values = fields.get("truth", first).values
-    limits = (float(np.nanmin(values)), float(np.nanmax(values)))
-    signed = limits[0] < 0.0 < limits[1]
-    if signed:
-        limits = (-max(-limits[0], limits[1]), max(-limits[0], limits[1]))
-    for panel, (name, field) in zip(panels[0], fields.items(), strict=True):
-        mesh = draw_map(panel, field, limits, "RdBu_r" if signed else "viridis")
+    panels = figure.subplots(rows, len(fields), squeeze=False)
+    shown = values.get("truth", values["coarse"])
+    style = style_of(look_of(coarse), [shown])
+    low, high = float(np.nanmin(shown)), float(np.nanmax(shown))
+    if style.low == -style.high:
+        low, high = -max(-low, high), max(-low, high)
+    style = style._replace(low=low, high=high, extend="both")
+    for panel, name in zip(panels[0], fields, strict=True):
+        mesh = draw_map(panel, values[name], grids[name], style, coast=False)
         panel.set_title(name)
-    figure.colorbar(mesh, ax=list(panels[0]), label=_short(coarse.name, coarse), extend="both")
-    for panel in panels[0, : len(fields) - (0 if truth is None else len(made))]:
-        name_axes(panel, first)
-        panel.xaxis.set_tick_params(labelbottom=True)
-    for panel in panels[0, 1:]:
-        panel.set_ylabel("")
+    label = with_units(str(coarse.name), coarse.attrs)
+    draw_scale(figure, mesh, list(panels[0]), style, label, height)
     if truth is not None:
-        _draw_errors(figure, panels, made, fields["truth"])
-    figure.suptitle(_when(coarse, step))
+        _draw_errors(figure, panels[1], {n: values[n] - shown for n in made}, grids, coarse)
+    hide_inner(panels[:1])
+    time = axes.get("T")
+    if time in coarse.coords:
+        stamps = np.atleast_1d(coarse[time].values)
+        figure.suptitle(stamp(stamps[step if coarse[time].ndim else 0]))
     return figure
 
 
 def _draw_errors(
-    figure: Figure, panels: np.ndarray, made: Mapping[str, xr.DataArray], truth: xr.DataArray
+    figure: Figure,
+    panels: np.ndarray,
+    errors: Mapping[str, np.ndarray],
+    grids: Mapping[str, Grid],
+    coarse: xr.DataArray,
 ) -> None:
     """Draw what the estimates are off, in the panels below them."""
-    errors = [field.copy(data=field.values - truth.values) for field in made.values()]
-    limit = max(float(np.nanpercentile(np.abs(e.values), 99)) for e in errors) or 1.0
-    below = panels[1, -len(made) :]
-    for panel in panels[1, : -len(made)]:
+    limit = max(float(np.nanpercentile(np.abs(e), 99)) for e in errors.values()) or 1.0
+    style = Style(look_of_difference(coarse).cmap, -limit, limit, "both")
+    below = panels[-len(errors) :]
+    for panel in panels[: -len(errors)]:
         panel.set_axis_off()
-    for panel, error in zip(below, errors, strict=True):
-        mesh = draw_map(panel, error, (-limit, limit), "RdBu_r")
-        panel.set_title(f"error, rms {float((error**2).mean() ** 0.5):.3g}", fontsize="medium")
-        name_axes(panel, truth)
-        panel.set_ylabel("")
-    below[0].yaxis.set_tick_params(labelleft=True)
-    figure.colorbar(mesh, ax=list(panels[1]), label=_short("error", truth), extend="both")
-
-
-def spectra(
-    truth: xr.DataArray,
-    estimates: Mapping[str, xr.DataArray],
-    *,
-    factor: int | None = None,
-) -> Figure:
-    """Draw the power of fields at each wavelength along their rows, see `metrics.zonal_spectrum`.
-
-    Parameters
-    ----------
-    truth : DataArray
-    estimates : mapping
-        Name -> DataArray on the same cells. Of an ensemble (dim ``member``) the power is the mean
-        of that of the members: their mean is smoother than any of them.
-    factor : int, optional
-        How many times as fine as the coarse fields they are: waves that those cannot hold are
-        shaded.
-
-    Returns
-    -------
-    matplotlib.figure.Figure
-
-    Raises
-    ------
-    MissingExtraError
-        Without matplotlib.
-    AxisError
-        If there is no axis X.
-    InputError
-        If there are no estimates.
-    """
-    picture = picture_class()
-    _some(estimates)
-    known = truth.notnull()
-    figure = picture(figsize=(6.5, 4.5), layout="constrained")
-    panel = figure.subplots()
-    for name, field in {"truth": truth, **estimates}.items():
-        members = [field.isel(member=k) for k in range(field.sizes.get("member", 0))] or [field]
-        powers = [metrics.zonal_spectrum(m.transpose(*truth.dims), where=known) for m in members]
-        power = np.mean([p.values for p in powers], axis=0)
-        style = {"color": "k", "lw": 2} if name == "truth" else {"lw": 1.3}
-        # Some waves are not in a field at all, such as those of blocks that are all alike.
-        there = np.where(power > _NOTHING * power.max(), power, np.nan)
-        panel.plot(powers[0]["wavelength"], there, label=name, **style)
-    panel.set_xscale("log")
-    panel.set_yscale("log")
-    panel.invert_xaxis()
-    if factor:
-        panel.axvspan(2.0 * factor, 2.0, color="0.92", zorder=0, label="too short for coarse cells")
-    units = powers[0].attrs.get("units")
-    panel.set(xlabel="wavelength (cells)", ylabel="power" + (f" ({units})" if units else ""))
-    longest = float(powers[0]["wavelength"].max())
-    ticks = [t for k in range(6) for t in (2 * 10**k, 5 * 10**k, 10 ** (k + 1)) if t <= longest]
-    panel.set_xticks(ticks, [str(t) for t in ticks])
-    panel.xaxis.set_minor_formatter("")
-    panel.legend(frameon=False)
-    return figure
+    for panel, (name, error) in zip(below, errors.items(), strict=True):
+        mesh = draw_map(panel, error, grids[name], style, coast=False)
+        size = float(np.sqrt(np.nanmean(error**2)))
+        panel.set_title(f"error, rms {size:.3g}", fontsize="medium")
+    hide_inner(below[None])
+    draw_scale(figure, mesh, list(panels), style, with_units("error", coarse.attrs), _WIDTH)
 
 
 def rank_histogram(truth: xr.DataArray, ensembles: Mapping[str, xr.DataArray]) -> Figure:
@@ -186,7 +134,9 @@ def rank_histogram(truth: xr.DataArray, ensembles: Mapping[str, xr.DataArray]) -
         If there are no ensembles.
     """
     picture = picture_class()
-    _some(ensembles)
+    several_of(ensembles, "ensembles")
+    from xgeoml import metrics
+
     figure = picture(figsize=(3.4 * len(ensembles) + 0.6, 3.2), layout="constrained")
     panels = figure.subplots(1, len(ensembles), squeeze=False)[0]
     for panel, (name, ensemble) in zip(panels, ensembles.items(), strict=True):
@@ -230,6 +180,9 @@ def error_by(
         If there are no estimates, or no such score.
     """
     picture = picture_class()
+    # With scipy: not at the import of the package, which this module is part of.
+    from xgeoml import metrics
+
     table = metrics.downscaling_skill(truth, estimates, by=by)
     if score not in table:
         raise InputError(f"score={score!r}: expected one of {list(table.data_vars)}")
@@ -258,17 +211,6 @@ def error_by(
     return figure
 
 
-def _short(name: object, field: xr.DataArray) -> str:
-    """Return a name with its units, without the long name, which may not fit beside a map."""
-    units = field.attrs.get("units")
-    return f"{name} ({units})" if units else str(name)
-
-
-def _some(estimates: Mapping[str, xr.DataArray]) -> None:
-    if not estimates:
-        raise InputError("estimates={}: expected a mapping of names to DataArrays")
-
-
 def _one_map(field: xr.DataArray, step: int) -> xr.DataArray:
     """Return one step as a map, (y, x)."""
     axes = find_axes(field)
@@ -282,10 +224,3 @@ def _one_map(field: xr.DataArray, step: int) -> xr.DataArray:
     if left:
         raise InputError(f"{left} besides the axes of a map: choose one position, as in isel(...)")
     return field.transpose(y, x)
-
-
-def _when(field: xr.DataArray, step: int) -> str:
-    time = find_axes(field).get("T")
-    if time not in field.coords:
-        return ""
-    return str(np.atleast_1d(field[time].values)[step if field[time].ndim else 0])[:16]

@@ -11,6 +11,8 @@ import xarray as xr
 from xgeoml.exceptions import GeoMLError, InputError, did_you_mean
 from xgeoml.insert import add_steps
 from xgeoml.steps import infer_steps
+from xgeoml.tasks.quantities import plain, with_units_of
+from xgeoml.tasks.writable import writable
 
 GeoObject = TypeVar("GeoObject", xr.DataArray, xr.Dataset, xr.DataTree)
 
@@ -52,21 +54,22 @@ def on_object(
 
     What a task adds beside a DataArray (flag, spread) becomes coordinates of it. In a DataTree
     every node with variables that fit is treated; others only `follow` along a coordinate which
-    they share.
+    they share. What has units of pint has them in the result, too.
 
     Raises
     ------
     InputError
         If `obj` is none of these, or `variables` is given with a DataArray.
     """
-    if isinstance(obj, xr.Dataset):
-        result, added = task(obj, variables, ())
-        _tell_of_floats({"": obj}, {"": result}, set(added))
-        return result
-    if isinstance(obj, xr.DataArray):
-        return _on_array(obj, variables, task)
-    if isinstance(obj, xr.DataTree):
-        return _on_tree(obj, variables, task, follow)
+    bare = plain(obj)
+    if isinstance(bare, xr.Dataset):
+        result, added = task(bare, variables, ())
+        _tell_of_floats({"": bare}, {"": result}, set(added))
+        return with_units_of(writable(result, bare), obj)
+    if isinstance(bare, xr.DataArray):
+        return with_units_of(_on_array(bare, variables, task), obj)
+    if isinstance(bare, xr.DataTree):
+        return with_units_of(_on_tree(bare, variables, task, follow), obj)
     raise InputError(
         f"found a {type(obj).__name__}; expected an xarray DataArray, Dataset or DataTree: "
         "xr.DataArray(values, dims=..., coords=...) makes one"
@@ -92,6 +95,7 @@ def _on_array(
     if "history" in array.attrs:
         dataset.attrs["history"] = array.attrs["history"]
     result, added = task(dataset, [name], ())
+    result = writable(result, dataset)
     made = result[name].assign_coords({extra: result[extra] for extra in added[name]})
     for coord in made.coords.values():
         # Bounds have a dim more than a DataArray: it cannot hold them.
@@ -116,6 +120,7 @@ def _on_tree(
             continue
         try:
             made, added = task(dataset, wanted, groups_above(nodes[path]))
+            made = writable(made, dataset)
             done[path] = made.drop_vars(_inherited(nodes[path], made))
             treated |= set(added)
         except NothingToDoError as error:

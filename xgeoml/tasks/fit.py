@@ -35,6 +35,7 @@ from xgeoml.tasks.fit_settings import (
     usual_settings,
 )
 from xgeoml.tasks.inverting import GreensLike
+from xgeoml.tasks.quantities import plain
 from xgeoml.tasks.vectors import Vectors, check_vectors
 from xgeoml.train.settings import Schedule, Settings
 from xgeoml.weights.files import write_weights
@@ -219,6 +220,7 @@ def fit(
             f"resume={os.fspath(resume)!r} and logdir={os.fspath(logdir)!r}: a training goes on in "
             "its own folder; leave logdir= out"
         )
+    obj, target, greens, covariates = plain((obj, target, greens, covariates))
     options = get_options(
         device=device, batch_size=batch_size, precision=precision, progress=progress, seed=seed
     )

@@ -263,7 +263,7 @@ def _of_months(
     flag = xr.where(full, OBSERVED, xr.where(value.notnull(), FILLED, UNFILLED)).astype(np.int8)
     flag.attrs = {**provenance.flag_attrs(name), "comment": FLAG_COMMENT}
     number = count.astype(np.int32)
-    number.attrs = provenance.number_attrs(name, original.attrs)
+    number.attrs = provenance.number_attrs(name)
     extras = {flag_name(name): flag, f"{name}_n_observed": number}
     if spread is not None:
         spread = spread.where(flag == FILLED).astype(value.dtype)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from xgeoml.axes import Axes, find_axes
 from xgeoml.engine.execute import is_lazy
-from xgeoml.exceptions import InputError
+from xgeoml.exceptions import GeoMLError, InputError
 from xgeoml.grid import cell_area
 from xgeoml.models.downscaling import Clock, Pairs, Placement
 from xgeoml.models.series import Floats
@@ -26,6 +26,7 @@ from xgeoml.tasks.placing import Grid, factor_for, place
 from xgeoml.tasks.refined import given_coords
 from xgeoml.tasks.refining import ascending
 from xgeoml.tasks.trained_grids import TrainedGrids, coordinates
+from xgeoml.tasks.units import converted
 from xgeoml.tasks.values import in_numbers
 
 # Means differ from the coarse values by less than this share of their deviation where they are
@@ -167,8 +168,7 @@ def couple(
     """
     dataset, name, goal = _variables(obj, target, variables, covariates, dims)
     coarse = in_numbers(dataset[name], f"variable {name!r}")
-    fine = in_numbers(goal, "target")
-    _check_units(coarse, fine)
+    fine = _in_units_of(coarse, in_numbers(goal, "target"))
     others = [d for d in dataset.dims if d not in coarse.dims]
     axes = find_axes(coarse, {k: d for k, d in (dims or {}).items() if d not in others})
     grid, their_axes = Grid.of(coarse, axes), axes_as_said(fine, dims)
@@ -257,14 +257,24 @@ def _variables(
     return dataset, name, target[choice[0]]
 
 
-def _check_units(coarse: xr.DataArray, fine: xr.DataArray) -> None:
-    """Raise if the units differ: a result has the attributes of the data that it is made from."""
+def _in_units_of(coarse: xr.DataArray, fine: xr.DataArray) -> xr.DataArray:
+    """Return a target in the units of the data: a result has these.
+
+    Raises
+    ------
+    InputError
+        If they are of another kind, or cannot be told without pint.
+    """
     ours, theirs = (str(a.attrs.get("units", "")).strip() for a in (coarse, fine))
-    if ours and theirs and ours != theirs:
+    if not ours or not theirs or ours == theirs:
+        return fine
+    try:
+        return converted(fine, ours)
+    except GeoMLError as error:
         raise InputError(
             f"data in {ours!r} and a target in {theirs!r}; expected one unit: convert either, or "
-            f"where only the writing differs type target=fine.assign_attrs(units={ours!r})"
-        )
+            f"where only the writing differs type target=fine.assign_attrs(units={ours!r}). {error}"
+        ) from error
 
 
 def _with_time(array: xr.DataArray, axes: Axes, grid: Grid, label: str) -> xr.DataArray:

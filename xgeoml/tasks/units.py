@@ -1,9 +1,11 @@
-"""Units of a quotient."""
+"""Units of a quotient, and values in other units."""
 
 from __future__ import annotations
 
 import importlib.util
 from typing import Any
+
+import xarray as xr
 
 from xgeoml.exceptions import InputError, MissingExtraError
 
@@ -34,15 +36,49 @@ def quotient(record: str | None, greens: str | None) -> tuple[float, str | None]
         return 1.0, None
     if record.split() == greens.split():
         return 1.0, "1"
-    if importlib.util.find_spec("pint") is None:
-        raise MissingExtraError(
-            "seismic", f"units as different as {record!r} and {greens!r}", "pint"
-        )
+    _require_pint(record, greens)
     upper, lower = (_parsed(text) for text in (record, greens))
     made = (upper / lower).to_reduced_units()
     if made.dimensionless:
         return float(made.to("dimensionless").magnitude), "1"
     return float(made.magnitude), f"{made.units:~cf}"
+
+
+def converted(array: xr.DataArray, units: str) -> xr.DataArray:
+    """Return an array in other units of the same kind.
+
+    Parameters
+    ----------
+    array : DataArray
+        Its units are an attribute. Lazy in, lazy out.
+    units : str
+        Such as ``"K"``.
+
+    Raises
+    ------
+    InputError
+        If its units are of another kind, or either are none that are known.
+    MissingExtraError
+        Without pint.
+    """
+    own = str(array.attrs["units"])
+    _require_pint(own, units)
+    from cf_xarray.units import units as registry
+
+    try:
+        zero, one, two = (registry.Quantity(n, own).to(units).magnitude for n in (0.0, 1.0, 2.0))
+    except Exception as error:  # whatever pint raises for what is no unit
+        raise InputError(f"{own!r} is not turned into {units!r}: {error}") from error
+    if abs((two - one) - (one - zero)) > 1e-9 * abs(one - zero):
+        raise InputError(f"{own!r} is not turned into {units!r}: one is a logarithm")
+    # A difference of offsets such as 273.15 is no round number.
+    made = array * float(f"{one - zero:.12g}") + float(zero)
+    return made.astype(array.dtype, copy=False).assign_attrs({**array.attrs, "units": units})
+
+
+def _require_pint(one: str, other: str) -> None:
+    if importlib.util.find_spec("pint") is None:
+        raise MissingExtraError("seismic", f"units as different as {one!r} and {other!r}", "pint")
 
 
 def _parsed(text: str) -> Any:

@@ -1,9 +1,9 @@
-"""Pictures of sources inverted from seismograms, and of the records that they make."""
+"""What pictures of seismograms compute: sources, and the records that they make."""
 
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, get_args
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -15,24 +15,18 @@ from xgeoml import metrics
 from xgeoml.exceptions import GeoMLError, InputError
 from xgeoml.metrics._pairs import Floats
 from xgeoml.metrics._traces import TimeAxis, check_steps, time_axis
-from xgeoml.plot._figures import picture_class
+from xgeoml.plot._figures import HALF_90
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes as Panel
-    from matplotlib.figure import Figure
 
-Impulse = Literal["sample", "second"]
-Sources = xr.DataArray | Mapping[str, xr.DataArray]
-
-_COLOURS = ("#b2182b", "#2166ac", "#e08214", "#1b7837", "#762a83", "#8c6d31")
-# Half the width of the interval that holds 90 % of a normal distribution, in deviations.
-_HALF_90 = 1.645
+COLOURS = ("#b2182b", "#2166ac", "#e08214", "#1b7837", "#762a83", "#8c6d31")
 # Inches of a row of a record section, and of all rows at most.
 _ROW, _HIGHEST = 0.5, 12.0
 # Of the height of a row, what the largest amplitude of its record reaches: neighbours do not cross.
 _PEAK = 0.5
 # Points between a trace and its misfit, and between the misfits of two sources.
-_GAP, _COLUMN = 8, 34
+_GAP, COLUMN = 8, 34
 # Where what a source makes is so many times too large or too small, units differ.
 _UNITS = 1e3
 
@@ -45,65 +39,32 @@ class _Curve(NamedTuple):
     spread: Floats | None
 
 
-def source_time_function(
-    source: Sources,
-    truth: Sources | None = None,
+def draw_sources(
+    panel: Panel,
+    made: Mapping[str, xr.DataArray],
+    known: Mapping[str, xr.DataArray],
     *,
-    normalise: bool = False,
-    dim: str | None = None,
-) -> Figure:
-    """Draw the waveform of a source, its 90 % interval, and the true or a published one behind it.
-
-    Parameters
-    ----------
-    source : DataArray or mapping
-        As `invert_waveform` returns it, or several, name -> DataArray. The spread of a source
-        called NAME is its coordinate ``NAME_spread``, and drawn as a band; of a Dataset
-        ``ds.set_coords("NAME_spread")["NAME"]``.
-    truth : DataArray or mapping, optional
-        What is known of it. A mapping of one tells what to call it, ``{"published": rate}``. The
-        legend tells the correlation with it, where both have samples at the same times; missing
-        ones count as zero.
-    normalise : bool
-        Divide each by its moment, the area below it: for sources in different units.
-    dim : str, optional
-        The time axis, where it cannot be found out.
-
-    Returns
-    -------
-    matplotlib.figure.Figure
-        Dates are counted from the first one of the first source.
-
-    Raises
-    ------
-    MissingExtraError
-        Without matplotlib.
-    AxisError, TimeAxisError
-        If a time axis is not found or not evenly spaced.
-    InputError
-        If there is no source, or dims other than the time axis are left.
-    """
-    picture = picture_class()
-    made, known = _several(source, "estimate"), _several(truth, "truth")
+    normalise: bool,
+    dim: str | None,
+) -> None:
+    """Draw waveforms of sources, and the true or a published one behind them."""
     if not made:
         raise InputError("source={}: expected a DataArray, or a mapping of names to DataArrays")
     if len(known) > 1:
         raise InputError(f"truth has {list(known)}; expected one: draw the others as sources")
     curves = {name: _curve(array, name, dim, normalise) for name, array in made.items()}
     since = next(iter(curves.values())).axis
-    figure = picture(figsize=(7, 3.8), layout="constrained")
-    panel = figure.subplots()
     for name, array in known.items():
         curve = _curve(array, name, dim, normalise)
         seconds = _seconds(curve.axis, since)
         panel.fill_between(seconds, curve.values, color="0.88", lw=0, zorder=0)
         panel.plot(seconds, curve.values, color="0.4", lw=1.2, label=name, zorder=1)
     for k, (name, curve) in enumerate(curves.items()):
-        colour, seconds = _COLOURS[k % len(_COLOURS)], _seconds(curve.axis, since)
+        colour, seconds = COLOURS[k % len(COLOURS)], _seconds(curve.axis, since)
         label = name + "".join(_likeness(t, made[name], dim) for t in known.values())
         panel.plot(seconds, curve.values, color=colour, lw=1.5, label=label, zorder=3)
         if curve.spread is not None:
-            low, high = (curve.values + s * _HALF_90 * curve.spread for s in (-1.0, 1.0))
+            low, high = (curve.values + s * HALF_90 * curve.spread for s in (-1.0, 1.0))
             # The interval of a source that is nowhere negative is not, either.
             low = np.maximum(low, 0.0) if np.nanmin(curve.values) >= 0.0 else low
             band = "90 % interval" if len(made) == 1 else None
@@ -113,114 +74,80 @@ def source_time_function(
     panel.set_xlabel(_time_label(since))
     panel.set_ylabel(_rate_label(next(iter(made.values())), since.unit, normalise))
     panel.legend(frameon=False, fontsize="small")
-    return figure
 
 
-def record_section(
-    record: xr.DataArray,
-    source: Sources | None = None,
-    greens: xr.DataArray | None = None,
-    *,
-    factor: xr.DataArray | None = None,
-    impulse: Impulse = "sample",
-    sort: str | None = "distance",
-    dim: str | None = None,
-) -> Figure:
-    """Draw the records of stations below each other, with those that a source makes.
+class Section:
+    """Records below each other, and what sources make of them.
 
-    Parameters
+    Attributes
     ----------
-    record : DataArray
-        With a time axis, and maybe one other dim, such as ``station``. Each trace is divided by its
-        largest amplitude. Stations of which nothing is known are left out.
-    source : DataArray or mapping, optional
-        As `invert_waveform` returns it, or several, name -> DataArray; of all stations, or with
-        their dim. Convolved with the Green's functions it is drawn over the records, divided by
-        what these are divided by, up to where its last samples are missing.
-    greens : DataArray, optional
-        The Green's functions, as given to `invert_waveform`.
-    factor : DataArray, optional
-        What they are multiplied by: what ``amplitudes="free"`` has found, the variable
-        ``NAME_factor`` of a Dataset.
-    impulse : {"sample", "second"}
-        What they are responses to, as in `invert_waveform`.
-    sort : str or None
-        A coordinate of the stations, which is written beside them: that with the least is
-        uppermost. Where there is none, or with None, stations keep their order.
-    dim : str, optional
-        The time axis, where it cannot be found out.
-
-    Returns
-    -------
-    matplotlib.figure.Figure
-        The number at the right of a trace is the misfit, the root mean square of what the source
-        leaves of the record over that of the record, as far as both are known.
-
-    Raises
-    ------
-    MissingExtraError
-        Without matplotlib.
-    AxisError, TimeAxisError
-        If a time axis is not found or not evenly spaced, or sampling rates differ.
-    InputError
-        If Green's functions are lacking, or stations or units do not fit.
-
-    Notes
-    -----
-    A source begins when its times say so; where its clock cannot be compared with those of records
-    and Green's functions, it begins as `invert_waveform` puts it, with the record and the Green's
-    function.
+    inches : float
+        Height of its panel.
+    waves : dict
+        Name of a source -> the records that it makes, (station, sample).
     """
-    picture = picture_class()
-    if impulse not in get_args(Impulse):
-        raise InputError(f"impulse={impulse!r}: expected 'sample' or 'second'")
-    made = _several(source, "synthetic")
-    if made and greens is None:
-        raise InputError("greens=None: a source makes records with Green's functions; give greens=")
-    axis = time_axis(record, dim, "record")
-    others = [d for d in record.dims if d != axis.dim]
-    if len(others) > 1:
-        raise InputError(f"record has the dims {others}; expected one: choose, as in isel(...)")
-    station = others[0] if others else None
-    values = _by_station(record, axis.dim, record, station, "record")
-    order = _order(values, record, station, sort)
-    values = values[order]
-    waves: dict[str, Floats] = {}
-    if greens is not None:
-        paths = _Paths(record, axis, station, greens, factor, impulse, dim)
-        waves = {name: paths.records(array, name)[order] for name, array in made.items()}
-    for name, wave in waves.items():
-        _check_size(values, wave, name)
-    height = min(_ROW * len(values), _HIGHEST)
-    figure = picture(figsize=(7.5 + _COLUMN / 72 * len(waves), height + 1.2), layout="constrained")
-    panel = figure.subplots()
-    peak = np.nanmax(np.abs(values), axis=1, keepdims=True)
-    scale = _PEAK / np.where(peak > 0.0, peak, 1.0)
-    middle = np.arange(len(values), dtype=np.float64)[:, None]
-    seconds = _seconds(axis, axis)
-    # Rows are counted downwards, amplitudes upwards.
-    thick = 1.7 if height == _ROW * len(values) else 1.2
-    panel.plot(seconds, (middle - scale * values).T, color="0.1", lw=thick)
-    for k, wave in enumerate(waves.values()):
-        # Thinner, so that the record can be seen below.
-        colour = _COLOURS[k % len(_COLOURS)]
-        panel.plot(seconds, (middle - scale * wave).T, color=colour, lw=0.6 * thick)
-    for line, name in zip(panel.lines[:: len(values)], ["record", *waves], strict=True):
-        line.set_label(name)
-    font = min(9.0, 0.8 * 72 * height / len(values))
-    _write_misfits(panel, values, waves, font)
-    panel.set_ylim(len(values) - 0.4, -0.6)
-    panel.set_yticks(np.arange(len(values)), _labels(record, station, sort, order))
-    panel.tick_params(axis="y", length=0, labelsize=font)
-    panel.spines[["top", "left", "right"]].set_visible(False)
-    panel.margins(x=0.0)
-    panel.set_xlabel(_time_label(axis))
-    if waves:
-        figure.legend(loc="outside upper center", frameon=False, fontsize="small", ncols=4)
-    return figure
+
+    def __init__(
+        self,
+        record: xr.DataArray,
+        made: Mapping[str, xr.DataArray],
+        greens: xr.DataArray | None,
+        *,
+        factor: xr.DataArray | None,
+        impulse: str,
+        sort: str | None,
+        dim: str | None,
+    ) -> None:
+        if made and greens is None:
+            raise InputError(
+                "greens=None: a source makes records with Green's functions; give greens="
+            )
+        self.record, self.sort = record, sort
+        self.axis = time_axis(record, dim, "record")
+        others = [d for d in record.dims if d != self.axis.dim]
+        if len(others) > 1:
+            raise InputError(f"record has the dims {others}; expected one: choose, as in isel(...)")
+        self.station = others[0] if others else None
+        values = _by_station(record, self.axis.dim, record, self.station, "record")
+        self.order = _order(values, record, self.station, sort)
+        self.values = values[self.order]
+        self.waves: dict[str, Floats] = {}
+        if greens is not None:
+            paths = _Paths(record, self.axis, self.station, greens, factor, impulse, dim)
+            self.waves = {n: paths.records(array, n)[self.order] for n, array in made.items()}
+        for name, wave in self.waves.items():
+            _check_size(self.values, wave, name)
+        self.inches = min(_ROW * len(values[self.order]), _HIGHEST)
+
+    def draw(self, panel: Panel) -> None:
+        values = self.values
+        peak = np.nanmax(np.abs(values), axis=1, keepdims=True)
+        scale = _PEAK / np.where(peak > 0.0, peak, 1.0)
+        middle = np.arange(len(values), dtype=np.float64)[:, None]
+        seconds = _seconds(self.axis, self.axis)
+        # Rows are counted downwards, amplitudes upwards.
+        thick = 1.7 if self.inches == _ROW * len(values) else 1.2
+        panel.plot(seconds, (middle - scale * values).T, color="0.1", lw=thick)
+        for k, wave in enumerate(self.waves.values()):
+            # Thinner, so that the record can be seen below.
+            colour = COLOURS[k % len(COLOURS)]
+            panel.plot(seconds, (middle - scale * wave).T, color=colour, lw=0.6 * thick)
+        for line, name in zip(panel.lines[:: len(values)], ["record", *self.waves], strict=True):
+            line.set_label(name)
+        font = min(9.0, 0.8 * 72 * self.inches / len(values))
+        _write_misfits(panel, values, self.waves, font)
+        panel.set_ylim(len(values) - 0.4, -0.6)
+        names = _labels(self.record, self.station, self.sort, self.order)
+        panel.set_yticks(np.arange(len(values)), names)
+        panel.tick_params(axis="y", length=0, labelsize=font)
+        panel.spines[["top", "left", "right"]].set_visible(False)
+        panel.margins(x=0.0)
+        panel.set_xlabel(_time_label(self.axis))
 
 
-def _several(given: Sources | None, name: str) -> dict[str, xr.DataArray]:
+def several(
+    given: xr.DataArray | Mapping[str, xr.DataArray] | None, name: str
+) -> dict[str, xr.DataArray]:
     """Return what is given by name."""
     if given is None:
         return {}
@@ -353,7 +280,7 @@ class _Paths:
         station: Hashable | None,
         greens: xr.DataArray,
         factor: xr.DataArray | None,
-        impulse: Impulse,
+        impulse: str,
         dim: str | None,
     ) -> None:
         self.record, self.axis, self.station, self.dim = record, axis, station, dim
@@ -440,11 +367,11 @@ def _write_misfits(panel: Panel, values: Floats, waves: Mapping[str, Floats], fo
             panel.annotate(
                 f"{left[row] / size[row]:.2f}" if size[row] > 0.0 else "-",
                 (1.0, row),
-                (_GAP + k * _COLUMN, 0),
+                (_GAP + k * COLUMN, 0),
                 xycoords=("axes fraction", "data"),
                 va="center",
                 annotation_clip=False,
-                color=_COLOURS[k % len(_COLOURS)],
+                color=COLOURS[k % len(COLOURS)],
                 **beside,
             )
     if waves:
