@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import xarray as xr
 from scipy.special import ndtr, ndtri
@@ -145,8 +147,8 @@ def kling_gupta(both: Pair) -> float:
     r, deviations, means = _moments(right, made, share)
     if not (deviations[0] and means[0]):
         return float("nan")
-    ratios = deviations[1] / deviations[0], means[1] / means[0]
-    return float(1.0 - np.hypot(r - 1.0, np.hypot(*(ratio - 1.0 for ratio in ratios))))
+    off = r - 1.0, deviations[1] / deviations[0] - 1.0, means[1] / means[0] - 1.0
+    return 1.0 - math.hypot(*off)
 
 
 def normal_score(both: Pair, spread: Floats) -> float:
