@@ -1,6 +1,7 @@
 """Configuration of the documentation: ``make docs``."""
 
 import shutil
+import sys
 from importlib.metadata import version as installed
 from pathlib import Path
 
@@ -9,6 +10,9 @@ import sphinx_autosummary_accessors
 import xgeoml  # noqa: F401 - registers the accessors that api.md documents
 
 here = Path(__file__).resolve().parent
+sys.path.insert(0, str(here))
+
+import pictures  # noqa: E402 - beside this file
 
 project = "xgeoml"
 author = "The xgeoml developers"
@@ -20,17 +24,17 @@ extensions = [
     "numpydoc",
     "sphinx.ext.autodoc",
     "sphinx.ext.autosummary",
-    "sphinx.ext.mathjax",
     "sphinx.ext.viewcode",
     "sphinx_autosummary_accessors",
+    "sphinx_design",
 ]
-templates_path = [sphinx_autosummary_accessors.templates_path]
+templates_path = ["_templates", sphinx_autosummary_accessors.templates_path]
 exclude_patterns = ["_build", "**.ipynb_checkpoints", "models/*_card.md"]  # cards are included
 
 autosummary_generate = True
 autodoc_typehints = "none"
 numpydoc_show_class_members = False
-myst_enable_extensions = ["colon_fence", "deflist", "dollarmath"]
+myst_enable_extensions = ["attrs_inline", "colon_fence", "deflist"]
 myst_heading_anchors = 3
 
 # The notebooks run under nbmake, which fails on an error in any cell; here they are only shown.
@@ -43,34 +47,31 @@ for notebook in sorted((here.parent / "notebooks").glob("*.ipynb")):
     run = executed / notebook.name
     shutil.copy(run if run.exists() else notebook, shown)
 
-# Only the reference has enough pages below it to list them at the left; those pages have one entry
-# each, which needs no list at the right, and titles that need the width.
-pages = (
-    "index",
-    "get-started",
-    "notebooks/*",
-    "downscaling",
-    "interpolation-in-time",
-    "models",
-    "models/*",
-    "training",
-    "extending",
-    "datasets",
-    "architecture",
-    "benchmarks",
-    "whats-new",
-)
+pictures.draw_if_older(here / "_build" / "pictures", here.parent / "xgeoml")
+
+# Quotes belong to code, also in the types of arguments.
+smartquotes = False
+
 html_theme = "pydata_sphinx_theme"
 html_title = "xgeoml"
 html_static_path = ["_static"]
 html_css_files = ["xgeoml.css"]
 html_theme_options = {
     "navbar_align": "left",
+    "header_links_before_dropdown": 6,
     "show_toc_level": 2,
-    "secondary_sidebar_items": {page: ["page-toc"] for page in (*pages, "api")},
+    # Pages of the reference have one entry each, which needs no list at the right.
+    "secondary_sidebar_items": {
+        "*": ["page-toc"],
+        "index": [],
+        "explanation/*": ["page-toc"],
+        "models/*": ["page-toc"],
+        "notebooks/*": ["page-toc"],
+    },
     "use_edit_page_button": False,
     "footer_start": ["copyright"],
     "footer_end": [],
 }
-html_sidebars = {page: [] for page in pages}
+# Pages without others below or beside them.
+html_sidebars = {page: [] for page in ("index", "get-started", "whats-new")}
 html_show_sourcelink = False

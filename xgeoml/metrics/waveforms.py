@@ -125,14 +125,14 @@ def waveform_skill(
 
     Notes
     -----
-    With the truth :math:`d` and the estimate :math:`s`, of each event:
+    With the truth d and the estimate s, of each event:
 
     - The correlation coefficient is that of Pearson, over the time that either axis covers; an
       estimate that does not vary has 0. The best lag is that of its maximum over all shifts by
       whole samples with which the axes meet.
-    - The variance reduction is :math:`1 - \sum (d - s)^2 / \sum d^2`, not about a mean (Sokos and
+    - The variance reduction is 1 - Σ (d - s)² / Σ d², not about a mean (Sokos and
       Zahradnik 2008, Comput. Geosci. 34, 967-977); the NRMSE is the root of that ratio.
-    - The spectral misfit is the root mean square of :math:`\log_{10} |S| - \log_{10} |D|`, a log
+    - The spectral misfit is the root mean square of log10 abs(S) - log10 abs(D), a log
       spectral distance (Gray and Markel 1976, IEEE Trans. ASSP 24, 380-391), from zero to the
       frequency below which 95 % of the truth's power lie. Spectra are those of sources padded with
       zeros; amplitudes below a thousandth of the truth's greatest count as that.
