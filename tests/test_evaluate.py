@@ -145,6 +145,12 @@ def test_a_period_is_all_that_is_hidden(station, seen):
         assert (given.time[changed.any("station")].dt.year >= 2005).all()
 
 
+def test_ends_of_a_period_are_told_without_the_time_of_the_day(station):
+    first = station.time.values[40]
+    result = station.geoml.evaluate("fill_gaps", ["linear"], repeats=1, period=(first, None))
+    assert result.attrs["holdout"].endswith(f", from {str(first)[:10]}")
+
+
 def test_absent_steps_are_gaps_too():
     record = xgeoml.datasets.grace_like(nlat=4, nlon=5).isel(time=slice(0, 60))
     result = record.geoml.evaluate("fill_gaps", ["kalman"], repeats=2)

@@ -57,6 +57,21 @@ def test_a_filled_step_beside_its_spread(record, full):
     assert overlapping(figure) == []
 
 
+@pytest.mark.parametrize("stamped", ["MS", "ME"])
+def test_a_month_is_found_wherever_it_is_stamped(stamped):
+    time = pd.date_range("2017-01-01", periods=24, freq=stamped)
+    before = xr.DataArray(
+        np.ones((24, 3, 4)),
+        {"time": time, "lat": [0.0, 1.0, 2.0], "lon": [0.0, 1.0, 2.0, 3.0]},
+        ("time", "lat", "lon"),
+        "v",
+    )
+    figure = before.geoml.plot.compare(before + 1, time="2017-12", coast=False)
+    assert figure.get_suptitle().startswith("2017-12")
+    figure = before.geoml.plot.compare(before + 1, time="2018", coast=False)
+    assert figure.get_suptitle().startswith("2018-0")
+
+
 def test_a_step_with_some_gaps(record, full):
     figure = plot.compare(record, full, time="2001-03-15")
     before, after = figure.axes[:2]

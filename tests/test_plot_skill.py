@@ -100,6 +100,12 @@ def test_groups_have_panels_of_their_own(evaluation):
     assert len(drawn(plot.skill(evaluation.drop_vars("rmse_by_season"))).axes) == 2
 
 
+def test_one_group_has_no_panel(evaluation):
+    figure = drawn(plot.skill(evaluation.isel(season=[0])))
+    assert not any("by season" in title for title in titles(figure))
+    assert any("by season" in title for title in titles(drawn(plot.skill(evaluation))))
+
+
 def test_other_scores_have_their_own_order(evaluation):
     figure = drawn(plot.skill(evaluation, score="nse"))
     assert len(figure.axes) == 1, "differences are those of the main score"

@@ -292,8 +292,8 @@ def describe_grid(obj: xr.DataArray | xr.Dataset, axes: Axes) -> GridInfo:
     orientation, units = "", ""
     for axis in letters:
         dim = axes.names[axis]
-        # Of a bare dim xarray would return its numbers.
-        one_d = obj.coords[dim] if dim in obj.coords else None
+        # Of a bare dim `get` would return its numbers.
+        one_d = obj.coords[dim] if dim in obj.coords else None  # noqa: SIM401
         angle = lat if axis == "Y" else lon
         if one_d is None and angle is not None and angle.ndim == 1:
             one_d = angle

@@ -23,6 +23,7 @@ _FILL_GAPS = (
         backend="numpy",
         options={"drivers": False},
         summary="trend and harmonics of the year (and day) by robust least squares",
+        citation="Holland and Welsch (1977), Commun. Stat. Theory Methods 6, 813-827",
     ),
     ModelSpec(
         name="regression",
@@ -47,6 +48,7 @@ _FILL_GAPS = (
         backend="numpy",
         covariates=True,
         summary="Kalman smoother in the space of the leading patterns",
+        citation="Rauch, Tung and Striebel (1965), AIAA J. 3, 1445-1450",
     ),
     ModelSpec(
         name="kalman_alone",

@@ -67,6 +67,7 @@ DOWNSCALE = (
         axes=_GRIDS,
         covariates=True,
         summary="ridge regression of each point on the 5 x 5 coarse cells around it",
+        citation="Hoerl and Kennard (1970), Technometrics 12, 55-67",
     ),
     ModelSpec(
         name="gaussian_process",

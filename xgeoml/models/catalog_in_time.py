@@ -22,6 +22,7 @@ IN_TIME = (
         backend="numpy",
         axes=(AxisSpec("T", "tile", 32, halo=8),),
         summary="cubic spline through the steps",
+        citation="de Boor (1978), A Practical Guide to Splines, Springer",
     ),
     ModelSpec(
         name="akima",
@@ -30,6 +31,7 @@ IN_TIME = (
         backend="numpy",
         axes=(AxisSpec("T", "tile", 32, halo=8),),
         summary="Akima's curve through the steps, which does not swing beyond them",
+        citation="Akima (1970), J. ACM 17, 589-602",
     ),
     ModelSpec(
         name="diurnal",
@@ -46,6 +48,7 @@ IN_TIME = (
         backend="numpy",
         axes=(AxisSpec("T", "tile", 32, halo=8), AxisSpec("Y"), AxisSpec("X")),
         summary="ridge regression on the fields around, season and hour; fit it first",
+        citation="Hoerl and Kennard (1970), Technometrics 12, 55-67",
     ),
     ModelSpec(
         name="optical_flow",

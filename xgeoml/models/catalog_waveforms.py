@@ -20,6 +20,7 @@ WAVEFORMS = (
         factory="xgeoml.models.deconvolution:Wiener",
         backend="numpy",
         summary="Wiener's filter, its spectra found by maximum likelihood",
+        citation="Wiener (1949), Extrapolation, Interpolation, and Smoothing ..., MIT Press",
     ),
     ModelSpec(
         name="iterative",
@@ -43,6 +44,7 @@ WAVEFORMS = (
         factory="xgeoml.models.deconvolution:NonNegative",
         backend="numpy",
         summary="non-negative least squares of smooth pulses",
+        citation="Lawson and Hanson (1974), Solving Least Squares Problems, Prentice-Hall",
     ),
     ModelSpec(
         name="eq_tf",

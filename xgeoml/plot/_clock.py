@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import date
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 Floats = NDArray[np.float64]
 
+_MONTH_OR_YEAR = re.compile(r"\d{4}(-\d{1,2})?")
 _DAY = np.timedelta64(86_400_000_000_000, "ns")
 # Days between the stamps of months and years: their day says little.
 _MONTH = 27.0
@@ -116,7 +118,7 @@ def nearest_step(coord: xr.DataArray, wanted: Any) -> int:
     ----------
     coord : (time,)
     wanted : str, date or number
-        Text such as ``"2015-06"`` for dates of any calendar.
+        Text such as ``"2015-06"`` for dates of any calendar, here a step of that month.
 
     Raises
     ------
@@ -125,6 +127,14 @@ def nearest_step(coord: xr.DataArray, wanted: Any) -> int:
     """
     line = time_line(coord.values, coord, str(coord.dims[0]))
     place = _place_of(coord, wanted)
+    if isinstance(wanted, str) and _MONTH_OR_YEAR.fullmatch(wanted.strip()):
+        # A step of that month, wherever in it the stamps lie.
+        whole = pd.Period(wanted)
+        end = _place_of(coord, str(whole.end_time))
+        inside = np.flatnonzero((line.places >= place) & (line.places <= end))
+        if inside.size:
+            middle = np.abs(line.places[inside] - 0.5 * (place + end))
+            return int(inside[np.argmin(middle)])
     apart = np.abs(line.places - place)
     steps = np.diff(line.places)
     allowed = float(np.abs(steps).max()) if len(steps) else np.inf

@@ -69,7 +69,10 @@ def skill(evaluation: xr.Dataset, *, score: str | None = None) -> Figure:
         raise InputError(f"no model has a {score!r}: {_failures(evaluation) or 'all are missing'}")
     failed = [k for k in order if k not in there]
     look = {k: _look(at) for at, k in enumerate(there)}
-    groups = [g for g in _GROUPS if f"{score}_by_{g}" in evaluation]
+    # Of one group there is nothing to compare.
+    groups = [
+        g for g in _GROUPS if f"{score}_by_{g}" in evaluation and evaluation.sizes.get(g, 0) > 1
+    ]
     beside = score == main and _has_intervals(evaluation, there)
 
     picture = picture_class()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -28,7 +29,7 @@ _OF_ONE = {
     "spectrum_error": "mean size of log10 of the ratio of powers along rows",
     "kge": "Kling-Gupta efficiency",
     "made": "share of the hidden values that got one",
-        "moment_error": "size of the relative error of the moment",
+    "moment_error": "size of the relative error of the moment",
 }
 _OF_TIME = {
     "lag": "size of the best lag",
@@ -144,7 +145,7 @@ def to_dataset(table: Table, data: xr.DataArray, task: Task, period: slice | Non
         result["gap_length"].attrs = {"long_name": "steps in a row without a value"}
     best = _best(table, main)
     ends = () if period is None else (("from", period.start), ("to", period.stop))
-    when = "".join(f", {word} {end}" for word, end in ends if end is not None)
+    when = "".join(f", {word} {_date(end)}" for word, end in ends if end is not None)
     result = result.assign(_differences(table, main, best, _attrs(main, units)))
     result["hidden"] = ("repeat", table.hidden, {"long_name": "values hidden", "units": "1"})
     errors = [table.errors.get(label, "") for label in table.labels]
@@ -160,6 +161,12 @@ def to_dataset(table: Table, data: xr.DataArray, task: Task, period: slice | Non
         "best": table.labels[best],
     }
     return result
+
+
+def _date(end: object) -> str:
+    """Return one end of a period without the part of the day that it begins with."""
+    text = str(end)
+    return re.sub(r"[T ]00:00:00(\.0+)?$", "", text)
 
 
 def _attrs(name: str, units: str) -> dict[str, str]:
