@@ -254,9 +254,9 @@ def test_the_command(data, tmp_path, monkeypatch):
     done = CliRunner().invoke(cli.main, [*map(str, given), "--vectors", "u:v"])
     assert done.exit_code == 0, done.output
     assert xgeoml.load(out).spec.name == "learner"
-    done = CliRunner().invoke(cli.main, [*map(str, given), "--variable", "u"])
+    done = CliRunner().invoke(cli.main, [*map(str, given), "--variable", "u", "--overwrite"])
     assert done.exit_code == 0, done.output
-    done = CliRunner().invoke(cli.main, [*map(str, given)])
+    done = CliRunner().invoke(cli.main, [*map(str, given), "--overwrite"])
     assert "found 2 variables" in done.output
 
 

@@ -246,7 +246,7 @@ def test_one_variable_of_a_file(file, tmp_path):
 
 
 def test_the_models_of_the_task_are_listed():
-    done = run("models", "interp_time")
+    done = run("models", "--task", "interp_time")
     assert done.exit_code == 0
     for name in ("linear@1.0", "cubic@1.0", "akima@1.0"):
         assert name in done.output

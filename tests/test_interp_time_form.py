@@ -166,6 +166,8 @@ def test_the_encoding_holds_the_new_times(data, tmp_path):
     assert made["time"].encoding == {
         "units": "hours since 2000-01-01",
         "calendar": "standard",
+        "dtype": np.float64,
+        "_FillValue": None,
     }
     assert interp(given, factor=7)["time"].encoding["units"] == "nanoseconds since 2000-01-01"
     made.to_netcdf(tmp_path / "hours.nc")

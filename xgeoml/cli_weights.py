@@ -6,12 +6,12 @@ from pathlib import Path
 
 import click
 
-from xgeoml.cli_parts import told
-
 
 @click.group("weights")
 def weights_group() -> None:
-    """Fetch, list, verify, clear trained weights, and show their cards.
+    """Fetch, list and verify trained weights.
+
+    Environment variables:
 
     \b
     XGEOML_WEIGHTS_PATH   folders with weights files, read only
@@ -31,8 +31,7 @@ def list_weights() -> None:
     """
     from xgeoml import weights
 
-    with told():
-        click.echo(repr(weights.list()))
+    click.echo(repr(weights.list()))
 
 
 @weights_group.command()
@@ -52,10 +51,9 @@ def fetch(name: str | None, to: Path | None) -> None:
     """
     from xgeoml import weights
 
-    with told():
-        found = weights.fetch(name, to=to) if name else weights.fetch(to=to)
-        for path in found.values() if isinstance(found, dict) else [found]:
-            click.echo(str(path))
+    found = weights.fetch(name, to=to) if name else weights.fetch(to=to)
+    for path in found.values() if isinstance(found, dict) else [found]:
+        click.echo(str(path))
 
 
 @weights_group.command()
@@ -68,8 +66,7 @@ def verify() -> None:
     """
     from xgeoml import weights
 
-    with told():
-        table = weights.verify()
+    table = weights.verify()
     click.echo(repr(table))
     if any(row.state == "damaged" for row in table):
         raise click.ClickException(
@@ -88,8 +85,7 @@ def clear() -> None:
     """
     from xgeoml import weights
 
-    with told():
-        click.echo(repr(weights.clear()))
+    click.echo(repr(weights.clear()))
 
 
 @weights_group.command()
@@ -107,6 +103,5 @@ def info(name: str, markdown: bool) -> None:
     """
     from xgeoml import weights
 
-    with told():
-        card = weights.info(name)
+    card = weights.info(name)
     click.echo(card.to_markdown() if markdown else repr(card))

@@ -48,6 +48,7 @@ def flag_attrs(name: str) -> dict[str, Any]:
     return {
         "long_name": f"origin of {name}",
         "standard_name": "status_flag",
+        "units": "1",
         # CF: of the variable's own type.
         "flag_values": np.array([OBSERVED, FILLED, UNFILLED, SUSPECT], np.int8),
         "flag_meanings": MEANINGS,
@@ -71,12 +72,13 @@ def spread_attrs(name: str, attrs: Mapping[Hashable, Any]) -> dict[str, Any]:
     return made
 
 
-def number_attrs(name: str, attrs: Mapping[Hashable, Any]) -> dict[str, Any]:
+def number_attrs(name: str) -> dict[str, Any]:
     """Return CF attributes of the variable that counts the observed steps of a month."""
-    made = {"long_name": f"number of steps of the month at which {name} was observed", "units": "1"}
-    if "standard_name" in attrs:
-        made["standard_name"] = f"{attrs['standard_name']} number_of_observations"
-    return made
+    return {
+        "long_name": f"number of steps of the month at which {name} was observed",
+        "standard_name": "number_of_observations",
+        "units": "1",
+    }
 
 
 def with_ancillary(attrs: Mapping[Hashable, Any], names: list[str]) -> dict[Hashable, Any]:

@@ -177,7 +177,6 @@ def grace_like_drivers(seed: int = 0, *, nlat: int = 20, nlon: int = 24) -> xr.D
 def _storage(world: _World, values: Floats, stamps: pd.DatetimeIndex, comment: str) -> xr.Dataset:
     attrs = {
         "long_name": "terrestrial water storage anomaly",
-        "standard_name": "lwe_thickness_of_terrestrial_water_storage_anomaly",
         "units": "cm",
         "comment": comment,
     }

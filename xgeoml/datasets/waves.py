@@ -9,6 +9,7 @@ from xgeoml.datasets.fields import SOURCE, Floats, check, generator
 from xgeoml.exceptions import InputError
 
 _STEP = 0.1  # seconds
+_SINCE_ONSET = {"long_name": "time since the onset", "units": "s"}
 _P_SPEED, _S_SPEED = 6.0, 3.4  # km/s, of the upper crust
 
 
@@ -94,7 +95,7 @@ def wavefield(
         coords={
             "station": [f"XG{number:02d}" for number in range(stations)],
             "time": ("time", _STEP * np.arange(samples), seconds),
-            "lag": ("lag", _STEP * np.arange(source_samples), {"units": "s"}),
+            "lag": ("lag", _STEP * np.arange(source_samples), _SINCE_ONSET),
             "distance": (
                 "station",
                 distance,
@@ -198,7 +199,8 @@ def station_pairs(
     )
     made["source"] = (("event", "lag"), source.astype(np.float32), site["source"].attrs)
     title = "Synthetic records of earthquakes of one site, and their sources"
-    return made.assign_coords(event=np.arange(events)).assign_attrs(title=title)
+    number = xr.Variable("event", np.arange(events), {"long_name": "number of the earthquake"})
+    return made.assign_coords(event=number).assign_attrs(title=title)
 
 
 def _smooth_power(greens: Floats) -> Floats:

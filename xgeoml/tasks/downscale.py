@@ -19,6 +19,7 @@ from xgeoml.tasks.best import resolve_best
 from xgeoml.tasks.choose import ModelLike, WeightsLike
 from xgeoml.tasks.covariates import Covariates
 from xgeoml.tasks.dispatch import GeoObject, NothingToDoError, check_named, on_object
+from xgeoml.tasks.earlier import flag_name, spread_name
 from xgeoml.tasks.fill_gaps import describe_call, listed
 from xgeoml.tasks.placing import FACTORS
 from xgeoml.tasks.quantities import plain
@@ -273,6 +274,7 @@ def variables_with_a_grid(
     apart: set[object] = {c for c in given if isinstance(c, str)}
     apart |= {mask} if isinstance(mask, str) else set()
     apart |= {n for v in dataset.variables.values() if (n := bounds_name(v)) is not None}
+    apart |= {made(v) for v in dataset.variables for made in (flag_name, spread_name)}
     # Areas are no means: those of the parts are other ones.
     for each in dataset.variables.values():
         apart |= set(str(each.attrs.get("cell_measures", "")).split())

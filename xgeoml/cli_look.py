@@ -1,0 +1,105 @@
+"""The commands ``xgeoml info``, ``models`` and ``demo``: what there is, and what it can do."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import get_args
+
+import click
+
+from xgeoml.cli_files import DataFiles, opened
+from xgeoml.cli_parts import ManyValues, data_files, in_group
+from xgeoml.spec import Task
+
+
+@click.command()
+@data_files
+@in_group
+def info(data: tuple[Path, ...], group: str | None) -> None:
+    """Say what is in a file.
+
+    That is: axes, time steps, gaps, the models that fit, and what to type next in Python.
+
+    \b
+    Examples:
+      xgeoml info tws.nc
+      xgeoml info era5.zarr
+      xgeoml info levels.nc --group /surface
+      xgeoml info 'sst_*.nc'
+    """
+    with opened(data, group) as found:
+        click.echo(repr(found.geoml))
+
+
+@click.command()
+@click.argument("data", required=False, type=DataFiles(), metavar="[DATA]")
+@click.option("--task", type=click.Choice(get_args(Task)), help="Those of one task.")
+@in_group
+def models(data: tuple[Path, ...] | None, task: Task | None, group: str | None) -> None:
+    """List the models.
+
+    With DATA, those that fit it. Weights, packages and training that they lack are told.
+
+    \b
+    Examples:
+      xgeoml models
+      xgeoml models --task fill_gaps
+      xgeoml models tws.nc
+      xgeoml models tws.nc --task fill_gaps
+    """
+    from xgeoml.registry import all_models
+    from xgeoml.tasks.inspect import models_for
+    from xgeoml.weights.availability import availability
+
+    specs = [s for s in all_models() if s.listed and task in (None, s.task)]
+    if data is not None:
+        with opened(data, group) as found:
+            fit = {t: models_for(found, t) for t in {s.task for s in specs}}
+        specs = [s for s in specs if s.name in fit[s.task]]
+    for spec in sorted(specs, key=lambda s: s.name):
+        told = "; ".join(filter(None, (spec.summary, availability(spec))))
+        click.echo(f"{spec.key:<20} {spec.task:<16} {told}")
+    if not specs:
+        raise click.ClickException(f"no model{f' of {task}' if task else ''} fits these data")
+
+
+@click.command(cls=ManyValues)
+@click.option("--data", type=click.Path(exists=True, path_type=Path), help="A netCDF file.")
+@click.option("--variable", help="What to fill; needed with --data.")
+@click.option("--covariates", multiple=True, help="Drivers in the file.")
+@click.option(
+    "--out",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path("demo"),
+    show_default=True,
+    help="Folder for the filled record and the picture; those of an earlier demo are replaced.",
+)
+def demo(data: Path | None, variable: str | None, covariates: tuple[str, ...], out: Path) -> None:
+    """Show gap filling from end to end.
+
+    Every model fills hidden steps of a record, and the best one its gaps.
+
+    Without --data the record is a built-in, synthetic one that resembles GRACE.
+
+    \b
+    Examples:
+      xgeoml demo
+      xgeoml demo --data tws.nc --variable lwe_thickness --covariates tp t2m
+    """
+    import xarray as xr
+
+    from xgeoml import demo as example
+
+    if data is None:
+        if variable or covariates:
+            raise click.UsageError("--variable and --covariates go with --data FILE")
+        dataset, name, drivers = example.sample()
+        example.run(dataset, name, drivers, out, say=click.echo)
+        return
+    with opened([data]) as record:
+        if not isinstance(record, xr.Dataset):
+            raise click.UsageError(f"{data} has its variables in groups; expected them in none")
+        if variable is None:
+            names = ", ".join(map(str, record.data_vars))
+            raise click.UsageError(f"--data needs --variable; {data} has {names}")
+        example.run(record.load(), variable, list(covariates), out, say=click.echo)
