@@ -191,8 +191,10 @@ def test_an_error_leaves_nothing_behind(files, monkeypatch, out):
 
 # Fills a record of several chunks, each of which takes its time to be written.
 SLOW = """
-import sys, time
+import signal, sys, time
 from xgeoml import cli, cli_files
+# A shell has the jobs in its background ignore it.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 save = cli_files._save
 def block(values):
     print("writing", flush=True)
