@@ -9,15 +9,15 @@ from typing import Any, NamedTuple
 
 import xarray as xr
 
-from xgeoml.exceptions import GeoMLError, InputError
+from xgeoml.axes import find_axes
+from xgeoml.exceptions import GeoMLError, InputError, SpecError
 from xgeoml.model import Model
 from xgeoml.options import Options
-from xgeoml.registry import get_model
+from xgeoml.registry import all_models, get_model
 from xgeoml.spec import ModelSpec, Task
 from xgeoml.tasks.choose import ModelLike, make_handle
-from xgeoml.tasks.dispatch import GeoObject
 from xgeoml.tasks.filling import gives_months
-from xgeoml.tasks.inspect import models_for
+from xgeoml.weights.download import shown
 from xgeoml.weights.store import is_there, places
 
 Models = ModelLike | Sequence[ModelLike] | Mapping[str, ModelLike] | None
@@ -55,9 +55,22 @@ class Contender(NamedTuple):
 
 
 def contenders(
-    obj: GeoObject, task: Task, models: Models, fits: Fits, baselines: bool, options: Options
+    data: xr.DataArray,
+    task: Task,
+    models: Models,
+    fits: Fits,
+    baselines: bool,
+    dims: Mapping[str, str] | None,
+    options: Options,
 ) -> list[Contender]:
     """Return the models to try, each once.
+
+    Parameters
+    ----------
+    data : DataArray
+        The variable that they are tried on.
+    task, models, fits, baselines, dims, options
+        As the user gave them.
 
     Raises
     ------
@@ -65,7 +78,10 @@ def contenders(
         If one that the user named is not there, or is one of another task.
     """
     found: list[Contender] = []
-    for label, model in _named(models, obj, task):
+    if models is None:
+        ready = [get_model(name, task) for name in ready_models(data, task, dims)]
+        found += [Contender(spec.name, spec.name, spec) for spec in ready]
+    for label, model in _named(models):
         spec = _spec_of(model, task, options)
         if spec.task == "fill_gaps" and gives_months(spec):
             raise InputError(
@@ -86,10 +102,10 @@ def contenders(
     return _with_own_labels(found)
 
 
-def _named(models: Models, obj: GeoObject, task: Task) -> list[tuple[str, ModelLike]]:
+def _named(models: Models) -> list[tuple[str, ModelLike]]:
     """Return labels, empty where the user gave none, and models."""
     if models is None:
-        return [("", name) for name in ready_models(obj, task)]
+        return []
     if isinstance(models, Mapping):
         return [(str(label), model) for label, model in models.items()]
     if isinstance(models, (str, os.PathLike, ModelSpec, Model)):
@@ -102,9 +118,15 @@ def _named(models: Models, obj: GeoObject, task: Task) -> list[tuple[str, ModelL
     return [("", model) for model in models]
 
 
-def ready_models(obj: GeoObject, task: Task) -> list[str]:
-    """Return the models that can be run on an object as they are, their weights being here."""
-    return [name for name in models_for(obj, task) if is_ready(get_model(name, task))]
+def ready_models(
+    data: xr.DataArray, task: Task, dims: Mapping[str, str] | None = None
+) -> list[str]:
+    """Return the models that can be run on a variable as they are, their weights being here."""
+    there: set[str] = set(find_axes(data, dims).names)
+    # The time axis of records is one of samples, whatever it is called.
+    there |= {"T"} if task == "invert_waveform" else set()
+    fit_in = [s for s in all_models() if s.task == task and {a.axis for a in s.axes} <= there]
+    return sorted(s.name for s in fit_in if s.listed and is_ready(s))
 
 
 def is_ready(spec: ModelSpec) -> bool:
@@ -114,7 +136,12 @@ def is_ready(spec: ModelSpec) -> bool:
     if spec.weights is not None:
         return any(is_there(place.path) for place in places(spec.weights))
     # A network without weights has to be trained; it is not imported to find that out.
-    return spec.backend == "numpy" and not hasattr(spec.load_factory(), "fit")
+    if spec.backend != "numpy":
+        return False
+    try:
+        return not hasattr(spec.load_factory(), "fit")
+    except SpecError:
+        return True  # what is wrong with it will be told where it fails
 
 
 def _spec_of(model: ModelLike, task: Task, options: Options) -> ModelSpec:
@@ -133,7 +160,7 @@ def _label(model: ModelLike, spec: ModelSpec) -> str:
     if path is not None:
         return f"own {spec.name}"
     text = str(model)
-    return Path(text).stem if text.endswith(".safetensors") else text
+    return Path(text).stem if text.endswith(".safetensors") else shown(text)
 
 
 def _settings(fits: Fits) -> dict[str, Mapping[str, Any]]:
@@ -158,12 +185,13 @@ def _settings(fits: Fits) -> dict[str, Mapping[str, Any]]:
 
 def _with_own_labels(found: list[Contender]) -> list[Contender]:
     """Return contenders with labels that differ."""
-    seen: dict[str, int] = {}
-    made = []
+    made: dict[str, Contender] = {}
     for contender in found:
-        seen[contender.label] = number = seen.get(contender.label, 0) + 1
-        label = contender.label if number == 1 else f"{contender.label} ({number})"
-        made.append(contender._replace(label=label))
+        label, number = contender.label, 1
+        while label in made:
+            number += 1
+            label = f"{contender.label} ({number})"
+        made[label] = contender._replace(label=label)
     if not made:
         raise GeoMLError("no model to evaluate: name some, models=['...']")
-    return made
+    return list(made.values())

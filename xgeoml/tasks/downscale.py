@@ -63,7 +63,8 @@ def downscale(
         A name from ``xgeoml.list_models("downscale")``, a model that `xgeoml.fit` returned, or its
         file. ``"auto"``: `subgrid`, a network that serves any field at any factor. ``"best"``:
         `xgeoml.evaluate` first, on these fields averaged by `factor` (4 if none is given), and the
-        model with the least error; of several variables the first one decides.
+        model with the least error; of several variables the first one decides. With covariates or
+        members it is one of those that serve them.
     like : DataArray or Dataset, optional
         In place of `factor`: an object on the grid that is wanted, finer than that of `obj`. It may
         cover another domain, be curvilinear or a map projection with latitude and longitude, and
@@ -140,6 +141,8 @@ def downscale(
         obj,
         "downscale",
         options,
+        apart={"model_options": model_options},
+        needs={"covariates": covariates, "members": members},
         variable=None if variables is None else listed(variables)[0],
         covariates=covariates,
         factor=None if factor is None else int(factor),

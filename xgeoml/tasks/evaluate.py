@@ -8,15 +8,16 @@ from typing import Any, get_args
 import numpy as np
 import xarray as xr
 
-from xgeoml.exceptions import InputError
+from xgeoml.exceptions import AxisError, InputError
 from xgeoml.options import get_options
 from xgeoml.spec import Task
-from xgeoml.tasks.contenders import Fits, Metrics, Models, Regions, contenders
+from xgeoml.tasks.contenders import Contender, Fits, Metrics, Models, Regions, contenders
 from xgeoml.tasks.covariates import Covariates
 from xgeoml.tasks.dispatch import GeoObject
 from xgeoml.tasks.holdouts import read_holdout, read_masks
 from xgeoml.tasks.inverting import GreensLike, Length
 from xgeoml.tasks.joined import joined
+from xgeoml.tasks.placing import FACTORS
 from xgeoml.tasks.quantities import plain
 from xgeoml.tasks.trials import Wish
 
@@ -106,8 +107,9 @@ def evaluate(
         Further scores: functions of (truth, estimate), those of xskillscore, or names in
         `xgeoml.metrics` or xskillscore. They are given values where they count, NaN elsewhere.
     regions : mapping, optional
-        Name -> DataArray of bool, or slices such as ``{"lat": slice(-23, 23)}``. By default bands
-        of latitude where the grid reaches over more than one.
+        Name -> DataArray of bool, or slices such as ``{"lat": slice(-23, 23)}``, of longitudes from
+        the western end to the eastern one. By default bands of latitude where the grid reaches over
+        more than one.
     dims : mapping, optional
         Which dim is which axis, where it cannot be found out.
     device, batch_size, precision, progress, seed : optional
@@ -159,10 +161,15 @@ def evaluate(
         length=length,
         regions=regions,
     )
+    if dims is not None and not isinstance(dims, Mapping):
+        raise AxisError(f"dims={dims!r}: expected a mapping, such as {{'T': 'time'}}")
+    if not isinstance(baselines, (bool, np.bool_)):
+        raise InputError(f"baselines={baselines!r}: expected True or False")
     masks = None if holdout is None else read_masks(holdout)
     count = 4 if masks is None else len(masks)
+    kind = "gaps" if holdout is None else holdout
     wish = Wish(
-        holdout=masks or (read_holdout(holdout or "gaps") if task == "fill_gaps" else None),
+        holdout=masks or (read_holdout(kind) if task == "fill_gaps" else None),
         repeats=_count(repeats, count, masks is not None),
         period=_slice(period),
         covariates=covariates,
@@ -176,11 +183,14 @@ def evaluate(
     )
     if metrics is not None and task == "invert_waveform":
         raise InputError("metrics=: not of task='invert_waveform'; leave it out")
-    tried = contenders(obj, task, models, fit, baselines, options)
+
+    def find(data: xr.DataArray, said: Mapping[str, str] | None) -> list[Contender]:
+        return contenders(data, task, models, fit, bool(baselines), said, options)
+
     # Scores need scipy, which `import xgeoml` does without.
     from xgeoml.tasks.evaluating import scores_of
 
-    return scores_of(obj, task, tried, variable, wish, regions, metrics)
+    return scores_of(obj, task, find, variable, wish, regions, metrics)
 
 
 def _check_own(task: Task, **given: Any) -> None:
@@ -191,6 +201,24 @@ def _check_own(task: Task, **given: Any) -> None:
     factor, target = given["factor"], given["target"]
     if factor is not None and (isinstance(factor, bool) or not _whole(factor) or factor < 2):
         raise InputError(f"factor={factor!r}: expected a whole number, 2 or more")
+    if factor is not None and task == "downscale" and factor not in FACTORS:
+        raise InputError(
+            f"factor={factor}: expected a whole number, {FACTORS[0]} to {FACTORS[-1]}; for other "
+            "ratios give coarse data and the fine fields, target=..."
+        )
+    greens = given["greens"]
+    if greens is not None and not isinstance(greens, (str, xr.DataArray)):
+        raise InputError(
+            f"greens is a {type(greens).__name__}; expected a DataArray, or the name of a variable"
+        )
+    drivers = given["covariates"]
+    several = drivers if isinstance(drivers, (list, tuple)) else [drivers]
+    wrong = [type(c).__name__ for c in several if not isinstance(c, (str, xr.DataArray))]
+    if drivers is not None and wrong:
+        raise InputError(
+            f"covariates hold a {wrong[0]}; expected names in the Dataset or DataArrays, such as "
+            "covariates=[orography]"
+        )
     if target is not None and not isinstance(target, xr.DataArray):
         raise InputError(f"target is a {type(target).__name__}; expected a DataArray")
     if factor is not None and target is not None:

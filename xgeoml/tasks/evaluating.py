@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import time as clock
 import warnings
-from collections.abc import Hashable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
 
 import xarray as xr
 
+from xgeoml.axes import find_axes
 from xgeoml.exceptions import GeoMLError
 from xgeoml.options import Options, shows_progress
 from xgeoml.spec import Task
@@ -35,15 +36,25 @@ from xgeoml.tasks.trials_of_waves import record_rounds, source_rounds
 def scores_of(
     obj: GeoObject,
     task: Task,
-    tried: Sequence[Contender],
+    find: Callable[[xr.DataArray, Mapping[str, str] | None], Sequence[Contender]],
     variable: Hashable | None,
     wish: Wish,
     regions: Regions,
     metrics: Metrics,
 ) -> xr.Dataset:
-    """Return the scores of models, see `xgeoml.evaluate`."""
+    """Return the scores of models, see `xgeoml.evaluate`.
+
+    Parameters
+    ----------
+    obj, task, variable, regions, metrics
+        As the user gave them.
+    find : callable
+        Given the variable and the user's word on its dims, returns the models to try.
+    wish : Wish
+    """
     further = read_metrics(metrics)
     dataset, name, wish = _treated(obj, task, variable, wish)
+    tried = find(dataset[name], wish.dims)
     rounds = _rounds(dataset, name, task, wish, regions, further)
     table = _run(rounds, tried, wish.options, task, wish.repeats)
     return to_dataset(table, dataset[name], task, wish.period)
@@ -77,10 +88,14 @@ def _treated(
             lookup(c, "covariate", dataset, above) if isinstance(c, str) and c not in dataset else c
             for c in several
         ]
+    # Some of `dims` may be meant for other variables; of one that is nowhere AxisError tells.
+    others = set(dataset.dims) - set(dataset[name].dims)
+    dims = {k: d for k, d in (wish.dims or {}).items() if d not in others} or None
+    find_axes(dataset[name], dims)
     greens = wish.greens
     if isinstance(greens, str) and greens not in dataset:
         greens = lookup(greens, "variable", dataset, above)
-    return dataset, name, replace(wish, covariates=drivers, greens=greens)
+    return dataset, name, replace(wish, covariates=drivers, greens=greens, dims=dims)
 
 
 def _request(wish: Wish) -> Request:

@@ -72,7 +72,7 @@ def fill_gaps(
         under 24 steps `regression` with covariates, and `linear` where there is no grid. `oi` takes
         about ten times as long as `kalman`. ``"best"``: `xgeoml.evaluate` on these data first, and
         the model with the least error; of several variables the first one decides. With `freq` it
-        is the best at the record's own steps.
+        is the best at the record's own steps; with covariates, of those that make use of them.
     weights : str or path, optional
         Other weights than the model's own: a version (``"grace_tf@1.0"``), the path of a
         ``.safetensors`` file, or an address (``https://...#sha256=...``, ``doi:...#sha256=...``,
@@ -154,6 +154,8 @@ def fill_gaps(
         obj,
         "fill_gaps",
         options,
+        apart={"model_options": model_options},
+        needs={"covariates": covariates, "spread": spread or None},
         variable=None if variables is None else listed(variables)[0],
         covariates=covariates,
         dims=dims,

@@ -45,7 +45,9 @@ class Holdout:
         """Return in words what is hidden of known values, (time, *space)."""
         if self.kind == "gaps" and not own_gaps(known).any():
             return f"single steps, and runs of up to {_RUN}: the record has no gaps of its own"
-        return _KINDS[self.kind].words.format(n=self.number)
+        kind = _KINDS[self.kind]
+        number = _steps_in(len(known), self.number) if kind.steps else self.number
+        return kind.words.format(n=number)
 
 
 @dataclass(frozen=True)
@@ -187,11 +189,15 @@ def _single_steps(known: Bools, share: float, rng: Generator) -> Bools:
     return np.asarray(known & chosen.reshape(-1, *(1,) * (known.ndim - 1)))
 
 
+def _steps_in(count: int, wanted: float) -> int:
+    """Return the steps of a run: of a short record it must leave some."""
+    return int(min(wanted, max(1, count // 4)))
+
+
 def _runs(known: Bools, length: float, rng: Generator) -> Bools:
     """Return runs of whole steps, none at the ends."""
     count = len(known)
-    # Of a short record a run must leave some.
-    size = int(min(length, max(1, count // 4)))
+    size = _steps_in(count, length)
     chosen = np.zeros(count, bool)
     for _ in range(max(1, round(SHARE * count / size))):
         first = int(rng.integers(1, max(2, count - size)))
@@ -216,15 +222,20 @@ def _clouds(known: Bools, share: float, rng: Generator) -> Bools:
 def _blocks(known: Bools, length: float, rng: Generator) -> Bools:
     """Return boxes: a third of the cells along each axis of space, for some steps."""
     hidden = np.zeros(known.shape, bool)
-    size = [min(int(length), max(1, len(known) // 4))]
+    size = [_steps_in(len(known), length)]
     size += [max(1, round(n / 3)) for n in known.shape[1:]]
     ends = np.flatnonzero(known.any(tuple(range(1, known.ndim))))
+    wanted = SHARE * known.sum()
+    # A series must be known on either side.
+    known = known.copy()
+    known[: ends[0] + 1] = known[ends[-1] :] = False
     for _ in range(1000):
         first = [int(rng.integers(0, n - s + 1)) for n, s in zip(known.shape, size, strict=True)]
-        hidden[tuple(slice(f, f + s) for f, s in zip(first, size, strict=True))] = True
-        # A series must be known on either side.
-        hidden[: ends[0] + 1] = hidden[ends[-1] :] = False
-        if (hidden & known).sum() >= SHARE * known.sum():
+        box = tuple(slice(f, f + s) for f, s in zip(first, size, strict=True))
+        # Counted box by box: records may have 100 million values.
+        wanted -= (known[box] & ~hidden[box]).sum()
+        hidden[box] = True
+        if wanted <= 0:
             break
     return hidden & known
 

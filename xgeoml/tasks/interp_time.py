@@ -79,7 +79,7 @@ def interp_time(
         A name from ``xgeoml.list_models("interp_time")``, a model that `xgeoml.fit` returned, or
         its file. ``"auto"``: on grids the network `temdeep`, elsewhere `akima`. ``"best"``:
         `xgeoml.evaluate` first, on every second step of these data, and the model with the least
-        error; of several variables the first one decides.
+        error; of several variables the first one decides. Not of totals, `accumulated`.
     factor : int, optional
         Divide each interval of the record into so many equal parts, 2 or more.
     times : sequence of dates, optional
@@ -146,6 +146,8 @@ def interp_time(
         obj,
         "interp_time",
         options,
+        apart={"accumulated": accumulated or None, "model_options": model_options},
+        needs={},
         variable=None if variables is None else listed(variables)[0],
         dims=dims,
     )

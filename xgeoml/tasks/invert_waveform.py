@@ -69,7 +69,8 @@ def invert_waveform(
     model : str, path or ModelSpec
         A name from ``xgeoml.list_models("invert_waveform")``, a model that `xgeoml.fit` returned,
         or its file. ``"auto"``: the network `eq_tf`. ``"best"``: `xgeoml.evaluate` first, with some
-        of the stations left out, and the model that explains their records best.
+        of the stations left out, and the model that explains their records best; not with other
+        `positive`, `amplitudes`, `resample` and `gaps` than the usual ones.
     greens : DataArray or str, optional
         The Green's functions, or the name of a variable that holds them: with the time axis of the
         records, as long or longer, and some of their dims, found by label. The source begins where
@@ -152,6 +153,13 @@ def invert_waveform(
         obj,
         "invert_waveform",
         options,
+        apart={
+            **{k: v for k, v in chosen.items() if k != "impulse" and v != usual[k]},
+            "positive": None if positive else False,
+            "resample": resample or None,
+            "model_options": model_options,
+        },
+        needs={"spread": spread or None},
         variable=None if variables is None else listed(variables)[0],
         greens=greens,
         dim=dim,

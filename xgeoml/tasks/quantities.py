@@ -100,9 +100,7 @@ def _with_units(result: xr.Dataset, given: xr.Dataset) -> xr.Dataset:
     return made
 
 
-def _in_groups(
-    tree: xr.DataTree, change: Callable[[str, xr.Dataset], xr.Dataset]
-) -> xr.DataTree:
+def _in_groups(tree: xr.DataTree, change: Callable[[str, xr.Dataset], xr.Dataset]) -> xr.DataTree:
     groups = {path: node.to_dataset(inherit=False) for path, node in tree.subtree_with_keys}
     return xr.DataTree.from_dict({p: change(p, d) for p, d in groups.items()}, name=tree.name)
 

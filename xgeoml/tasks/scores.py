@@ -48,6 +48,7 @@ class Table:
         self.errors: dict[str, str] = {}
         self.hidden: list[int] = []
         self.told = ""
+        self.unit = "s"
         self._kinds: dict[str, list[str]] = {}
         self._scores: dict[tuple[str, str, int], float] = {}
         self._groups: dict[tuple[str, str, str, int], float] = {}
@@ -64,6 +65,7 @@ class Table:
     def put(self, label: str, outcome: Outcome, seconds: float) -> None:
         """Put in the scores of a model in this repeat."""
         repeat = len(self.hidden) - 1
+        self.unit = outcome.unit
         for name, value in {**outcome.scores, "seconds": seconds}.items():
             self._names.setdefault(name)
             self._scores[name, label, repeat] = value
@@ -127,7 +129,9 @@ def to_dataset(table: Table, data: xr.DataArray, task: Task, period: slice | Non
         The part of the time in which values were hidden.
     """
     units = str(data.attrs.get("units", ""))
-    main = next(n for n in ("rmse", "nrmse", "misfit") if n in table.names)
+    main = next((n for n in ("rmse", "nrmse", "misfit") if n in table.names), None)
+    if main is None:
+        raise _nothing_to_compare()
     result = xr.Dataset(
         coords={
             "model": ("model", table.labels, {"long_name": "model"}),
@@ -135,7 +139,10 @@ def to_dataset(table: Table, data: xr.DataArray, task: Task, period: slice | Non
         }
     )
     for name in table.names:
-        result[name] = (("model", "repeat"), table.of(name), _attrs(name, units))
+        attrs = _attrs(name, units)
+        if name in _OF_TIME and name != "seconds":
+            attrs = {k: table.unit if k == "units" else v for k, v in attrs.items()}
+        result[name] = (("model", "repeat"), table.of(name), attrs)
     for kind, (labels, values) in table.grouped().items():
         result = result.assign_coords({kind: (kind, labels)})
         attrs = _attrs(main, units)
@@ -181,16 +188,20 @@ def _attrs(name: str, units: str) -> dict[str, str]:
 def _best(table: Table, main: str) -> int:
     """Return the number of the model with the least mean error over all repeats."""
     mean = table.of(main).mean(1)
+    if not np.isfinite(mean).any():
+        raise _nothing_to_compare()
     if "made" in table.names:
         made = table.of("made").mean(1)
         most = np.nanmax(np.where(np.isfinite(mean), made, np.nan))
         mean = np.where(made >= _LEAST_MADE * most, mean, np.nan)
-    if not np.isfinite(mean).any():
-        raise GeoMLError(
-            "no model gave values in every repeat; nothing can be compared. Type repeats=1, or "
-            "another holdout="
-        )
     return int(np.nanargmin(mean))
+
+
+def _nothing_to_compare() -> GeoMLError:
+    return GeoMLError(
+        "no model gave values in every repeat; nothing can be compared. Type repeats=1, or "
+        "another holdout="
+    )
 
 
 def _differences(

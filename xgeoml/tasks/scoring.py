@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from xgeoml import metrics
 from xgeoml.axes import Axes, is_cftime
 from xgeoml.exceptions import InputError, MissingExtraError, did_you_mean
-from xgeoml.grid import cell_area, latitude
+from xgeoml.grid import cell_area, is_rotated, latitude, longitude
 from xgeoml.metrics._pairs import Floats, Pair
 from xgeoml.metrics.agreement import correlated, covered, kling_gupta, normal_score
 from xgeoml.metrics.fields import explained, mean_error, rms_error
@@ -26,11 +26,16 @@ from xgeoml.spec import ModelSpec
 from xgeoml.tasks.choose import ModelLike
 from xgeoml.tasks.contenders import Metric, Metrics, Regions
 from xgeoml.tasks.holdouts import Bools
-from xgeoml.tasks.trials import Answer, Trial
+from xgeoml.tasks.trials import Answer, Trial, on_cells, spread_over
 
 SEASONS = ("DJF", "MAM", "JJA", "SON")
 GAP_LENGTHS = {"1": (1, 1), "2-3": (2, 3), "4-11": (4, 11), "12+": (12, np.inf)}
 LEVEL = 0.9  # of the interval whose coverage is told
+# What a Dataset of scores holds besides a user's own.
+_TAKEN = {
+    *("rmse", "mae", "bias", "r", "nse", "kge", "crps", "coverage", "spectrum_error", "made"),
+    *("seconds", "hidden", "error", "model", "repeat", "season", "region", "gap_length"),
+}
 # Bands of latitude, from the south, where a grid reaches over more than one.
 _BANDS = {"90S-23S": (-90.1, -23.4), "23S-23N": (-23.4, 23.4), "23N-90N": (23.4, 90.1)}
 
@@ -44,10 +49,13 @@ class Outcome(NamedTuple):
         Name -> value.
     groups : dict
         Such as ``"season"`` -> label -> main score.
+    unit : str
+        Of scores that are times; empty if it is not known.
     """
 
     scores: dict[str, float]
     groups: dict[str, dict[str, float]]
+    unit: str = "s"
 
 
 @dataclass(frozen=True)
@@ -159,11 +167,11 @@ def _groups_of(trial: Trial, regions: Regions) -> dict[str, dict[str, Bools]]:
     """Return masks of groups that can be told apart in the truth, by kind and label."""
     truth, axes = trial.truth, trial.axes
     found: dict[str, dict[str, Bools]] = {}
-    time = axes.get("T")
-    if time is not None and time in truth.coords and _dated(truth[time].values):
-        season = truth[time].dt.season.values
-        masks = {s: _along(season == s, time, truth) for s in SEASONS}
-        found["season"] = {s: m for s, m in masks.items() if m.any()}
+    time = axes.coords.get("T")
+    if time is not None and _dated(truth[time].values):
+        season = truth[time].dt.season
+        # All of them, in their order: what a repeat lacks another may have.
+        found["season"] = {s: spread_over(season == s, truth) for s in SEASONS}
     areas = _regions(truth, axes, regions)
     if areas:
         found["region"] = areas
@@ -179,11 +187,6 @@ def _dated(values: NDArray[Any]) -> bool:
     return values.dtype.kind == "M" or is_cftime(values)
 
 
-def _along(mask: Bools, dim: str, truth: xr.DataArray) -> Bools:
-    shape = [truth.sizes[d] if d == dim else 1 for d in truth.dims]
-    return np.broadcast_to(mask.reshape(shape), truth.shape)
-
-
 def _regions(truth: xr.DataArray, axes: Axes, regions: Regions) -> dict[str, Bools]:
     """Return the regions that the user named, or bands of latitude if the grid reaches over some.
 
@@ -193,16 +196,23 @@ def _regions(truth: xr.DataArray, axes: Axes, regions: Regions) -> dict[str, Boo
         If a region is neither a mask nor slices of the axes, or holds no cell.
     """
     if regions is not None:
-        return {name: _region(name, what, truth) for name, what in regions.items()}
+        if not isinstance(regions, Mapping):
+            raise InputError(
+                f"regions is a {type(regions).__name__}; expected names and what they are, such as "
+                "{'tropics': {'lat': slice(-23, 23)}}"
+            )
+        return {str(name): _region(name, what, truth, axes) for name, what in regions.items()}
     lat = latitude(truth, axes)
-    if lat is None:
+    # Of a turned pole latitudes are not those of the bands.
+    if lat is None or is_rotated(lat):
         return {}
     bands = {label: (lat > low) & (lat <= high) for label, (low, high) in _BANDS.items()}
     bands = {label: mask for label, mask in bands.items() if bool(mask.any())}
-    return {label: _on(mask, truth) for label, mask in bands.items()} if len(bands) > 1 else {}
+    several = bands.items() if len(bands) > 1 else ()
+    return {label: spread_over(mask, truth) for label, mask in several}
 
 
-def _region(name: str, what: Any, truth: xr.DataArray) -> Bools:
+def _region(name: str, what: Any, truth: xr.DataArray, axes: Axes) -> Bools:
     if isinstance(what, Mapping):
         lost = [d for d in what if d not in truth.coords]
         if lost:
@@ -211,37 +221,48 @@ def _region(name: str, what: Any, truth: xr.DataArray) -> Bools:
                 f"{list(truth.coords)}"
             )
         mask = xr.DataArray(True)
+        around = longitude(truth, axes)
         for key, cut in what.items():
-            ends = (cut.start, cut.stop) if isinstance(cut, slice) else tuple(cut)
-            given = [e for e in ends if e is not None]
-            coord = truth[key]
-            if given:
-                # Latitude may descend: a slice has two ends, in any order.
-                mask = mask & (coord >= min(given) if ends != (None, ends[-1]) else True)
-                mask = mask & (coord <= max(given) if ends[-1] is not None else True)
+            try:
+                inside = _between(truth[key], cut, around is not None and key == around.name)
+            except (TypeError, ValueError) as error:
+                raise InputError(
+                    f"regions: {name!r} has {key!r}: {cut!r}; expected a slice of numbers, such as "
+                    "{'lat': slice(-23, 23)}"
+                ) from error
+            mask = mask & inside
     elif isinstance(what, xr.DataArray) and what.dtype == bool:
-        on = {d: truth[d] for d in what.dims if d in what.coords and d in truth.coords}
-        mask = what.reindex(on, fill_value=False)
+        mask = on_cells(what, truth, axes, f"regions: {name!r}")
     else:
         raise InputError(
             f"regions: {name!r} is {type(what).__name__}; expected a DataArray of bool, or slices "
             "such as {'lat': slice(-23, 23)}"
         )
     lost = [d for d in mask.dims if truth.sizes.get(d) != mask.sizes[d]]
-    if lost or not bool(mask.any()):
+    # A mask along time may be of another repeat.
+    if lost or not (bool(mask.any()) or axes.get("T") in mask.dims):
         raise InputError(
             f"regions: {name!r} "
             + (f"has the dims {dict(mask.sizes)}" if lost else "holds no cell")
             + f"; expected cells of the data, {dict(truth.sizes)}"
+            + ", or labels by which to find them" * bool(lost)
         )
-    return _on(mask, truth)
+    return spread_over(mask, truth)
 
 
-def _on(mask: xr.DataArray, truth: xr.DataArray) -> Bools:
-    """Return a mask over the dims of the truth, matched by dim."""
-    shape = [truth.sizes[d] if d in mask.dims else 1 for d in truth.dims]
-    ordered = mask.transpose(*[d for d in truth.dims if d in mask.dims])
-    return np.broadcast_to(ordered.values.reshape(shape), truth.shape)
+def _between(coord: xr.DataArray, cut: Any, circle: bool) -> xr.DataArray:
+    """Return where a coordinate lies in a slice, whose ends count; longitudes go around."""
+    low, high = (cut.start, cut.stop) if isinstance(cut, slice) else cut
+    if low is not None and high is not None:
+        if circle:
+            width = 360.0 if high - low >= 360.0 else (high - low) % 360.0
+            around: xr.DataArray = (coord - low) % 360.0 <= width
+            return around
+        # Latitude may descend: a slice has two ends, in any order.
+        low, high = min(low, high), max(low, high)
+    inside = coord.notnull()
+    inside = inside if low is None else inside & (coord >= low)
+    return inside if high is None else inside & (coord <= high)
 
 
 def read_metrics(given: Metrics) -> dict[str, Metric]:
@@ -258,12 +279,27 @@ def read_metrics(given: Metrics) -> dict[str, Metric]:
         return {}
     if isinstance(given, str) or callable(given):
         given = [given]
+    if not isinstance(given, (Mapping, Sequence)):
+        raise InputError(
+            f"metrics={given!r}: expected functions (truth, estimate) or names, such as ['psnr'], "
+            "or labels and these, {'worst': worst}"
+        )
     named = (
         given.items()
         if isinstance(given, Mapping)
         else [(getattr(m, "__name__", str(m)), m) for m in given]
     )
-    return {str(name): _metric(m) for name, m in named}
+    made: dict[str, Metric] = {}
+    for name, one in named:
+        metric = _metric(one)
+        taken = str(name) in made or str(name) in _TAKEN or str(name).startswith("difference")
+        if taken:
+            raise InputError(
+                f"metrics: {str(name)!r} is the name of another score or of what goes with it; "
+                "expected one of its own: metrics={'my_score': ...}"
+            )
+        made[str(name)] = metric
+    return made
 
 
 def _metric(given: Metric | str) -> Metric:

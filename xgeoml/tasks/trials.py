@@ -16,9 +16,10 @@ from xgeoml.insert import bounds_name
 from xgeoml.model import Model
 from xgeoml.options import Options
 from xgeoml.provenance import SUSPECT
+from xgeoml.registry import get_model
 from xgeoml.spec import ModelSpec
 from xgeoml.tasks.choose import ModelLike
-from xgeoml.tasks.covariates import Covariates
+from xgeoml.tasks.covariates import Covariates, on_same_grid
 from xgeoml.tasks.earlier import flag_name, spread_name
 from xgeoml.tasks.fill_gaps import fill_gaps
 from xgeoml.tasks.fit import fit
@@ -111,6 +112,7 @@ def in_period(coord: xr.DataArray, period: slice | None) -> Bools:
     """
     chosen = np.ones(coord.size, bool)
     if period is not None:
+        _check_dated(coord, period)
         time = coord.dims[0]
         number = xr.DataArray(np.arange(coord.size), {time: coord.values}, (time,))
         try:
@@ -124,6 +126,17 @@ def in_period(coord: xr.DataArray, period: slice | None) -> Bools:
         first, last = (str(v)[:16] for v in coord.values[[0, -1]])
         raise InputError(f"period={period}: no step lies in it; the data have {first} to {last}")
     return chosen
+
+
+def _check_dated(coord: xr.DataArray, period: slice) -> None:
+    """Raise if ends of a period say nothing to a time axis: pandas compares texts with numbers."""
+    ends = [end for end in (period.start, period.stop) if end is not None]
+    named = coord.name in coord.coords
+    if not named or (coord.dtype.kind in "iuf" and any(isinstance(end, str) for end in ends)):
+        raise InputError(
+            f"period={period}: the time axis {coord.name!r} has no dates; give it some, "
+            f"obj.assign_coords({coord.dims[0]}=...), or leave period= out"
+        )
 
 
 def gap_trials(dataset: xr.Dataset, name: Hashable, wish: Wish) -> Iterator[Trial]:
@@ -142,14 +155,12 @@ def gap_trials(dataset: xr.Dataset, name: Hashable, wish: Wish) -> Iterator[Tria
     time = prepared.time
     data = prepared.data.transpose(time, ...)
     bare = complete.drop_vars([flag_name(name), spread_name(name)], errors="ignore")
-    drivers = _in_memory(wish.covariates)
+    drivers = in_memory(wish.covariates)
     # What no model learns from, none should be asked for.
-    plain = fill_gaps(bare, "linear", variables=[name], dims=wish.dims, **wish.run)
+    plain = fill_gaps(bare[[name]], "linear", variables=[name], dims=wish.dims, **wish.run)
     suspect = (plain[flag_name(name)] == SUSPECT).transpose(*data.dims).values
     known = np.isfinite(data.values) & ~suspect
     may = in_period(data[time], wish.period)
-    others = {d for v in bare.data_vars.values() for d in v.dims}
-    dims = {k: d for k, d in (wish.dims or {}).items() if d in others} or None
 
     def blind(hidden: Bools) -> xr.Dataset:
         values = data.copy(data=np.where(hidden, np.nan, data.values)).astype(data.dtype)
@@ -161,7 +172,7 @@ def gap_trials(dataset: xr.Dataset, name: Hashable, wish: Wish) -> Iterator[Tria
     if isinstance(wish.holdout, Holdout):
         told = wish.holdout.told(known)
     for repeat in range(wish.repeats):
-        hidden = _hidden(known, data, wish, repeat, may, year)
+        hidden = _hidden(known, data, prepared.axes, wish, repeat, may, year)
         seen = blind(hidden)
 
         def ask(model: ModelLike, spec: ModelSpec, seen: xr.Dataset = seen) -> Answer:
@@ -171,7 +182,7 @@ def gap_trials(dataset: xr.Dataset, name: Hashable, wish: Wish) -> Iterator[Tria
                 variables=[name],
                 covariates=drivers if spec.covariates else None,
                 spread=spec.gives_spread,
-                dims=dims,
+                dims=wish.dims,
                 **wish.run,
             )
             spread = made.get(spread_name(name))
@@ -181,7 +192,8 @@ def gap_trials(dataset: xr.Dataset, name: Hashable, wish: Wish) -> Iterator[Tria
             )
 
         def teach(model: str, settings: Mapping[str, Any], seen: xr.Dataset = seen) -> Model:
-            return fit(seen, model, variables=[name], covariates=drivers, **wish.fitted(settings))
+            useful = drivers if get_model(model, "fill_gaps").covariates else None
+            return fit(seen, model, variables=[name], covariates=useful, **wish.fitted(settings))
 
         left = known & ~hidden
         steps = left.any(tuple(range(1, data.ndim)))
@@ -198,7 +210,13 @@ def gap_trials(dataset: xr.Dataset, name: Hashable, wish: Wish) -> Iterator[Tria
 
 
 def _hidden(
-    known: Bools, data: xr.DataArray, wish: Wish, repeat: int, may: Bools, year: int
+    known: Bools,
+    data: xr.DataArray,
+    axes: Axes,
+    wish: Wish,
+    repeat: int,
+    may: Bools,
+    year: int,
 ) -> Bools:
     """Return what is hidden in a repeat."""
     if isinstance(wish.holdout, Holdout):
@@ -212,18 +230,14 @@ def _hidden(
             f"the mask of holdout= has the dims {lost}; expected some of {list(data.dims)}"
         )
     (time,) = data.dims[:1]
-    # Absent steps were added to the data: a mask knows nothing of them.
-    on = {d: data[d] for d in mask.dims if d in mask.coords and d in data.coords}
-    mask = mask.reindex(on, fill_value=False) if on else mask
+    mask = on_cells(mask, data, axes, "the mask of holdout=")
     wrong = {d: mask.sizes[d] for d in mask.dims if mask.sizes[d] != data.sizes[d]}
     if wrong:
         raise InputError(
             f"the mask of holdout= has the sizes {wrong} and no coordinates; expected "
             f"{ {d: data.sizes[d] for d in wrong} }"
         )
-    shape = [data.sizes[d] if d in mask.dims else 1 for d in data.dims]
-    ordered = mask.transpose(*[d for d in data.dims if d in mask.dims]).values.reshape(shape)
-    hidden = np.asarray(known & ordered & _like(may, known))
+    hidden = np.asarray(known & spread_over(mask, data) & _like(may, known))
     if not hidden.any():
         raise InputError(
             "the mask of holdout= hides no known value; expected True where there are values, on "
@@ -231,6 +245,33 @@ def _hidden(
             f"{str(data[time].values[-1])[:16]}"
         )
     return hidden
+
+
+def on_cells(mask: xr.DataArray, data: xr.DataArray, axes: Axes, label: str) -> xr.DataArray:
+    """Return a mask on the labels of the data, False where it says nothing.
+
+    The same cells are found in any order, and by place: of coordinates that differ by rounding, or
+    by 360 degrees, labels would lose some without a word.
+
+    Raises
+    ------
+    InputError
+        If it has as many cells along a dim, and others.
+    """
+    labelled = [d for d in mask.dims if d in mask.coords and d in data.coords]
+    # Absent steps were added to the data: a mask knows nothing of them.
+    apart = [d for d in labelled if d == axes.get("T") or mask.sizes[d] != data.sizes[d]]
+    mask = mask.reindex({d: data[d] for d in apart}, fill_value=False) if apart else mask
+    if any(mask.sizes[d] != data.sizes.get(d) for d in mask.dims):
+        return mask  # which the caller complains of
+    return on_same_grid(mask, label, data, axes, "mask")
+
+
+def spread_over(mask: xr.DataArray, data: xr.DataArray) -> Bools:
+    """Return a mask over all dims of the data, matched by dim."""
+    shape = [data.sizes[d] if d in mask.dims else 1 for d in data.dims]
+    ordered = mask.transpose(*[d for d in data.dims if d in mask.dims])
+    return np.broadcast_to(ordered.values.reshape(shape), data.shape)
 
 
 def _like(steps: Bools, values: NDArray[Any]) -> Bools:
@@ -246,7 +287,7 @@ def needed(dataset: xr.Dataset, name: Hashable, covariates: Covariates) -> xr.Da
     return dataset[[n for n in dict.fromkeys(keep) if n in dataset.data_vars]]
 
 
-def _in_memory(covariates: Covariates) -> Covariates:
+def in_memory(covariates: Covariates) -> Covariates:
     """Return covariates loaded, so that lazy ones are not read for every model."""
     if isinstance(covariates, xr.DataArray):
         return covariates.compute()

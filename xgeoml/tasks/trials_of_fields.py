@@ -7,21 +7,29 @@ from typing import Any
 
 import numpy as np
 import xarray as xr
+from numpy.typing import NDArray
 
-from xgeoml.axes import find_axes, require
+from xgeoml.axes import Axes, find_axes, require
 from xgeoml.exceptions import InputError
+from xgeoml.grid import longitude
 from xgeoml.model import Model
+from xgeoml.registry import get_model
 from xgeoml.spec import ModelSpec
+from xgeoml.tasks.beside import axes_as_said
 from xgeoml.tasks.choose import ModelLike
+from xgeoml.tasks.covariates import Covariates, lookup, on_same_grid
 from xgeoml.tasks.downscale import downscale
 from xgeoml.tasks.fit import fit
 from xgeoml.tasks.holdouts import Bools, Ints
 from xgeoml.tasks.interp_time import interp_time
-from xgeoml.tasks.trials import Answer, Trial, Wish, in_period
+from xgeoml.tasks.interpolating import axes_in_time
+from xgeoml.tasks.trials import Answer, Trial, Wish, in_memory, in_period
 from xgeoml.tasks.values import as_floats
 
 # Where nobody says: times finer, and steps of which one is kept.
 _FINER, _EVERY = 4, 2
+# Steps that a model of interpolation in time has to learn from: one between two others.
+_FEWEST = 3
 
 
 def grid_trials(dataset: xr.Dataset, name: Hashable, wish: Wish) -> Iterator[Trial]:
@@ -30,20 +38,21 @@ def grid_trials(dataset: xr.Dataset, name: Hashable, wish: Wish) -> Iterator[Tri
     The fields are averaged to a grid `factor` times as coarse, and brought back; or, with a target,
     they are the coarse ones, and the target is the truth.
     """
-    given, dims = _of_variable(dataset, name, wish)
+    given, dims = as_floats(dataset[name]).compute(), wish.dims
     axes = find_axes(given, dims)
-    y, x = require(axes, "Y", "X", purpose="downscaling")
+    require(axes, "Y", "X", purpose="downscaling")
     time = axes.get("T")
+    drivers = in_memory(_found(wish.covariates, dataset))
     if wish.target is None:
         factor = wish.factor or _FINER
-        fine, coarse = _thinned(given, y, x, factor)
+        fine, coarse = _thinned(given, axes, factor)
+        drivers = _also_thinned(drivers, given, axes, factor)
         told = f"fields averaged to cells {factor} times as large"
     else:
         factor, coarse = None, given
-        coarse, fine = _same_times(coarse, wish.target, time)
+        coarse, fine = _same_times(coarse, as_floats(wish.target).compute(), axes, dims)
         told = "the fine fields of the target"
-    fine, coarse = fine.compute(), coarse.compute()
-    for block in _blocks(coarse, time, wish):
+    for block in _blocks(coarse, fine, axes, wish):
         cut = {} if time is None else {time: block}
         truth, query = fine.isel(_here(cut, fine)), coarse.isel(cut)
 
@@ -61,7 +70,7 @@ def grid_trials(dataset: xr.Dataset, name: Hashable, wish: Wish) -> Iterator[Tri
                 factor,
                 model,
                 like=like,
-                covariates=wish.covariates if spec.covariates else None,
+                covariates=drivers if spec.covariates else None,
                 dims=dims,
                 **wish.run,
             )
@@ -78,13 +87,13 @@ def grid_trials(dataset: xr.Dataset, name: Hashable, wish: Wish) -> Iterator[Tri
                 coarse.isel({time: rest}),
                 model,
                 target=fine.isel(_here({time: rest}, fine)),
-                covariates=wish.covariates,
+                covariates=drivers if get_model(model, "downscale").covariates else None,
                 **wish.fitted(settings),
             )
 
         where = np.isfinite(truth.values)
         _check_some(where, name)
-        yield Trial(told, truth, where, find_axes(truth), ask, teach)
+        yield Trial(told, truth, where, axes_as_said(truth, dims), ask, teach)
 
 
 def time_trials(dataset: xr.Dataset, name: Hashable, wish: Wish) -> Iterator[Trial]:
@@ -92,9 +101,9 @@ def time_trials(dataset: xr.Dataset, name: Hashable, wish: Wish) -> Iterator[Tri
 
     Of every `factor` steps one is kept, the others are hidden.
     """
-    given, dims = _of_variable(dataset, name, wish)
-    axes = find_axes(given, dims)
-    (time,) = require(axes, "T", purpose="interpolation in time")
+    given, dims = as_floats(dataset[name]), wish.dims
+    # A stamp that comes twice would be hidden and kept.
+    _, time = axes_in_time(dataset, name, dims)
     every = wish.factor or _EVERY
     kept = np.arange(0, given.sizes[time], every)
     if len(kept) < 3:
@@ -104,7 +113,7 @@ def time_trials(dataset: xr.Dataset, name: Hashable, wish: Wish) -> Iterator[Tri
         )
     data = given.isel({time: slice(0, int(kept[-1]) + 1)}).compute()
     coarse = data.isel({time: kept})
-    inside = in_period(data[time], wish.period)
+    inside = in_period(data[time], wish.period) & _has_values(data, time)
     inside[kept] = False
     for block in _parts(np.flatnonzero(inside), wish.repeats):
         truth = data.isel({time: block})
@@ -120,6 +129,12 @@ def time_trials(dataset: xr.Dataset, name: Hashable, wish: Wish) -> Iterator[Tri
                 (data.isel({time: part}) for part in (before, after)),
                 key=lambda part: part.sizes[time],
             )
+            if longer.sizes[time] < _FEWEST:
+                raise InputError(
+                    f"fit={model!r}: beside the steps that are hidden {longer.sizes[time]} in a "
+                    f"row are left to learn from; expected {_FEWEST} or more: type repeats=2 or "
+                    "more, or a shorter period="
+                )
             return fit(longer, model, **wish.fitted(settings))
 
         where = np.isfinite(truth.values)
@@ -128,17 +143,35 @@ def time_trials(dataset: xr.Dataset, name: Hashable, wish: Wish) -> Iterator[Tri
         yield Trial(told, truth, where, find_axes(truth, dims), ask, teach)
 
 
-def _of_variable(
-    dataset: xr.Dataset, name: Hashable, wish: Wish
-) -> tuple[xr.DataArray, dict[str, str] | None]:
-    """Return the variable in floats, and the user's word on its dims."""
-    array = as_floats(dataset[name])
-    dims = {k: d for k, d in (wish.dims or {}).items() if d in array.dims}
-    return array, dims or None
+def _found(covariates: Covariates, dataset: xr.Dataset) -> Covariates:
+    """Return covariates themselves in place of their names: the fields are asked for alone."""
+    if covariates is None:
+        return None
+    several = [covariates] if isinstance(covariates, (str, xr.DataArray)) else covariates
+    return [lookup(c, "covariate", dataset) if isinstance(c, str) else c for c in several]
 
 
-def _thinned(fine: xr.DataArray, y: str, x: str, factor: int) -> tuple[xr.DataArray, xr.DataArray]:
+def _also_thinned(
+    covariates: Covariates, given: xr.DataArray, axes: Axes, factor: int
+) -> Covariates:
+    """Return covariates; those that lie on the cells and steps of the fields are averaged, too."""
+    if not isinstance(covariates, list):
+        return covariates
+    along = {axes.get("T"), *axes.space}
+
+    def thinned(given_too: xr.DataArray) -> xr.DataArray:
+        sizes = given_too.sizes
+        if not along <= set(sizes) or any(sizes[d] != given.sizes[d] for d in axes.space):
+            return given_too
+        label = f"covariate {given_too.name!r}"
+        return _thinned(on_same_grid(given_too, label, given, axes), axes, factor)[1]
+
+    return [thinned(c) for c in covariates]
+
+
+def _thinned(fine: xr.DataArray, axes: Axes, factor: int) -> tuple[xr.DataArray, xr.DataArray]:
     """Return the fine fields, cut so that coarse cells are whole, and their means."""
+    y, x = axes.space
     whole = {d: fine.sizes[d] // factor * factor for d in (y, x)}
     if min(whole.values()) < 2 * factor:
         raise InputError(
@@ -146,21 +179,51 @@ def _thinned(fine: xr.DataArray, y: str, x: str, factor: int) -> tuple[xr.DataAr
             "ones along an axis; expected a smaller factor"
         )
     fine = fine.isel({d: slice(0, n) for d, n in whole.items()})
-    parts = fine.coarsen({y: factor, x: factor})
-    coarse = parts.mean()
+    # Of names, flags and dates of cells there is no mean.
+    words = [
+        n for n, c in fine.coords.items() if {y, x} & set(c.dims) and c.dtype.kind not in "iuf"
+    ]
+    lon = longitude(fine, axes)
+    around: Any = {} if lon is None or np.ptp(lon.values) <= 180.0 else {lon.name: _mean_around}
+    coarse = fine.drop_vars(words).coarsen({y: factor, x: factor}, coord_func=around).mean()
     coarse.attrs, coarse.name = fine.attrs, fine.name
     for coord in coarse.coords:
         coarse[coord].attrs = {k: v for k, v in fine[coord].attrs.items() if k != "bounds"}
     return fine, coarse
 
 
+def _mean_around(degrees: NDArray[Any], axis: tuple[int, ...]) -> NDArray[Any]:
+    """Return mean longitudes of cells that may lie on either side of the date line."""
+    # Of NaN and a number it is the number.
+    one = np.fmax.reduce(degrees, axis=axis, keepdims=True)
+    off = (degrees - one + 180.0) % 360.0 - 180.0
+    known = np.isfinite(off)
+    mean = np.where(known, off, 0.0).sum(axis) / np.maximum(known.sum(axis), 1)
+    return np.asarray(np.squeeze(one, axis) + mean)
+
+
 def _same_times(
-    coarse: xr.DataArray, target: xr.DataArray, time: str | None
+    coarse: xr.DataArray, target: xr.DataArray, axes: Axes, dims: Mapping[str, str] | None
 ) -> tuple[xr.DataArray, xr.DataArray]:
     """Return coarse and fine fields at the times that both have."""
-    own = find_axes(target).get("T")
+    theirs = axes_as_said(target, dims)
+    require(theirs, "Y", "X", purpose="target=")
+    time, own = axes.get("T"), theirs.get("T")
+    apart = {time, own, *axes.space, *theirs.space}
+    if (set(coarse.dims) ^ set(target.dims)) - apart or (time is None) != (own is None):
+        raise InputError(
+            f"target= has the dims {target.dims}, the data {coarse.dims}; expected the same but "
+            "for those of the grid"
+        )
     if time is None or own is None:
         return coarse, target
+    if time not in coarse.indexes or own not in target.indexes:
+        if coarse.sizes[time] != target.sizes[own]:
+            raise InputError(
+                f"target= has {target.sizes[own]} steps, the data {coarse.sizes[time]}, and not "
+                "both have stamps by which to match them; give them a time coordinate"
+            )
+        return coarse, target.rename({own: time})
     both = coarse.indexes[time].intersection(target.indexes[own])
     if not len(both):
         raise InputError(
@@ -170,17 +233,26 @@ def _same_times(
     return coarse.sel({time: both}), target.sel({own: both}).rename({own: time})
 
 
-def _blocks(coarse: xr.DataArray, time: str | None, wish: Wish) -> list[Ints]:
+def _blocks(coarse: xr.DataArray, fine: xr.DataArray, axes: Axes, wish: Wish) -> list[Ints]:
+    """Return the steps of each repeat."""
+    time = axes.get("T")
     if time is None:
+        if wish.period is not None:
+            raise InputError(f"period={wish.period}: the data have no time axis; leave it out")
         return [np.zeros(1, np.int64)]
-    chosen = np.flatnonzero(in_period(coarse[time], wish.period))
-    return _parts(chosen, wish.repeats)
+    inside = in_period(coarse[axes.coords.get("T", time)], wish.period)
+    return _parts(np.flatnonzero(inside & _has_values(fine, time)), wish.repeats)
+
+
+def _has_values(array: xr.DataArray, time: str) -> Bools:
+    """Return which steps hold a value."""
+    return np.asarray(array.notnull().any([d for d in array.dims if d != time]).values)
 
 
 def _parts(steps: Ints, repeats: int) -> list[Ints]:
     """Return steps in so many stretches, as far as there are steps."""
     if not len(steps):
-        raise InputError("no step between those that are kept; expected a longer period=")
+        raise InputError("no step with values can be hidden; expected data, or a longer period=")
     return [p for p in np.array_split(steps, min(repeats, len(steps))) if len(p)]
 
 

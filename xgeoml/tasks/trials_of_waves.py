@@ -12,12 +12,14 @@ from scipy.signal import oaconvolve
 
 from xgeoml.exceptions import InputError
 from xgeoml.metrics import waveform_skill
+from xgeoml.metrics._pairs import Pair
+from xgeoml.metrics.agreement import correlated
 from xgeoml.model import Model
 from xgeoml.spec import ModelSpec
 from xgeoml.tasks.choose import ModelLike
 from xgeoml.tasks.dispatch import check_named
 from xgeoml.tasks.fit import fit
-from xgeoml.tasks.greens import aligned
+from xgeoml.tasks.greens import aligned, on_labels
 from xgeoml.tasks.invert_waveform import invert_waveform
 from xgeoml.tasks.samples import sample_dim, samples_of
 from xgeoml.tasks.scoring import Outcome, Round
@@ -39,8 +41,12 @@ def source_rounds(dataset: xr.Dataset, name: Hashable, wish: Wish) -> Iterator[R
     target = wish.target
     assert target is not None
     record, greens = _arrays(dataset, name, wish)
-    own = sample_dim(target, None)
+    said = (wish.dims or {}).get("T")
+    own = sample_dim(target, None if said not in target.dims else {"T": str(said)})
     events = [d for d in target.dims if d != own and d in record.dims]
+    for dim in events:
+        target = on_labels(target, record, str(dim), "target")
+    target = as_floats(target).compute()
     many = record.sizes[events[0]] if events else 1
     for part in np.array_split(np.arange(many), min(wish.repeats, many)):
         inside = dict.fromkeys(events[:1], part)
@@ -62,10 +68,11 @@ def source_rounds(dataset: xr.Dataset, name: Hashable, wish: Wish) -> Iterator[R
                 dims=wish.dims,
                 **wish.run,
             )
-            found = waveform_skill(truth, made)
+            found = waveform_skill(truth, made, said)
             scores = {to: float(getattr(found, of)) for of, to in _TOLD.items()}
-            misfit = next(c.values for n, c in made.coords.items() if str(n).endswith("_misfit"))
-            return Outcome({**scores, "misfit": float(np.sqrt(np.nanmean(misfit**2)))}, {})
+            misfit = made.coords[f"{name}_misfit"].values
+            scores["misfit"] = float(np.sqrt(np.nanmean(misfit**2)))
+            return Outcome(scores, {}, found.unit)
 
         def teach(model: str, settings: Mapping[str, Any], rest: dict[Any, Any] = rest) -> Model:
             if not rest or not len(next(iter(rest.values()))):
@@ -100,11 +107,16 @@ def record_rounds(dataset: xr.Dataset, name: Hashable, wish: Wish) -> Iterator[R
             f"dim={wish.join or None}"
         )
     dim = wish.join[0]
-    many = record.sizes[dim]
-    if many < 2:
-        raise InputError(f"dim={dim!r} has {many} record; expected 2 or more, to leave some out")
-    for part in np.array_split(np.arange(many), min(max(wish.repeats, 2), many)):
-        rest = {dim: np.setdiff1d(np.arange(many), part)}
+    # Of a station that is silent throughout nothing can be explained.
+    heard = ((record != 0) & record.notnull()).any([d for d in record.dims if d != dim])
+    some = np.flatnonzero(heard.values)
+    if len(some) < 2:
+        raise InputError(
+            f"dim={dim!r}: {len(some)} of {record.sizes[dim]} records hold a signal; expected 2 or "
+            "more, to leave some out"
+        )
+    for part in np.array_split(some, min(max(wish.repeats, 2), len(some))):
+        rest = {dim: np.setdiff1d(np.arange(record.sizes[dim]), part)}
         left_out = record.isel({dim: part})
 
         def score(
@@ -145,6 +157,14 @@ def _arrays(
 ) -> tuple[xr.DataArray, xr.DataArray | None]:
     """Return records and Green's functions, loaded."""
     record = as_floats(dataset[name]).compute()
+    time = samples_of(record, wish.dims).dim
+    lost = [d for d in wish.join if d not in record.dims or d == time]
+    if lost:
+        raise InputError(
+            f"dim={lost[0]!r}: variable {name!r} has the dims "
+            f"{[str(d) for d in record.dims if d != time]} beside its time axis; expected one of "
+            "these, along which records have one source"
+        )
     greens = wish.greens
     if isinstance(greens, str):
         check_named(dataset, [greens])
@@ -190,7 +210,7 @@ def _left(
     if not size:
         raise InputError("the records left out are zero or missing throughout")
     misfit = float((((right - wrong)[known] ** 2).sum() / size) ** 0.5)
-    return misfit, float(np.corrcoef(right[known], wrong[known])[0, 1])
+    return misfit, correlated(Pair(right, wrong, known.astype(np.float64)))
 
 
 def _convolved(greens: NDArray[Any], source: NDArray[Any]) -> NDArray[Any]:

@@ -21,8 +21,8 @@ def writable(result: xr.Dataset, given: xr.Dataset) -> xr.Dataset:
     """Return a result whose attributes and encodings hold for it.
 
     No variable points to one that the task has left out. Coordinates and bounds are written without
-    the ``_FillValue`` that CF forbids there and xarray writes unless it is told not to, and dates as
-    double: CF has 64 bits of an integer since 1.9 only, and ncview has not. The chunks of a zarr
+    the ``_FillValue`` that CF forbids there and xarray writes unless it is told not to, and dates
+    as double: CF has 64 bits of an integer since 1.9 only, and ncview has not. The chunks of a zarr
     array are forgotten where those of dask are others.
 
     Parameters
