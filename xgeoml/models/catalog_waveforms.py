@@ -60,6 +60,7 @@ WAVEFORMS = (
         options={"estimates": 3},
         weights=release("eq_tf@1.0").ref,
         summary="transformer that corrects a positive deconvolution, asking the forward problem",
+        citation="after Vaswani et al. (2017), NeurIPS 30, 5998-6008",
         license="Apache-2.0",
     ),
 )

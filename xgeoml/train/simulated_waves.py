@@ -29,7 +29,7 @@ _RATIOS = (2.5, 60.0)
 _WRONG, _MOST_WRONG = 1 / 3, 0.35
 # Share of sources that are of both signs, and of events at several stations; the most of these, and
 # of those that hear a distant earthquake.
-_SIGNED, _SEVERAL, _STATIONS, _NETWORK = 0.1, 0.2, 4, 32
+_SIGNED, _SEVERAL, _STATIONS, _NETWORK = 0.1, 0.3, 8, 32
 
 
 @dataclass(frozen=True)

@@ -19,12 +19,15 @@ from xgeoml.train.settings import Settings
 from xgeoml.train.waves import SIMULATED, KeptWaves, Pool, Simulator, WaveBatch, WaveBatches
 
 # What the errors of the steps before the last weigh, the misfit of the records that the source
-# makes, and the likelihood of the spread, beside the error of the source.
+# makes, and the loss of the spread, beside the error of the source.
 _EARLIER, _PHYSICS, _SPREAD = 0.1, 0.1, 0.03
 # Of the energy: errors below a thousandth of the source count no more.
 _LEAST = 1e-6
 # Bounds of errors over the spread, in logarithms.
 _NARROW, _WIDE = -8.0, 3.0
+# Half the width of the interval that holds 90 % of a normal distribution, in deviations, and errors
+# over the peak that are not told apart.
+_HALF_90, _TOLD = 1.6449, 1e-4
 
 
 class WaveTraining(Training):
@@ -77,12 +80,28 @@ class WaveScore:
         by_source = error + _PHYSICS * (misfit + _LEAST).sqrt()
         if spread is not None:
             peak = truth.abs().amax(-1, keepdim=True).clamp(min=1e-30)
-            missed = (sources[-1].detach() - truth) / peak
-            wide = (spread - peak.log()).clamp(_NARROW, _WIDE)
-            likely = (0.5 * (missed / wide.exp()).square() + wide).mean(-1)
-            by_source = by_source + _SPREAD * likely
+            missed = (sources[-1].detach() - truth).abs() / peak
+            above = log_distance(missed, spread - peak.log())
+            by_source = by_source + _SPREAD * torch.maximum(0.9 * above, -0.1 * above).mean(-1)
         loss = torch.where(known, by_source, misfit)
         return (batch.weight * loss).sum(), batch.weight.sum()
+
+
+def log_distance(missed: Tensor, spread: Tensor) -> Tensor:
+    """Return how far errors are beyond the interval of 90 %, in logarithms.
+
+    Their quantile of 90 % is 0 where the interval holds what it says: the loss of a quantile
+    (Koenker and Bassett 1978, Econometrica 46, 33-50) of it teaches the spread.
+
+    Parameters
+    ----------
+    missed : Tensor
+        Size of the errors over the peak.
+    spread : Tensor
+        Logarithm of the spread over the peak.
+    """
+    wide = _HALF_90 * spread.clamp(_NARROW, _WIDE).exp()
+    return (missed + _TOLD).log() - (wide + _TOLD).log()
 
 
 def unexplained(path: Tensor, source: Tensor, target: Tensor) -> Tensor:

@@ -23,6 +23,7 @@ from xgeoml.registry import get_model
 from xgeoml.spec import ModelSpec
 from xgeoml.train.job import JOB_FILE
 from xgeoml.train.recipes.eq_tf_records import read_others, read_seismograms
+from xgeoml.train.recipes.eq_tf_spread import settle_spread
 from xgeoml.train.settings import Settings
 from xgeoml.train.simulated_waves import (
     Examples,
@@ -54,7 +55,7 @@ LIMITS = (
     "The spread knows the noise, not an error of the Green's function beyond those learnt from.",
 )
 SETTINGS: dict[str, Any] = {
-    "max_epochs": 30,
+    "max_epochs": 90,
     "steps": 200,
     "batch_size": 32,
     "learning_rate": 2e-3,
@@ -86,9 +87,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     trained = fit_waves(waves, spec, settings, training, name="simulated events", resume=going_on)
     network = spec.load_factory()(**spec.options)
     network.load_state_dict({k: torch.from_numpy(v) for k, v in trained.state.items()})
-    card = make_card(spec, skill_rows(network.eval(), spec, read_others(a.data_path)))
+    settle_spread(network.eval(), waves)
+    card = make_card(spec, skill_rows(network, spec, read_others(a.data_path)))
     path = a.out / f"eq_tf-{a.version}.safetensors"
-    write_weights(path, trained.state, spec, card, history=trained.whole_history)
+    write_weights(path, network.state_dict(), spec, card, history=trained.whole_history)
     for page in filter(None, (a.out / "card.md", a.page)):
         page.write_text(card.to_markdown())
     print(card)  # noqa: T201
