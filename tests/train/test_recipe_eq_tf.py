@@ -10,7 +10,7 @@ import torch
 import xarray as xr
 
 from xgeoml.models.eq_tf import EqTf
-from xgeoml.train.recipes import eq_tf
+from xgeoml.train.recipes import eq_tf, eq_tf_spread
 from xgeoml.train.recipes.eq_tf_records import (
     FIRST,
     LOCAL,
@@ -18,6 +18,9 @@ from xgeoml.train.recipes.eq_tf_records import (
     read_others,
     read_seismograms,
 )
+from xgeoml.train.simulated_waves import simulate
+from xgeoml.train.wave_module import base_models
+from xgeoml.train.waves import Simulator, prepared
 from xgeoml.weights.files import read_card, read_spec
 
 TINY = {"width": 4, "dim": 8, "heads": 2, "steps": 2}
@@ -72,7 +75,8 @@ def test_scored_events_are_not_learnt_from(data_path):
     assert len(read_others(data_path)) == FIRST
 
 
-def test_recipe_writes_a_weight_with_its_card(data_path, tmp_path, capsys):
+def test_recipe_writes_a_weight_with_its_card(data_path, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(eq_tf_spread, "_BATCHES", 2)
     arguments = ["--data-path", str(data_path), "--out", str(tmp_path / "run")]
     arguments += ["--options", json.dumps(TINY), "--settings", json.dumps(SHORT)]
     eq_tf.main([*arguments, "--page", str(tmp_path / "page.md")])
@@ -97,3 +101,40 @@ def test_skill_of_a_network_that_says_nothing_is_that_of_its_base(data_path):
     for row in rows:
         assert row.values["eq_tf"] == pytest.approx(row.values["iterative"], rel=0.01)
     assert {row.data.partition(",")[0] for row in rows} == {"drawn paths", "real paths"}
+
+
+def test_the_spread_is_settled_and_sources_stay(monkeypatch):
+    for name, value in {"_BATCHES": 8, "_EVENTS": 8, "_PASSES": 80, "_RATE": 0.03}.items():
+        monkeypatch.setattr(eq_tf_spread, name, value)
+    spec = eq_tf.get_model("eq_tf", "invert_waveform")
+    torch.manual_seed(0)
+    network = EqTf(**{**spec.options, **TINY}).eval()
+    with torch.no_grad():
+        network.steps[-1].leave.bias[1] = -4.0
+    waves = Simulator([], base_models(spec))
+    # The same kinds of events, each batch being of one.
+    random = np.random.default_rng(eq_tf_spread._SEED)
+    batches = [prepared(simulate(random, [], 8), waves.bases) for _ in range(8)]
+
+    def answers():
+        names = ("record", "greens", "estimates", "about")
+        with torch.no_grad():
+            return [network(*(torch.from_numpy(b[k]) for k in names)).numpy() for b in batches]
+
+    def held(made):
+        shares = []
+        for batch, answer in zip(batches, made, strict=True):
+            truth = np.abs(batch["source"])
+            peak = truth.max(-1, keepdims=True)
+            there = np.maximum(truth, np.abs(answer[:, 0])) > 0.01 * peak
+            missed = np.abs(answer[:, 0] - batch["source"])
+            shares.append((missed < 1.645 * np.exp(answer[:, 1]))[there].mean())
+        return float(np.mean(shares))
+
+    before = answers()
+    eq_tf_spread.settle_spread(network, waves)
+    after = answers()
+    for one, other in zip(before, after, strict=True):
+        np.testing.assert_array_equal(one[:, 0], other[:, 0])
+    assert held(before) < 0.6
+    assert held(after) == pytest.approx(0.9, abs=0.07)
