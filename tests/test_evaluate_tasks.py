@@ -173,6 +173,11 @@ def test_the_best_model_of_each_task(fine, waves, capsys):
         record.geoml.fill_gaps("best", weights="grace_tf@1.1")
 
 
+def test_a_plan_runs_nothing_and_so_knows_no_best(fine):
+    with pytest.raises(InputError, match=r"a plan runs none; .*evaluate\('downscale'\)"):
+        fine.geoml.plan("downscale", "best", factor=2)
+
+
 def test_trees(fine):
     tree = xr.DataTree.from_dict({"/a": fine.to_dataset()})
     one = tree.geoml.evaluate("downscale", ["bilinear"], repeats=1)

@@ -20,6 +20,7 @@ from xgeoml.months import Freq, check_freq
 from xgeoml.options import get_options
 from xgeoml.rows import Rows
 from xgeoml.spec import Task
+from xgeoml.tasks.best import BEST
 from xgeoml.tasks.choose import ModelLike, WeightsLike, automatic
 from xgeoml.tasks.covariates import Covariates
 from xgeoml.tasks.dispatch import GeoObject
@@ -237,6 +238,11 @@ def plan(
     wrong = [f"{k}=" for k, v in given.items() if v is not None and k not in _OWN[task]]
     if wrong:
         raise InputError(f"{', '.join(wrong)}: not of task={task!r}; leave it out")
+    if isinstance(model, str) and model == BEST:
+        raise InputError(
+            "model='best' compares models by running them, and a plan runs none; plan one of them, "
+            f"or compare first: obj.geoml.evaluate({task!r}).attrs['best']"
+        )
     if task == "invert_waveform":
         wanted = WaveWish(
             model=model,
