@@ -33,6 +33,9 @@ def test_chunks_cover_the_axis_on_the_lattice(size, stride, multiple, wanted):
     chunks = axis.chunks(wanted)
     assert sum(chunks) == size
     assert all(c % axis.unit == 0 for c in chunks[:-1])
+    # As zarr wants them.
+    assert set(chunks[:-1]) <= {chunks[0]}
+    assert chunks[-1] <= chunks[0]
     if len(chunks) > 1:
         assert min(chunks) >= axis.halo
 

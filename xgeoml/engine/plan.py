@@ -81,13 +81,17 @@ class AxisPlan:
         return length + 2 * self.halo
 
     def chunks(self, wanted: int) -> tuple[int, ...]:
-        """Return chunk lengths near `wanted`, each but the last a multiple of the unit."""
+        """Return chunk lengths near `wanted`, each a multiple of the unit but the last.
+
+        All are equal but the last, which is no longer than the others: zarr has no other chunks.
+        """
         if self.mode == "whole" or self.size == 0:
             return (self.size,)
         length = max(1, round(wanted / self.unit), math.ceil(self.halo / self.unit)) * self.unit
+        # The last must not be too short to lend its neighbour a halo.
+        while length < self.size and 0 < self.size % length < self.halo:
+            length += self.unit
         full, rest = divmod(self.size, length)
-        if full and 0 < rest < self.halo:  # too short to lend its neighbour a halo
-            return (length,) * (full - 1) + (length + rest,)
         return (length,) * full + ((rest,) if rest else ())
 
 
