@@ -34,6 +34,17 @@ def files(record, tmp_path, monkeypatch):
     return tmp_path
 
 
+@pytest.mark.parametrize("where", ["land", "land.nc:land"])
+def test_a_mask_of_zeros_and_ones_in_a_file(files, record, where):
+    land = xr.DataArray([0.0, 1.0, 1.0, 0.0], {"lat": record["lat"]}, ["lat"], "land")
+    record.assign(land=land).to_netcdf("land.nc")
+    done = run("fill-gaps", "land.nc", "--model", "linear", "--mask", where, "--out", "full.nc")
+    assert done.exit_code == 0, done.output
+    expected = record.geoml.fill_gaps("linear", mask=land > 0.5)
+    with xr.open_dataset("full.nc") as full:
+        np.testing.assert_array_equal(full["lwe_thickness"], expected["lwe_thickness"])
+
+
 @pytest.fixture
 def zarr(files, record):
     record.chunk(lat=2, time=25).to_zarr("tws.zarr", consolidated=False)

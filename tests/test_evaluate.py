@@ -62,6 +62,21 @@ def test_no_model_sees_what_is_hidden(station, seen):
     np.testing.assert_array_equal(seen[1]["level"].values[kept], station.values[kept])
 
 
+def test_options_of_the_run_reach_every_call(station, monkeypatch):
+    given = []
+    fill = trials.fill_gaps
+
+    def spy(obj, model, **options):
+        given.append(options)
+        return fill(obj, model, **options)
+
+    monkeypatch.setattr(trials, "fill_gaps", spy)
+    options = {"device": "cpu", "batch_size": 7, "precision": "bfloat16", "seed": 5}
+    station.geoml.evaluate("fill_gaps", ["linear"], repeats=1, baselines=False, **options)
+    assert len(given) == 2
+    assert all(options.items() <= each.items() for each in given)
+
+
 def test_scores_are_those_of_the_hidden_values(station):
     mask = mask_of(station, 11, 40)
     result = station.geoml.evaluate("fill_gaps", ["linear"], holdout=mask, baselines=False)

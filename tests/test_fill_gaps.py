@@ -135,6 +135,18 @@ def test_a_mask_of_integers_over_all_space(record):
     assert not bool((nothing[FLAG] == FILLED).any())
 
 
+def test_a_mask_of_shares_is_where_half_and_more_are(record):
+    shares = xr.DataArray([0.4, 0.5, np.nan, 1.0], {"lat": record["lat"]}, ["lat"], "land")
+    xr.testing.assert_equal(
+        record.geoml.fill_gaps("linear", mask=shares)[NAME],
+        record.geoml.fill_gaps("linear", mask=shares >= 0.5)[NAME],
+    )
+    with pytest.raises(InputError, match=r"float64 and is lazy; .* gaps may be filled: .*land > 0"):
+        record.geoml.fill_gaps("linear", mask=shares.chunk())
+    with pytest.raises(InputError, match=r"values that are no shares, 0 to 1; .*mask=land > 0.5"):
+        record.geoml.fill_gaps("linear", mask=2 * shares)
+
+
 def test_a_mask_along_time_says_nothing_of_absent_steps():
     data = records.record().to_dataset()
     late = data["storage"]["time"].dt.year > 2002

@@ -54,7 +54,7 @@ def fill_gaps(data: tuple[Path, ...], **options: Any) -> None:
     from xgeoml.tasks.fill_gaps import fill_gaps as fill
 
     def make(record: Opened, files: ExitStack, options: dict[str, Any]) -> Opened:
-        _with_arrays(options, files)
+        _with_arrays(record, options, files)
         return fill(record, **options)
 
     options["max_gap"] = number_or_text(options["max_gap"])
@@ -103,7 +103,7 @@ def downscale(data: tuple[Path, ...], like: Path | None, conserve: str, **option
     from xgeoml.tasks.downscale import downscale as refine
 
     def make(fields: Opened, files: ExitStack, options: dict[str, Any]) -> Opened:
-        _with_arrays(options, files)
+        _with_arrays(fields, options, files)
         if like is not None:
             options["like"] = files.enter_context(opened([like]))
         options["conserve"] = False if conserve == "no" else conserve
@@ -208,9 +208,18 @@ def invert_waveform(data: tuple[Path, ...], greens: str | None, **options: Any) 
     transform(data, options, make, greens)
 
 
-def _with_arrays(options: dict[str, Any], files: ExitStack) -> None:
-    """Put variables of other files in the place of FILE:NAME."""
+def _with_arrays(data: Opened, options: dict[str, Any], files: ExitStack) -> None:
+    """Put variables of other files in the place of FILE:NAME, and load a mask."""
+    from xgeoml.tasks.inspect import datasets_in
+
     if "covariates" in options:
         options["covariates"] = [named(text, files) for text in options["covariates"]]
     if "mask" in options:
-        options["mask"] = named(options["mask"], files)
+        # Whether its numbers are shares cannot wait.
+        mask = options["mask"] = named(options["mask"], files)
+        if isinstance(mask, str):
+            for part in datasets_in(data):
+                if mask in part:
+                    part[mask].load()
+        else:
+            mask.load()

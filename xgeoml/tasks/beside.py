@@ -21,7 +21,7 @@ from xgeoml.steps import infer_steps
 from xgeoml.tasks.covariates import Covariates, align_covariates, lookup, names_of
 from xgeoml.tasks.placing import Grid, factor_for, place
 from xgeoml.tasks.refined import fine_angles
-from xgeoml.tasks.values import in_numbers
+from xgeoml.tasks.values import in_numbers, in_shares
 from xgeoml.times import check_time, decimal_years
 
 # Share of a day, from which on the time of the day says nothing.
@@ -333,14 +333,7 @@ def fine_mask(
     said: Mapping[str, str] | None = None,
 ) -> Bools:
     """Return a mask at the points of a grid, ``(Y', X')``; of shares, where half or more counts."""
-    if given.dtype.kind == "f" and bool(((given >= 0) & (given <= 1) | given.isnull()).all()):
-        given = given.fillna(0.0)
-    elif given.dtype.kind not in "biu":
-        raise InputError(
-            f"mask has dtype {given.dtype} and values that are no shares, 0 to 1; expected True "
-            f"where values are wanted: compare first, "
-            f"such as mask={given.name if given.name is not None else 'mask'} > 0.5"
-        )
+    given = in_shares(given.compute(), "values are wanted")
     if set(given.dims) == set(dims) and given.transpose(*dims).shape == shape and not given.coords:
         return np.asarray(given.transpose(*dims).values >= _INSIDE)
     return on_points(given.astype(np.float64), _points(coords, dims), "mask", said) >= _INSIDE

@@ -128,6 +128,6 @@ def _told(scores: xr.Dataset) -> str:
         return f"{best}, {said}"
     next_best = others.isel(model=int(np.argmin(others.values)))
     label = str(next_best["model"].values)
-    high = float(scores["difference_low"].sel(model=label))
-    sure = "" if high > 0 else ", no sure difference"
+    low = float(scores["difference_low"].sel(model=label))
+    sure = "" if low > 0 else ", no sure difference"
     return f"{best}, {said}; next {label}, {float(next_best):.4g}{sure}"

@@ -63,6 +63,24 @@ def lookup(
     raise InputError(f"{label} {name!r} is not in the Dataset{where}: {hint}")
 
 
+def with_those_above(
+    covariates: Covariates, dataset: xr.Dataset, above: Sequence[xr.Dataset]
+) -> Covariates:
+    """Return covariates, those named that lie in groups above a Dataset as DataArrays.
+
+    Raises
+    ------
+    InputError
+        If one is in none of them.
+    """
+    if not isinstance(covariates, (str, list, tuple)):
+        return covariates
+    return [
+        lookup(c, "covariate", dataset, above) if isinstance(c, str) and c not in dataset else c
+        for c in ([covariates] if isinstance(covariates, str) else covariates)
+    ]
+
+
 def align_covariates(
     covariates: Covariates,
     dataset: xr.Dataset,

@@ -17,7 +17,7 @@ from xgeoml.options import Options, shows_progress
 from xgeoml.spec import Task
 from xgeoml.tasks.choose import ModelLike
 from xgeoml.tasks.contenders import Contender, Metric, Metrics, Regions
-from xgeoml.tasks.covariates import lookup
+from xgeoml.tasks.covariates import lookup, with_those_above
 from xgeoml.tasks.dispatch import GeoObject
 from xgeoml.tasks.downscale import variables_with_a_grid
 from xgeoml.tasks.fill_gaps import listed, variables_to_fill
@@ -81,13 +81,7 @@ def _treated(
     else:
         pick = partial(records_of, wish=_waves(wish))
     dataset, above, name = first_treated(obj, named, pick)
-    drivers = wish.covariates
-    if isinstance(drivers, (str, list, tuple)):
-        several = [drivers] if isinstance(drivers, str) else drivers
-        drivers = [
-            lookup(c, "covariate", dataset, above) if isinstance(c, str) and c not in dataset else c
-            for c in several
-        ]
+    drivers = with_those_above(wish.covariates, dataset, above)
     # Some of `dims` may be meant for other variables; of one that is nowhere AxisError tells.
     others = set(dataset.dims) - set(dataset[name].dims)
     dims = {k: d for k, d in (wish.dims or {}).items() if d not in others} or None

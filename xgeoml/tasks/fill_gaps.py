@@ -18,7 +18,7 @@ from xgeoml.months import Freq, check_freq
 from xgeoml.options import Options, get_options
 from xgeoml.tasks.best import resolve_best
 from xgeoml.tasks.choose import ModelLike, WeightsLike
-from xgeoml.tasks.covariates import Covariates, lookup, names_of
+from xgeoml.tasks.covariates import Covariates, lookup, names_of, with_those_above
 from xgeoml.tasks.dispatch import (
     GeoObject,
     NothingToDoError,
@@ -90,8 +90,9 @@ def fill_gaps(
         a value where there are data is refused; of a lazy one that is not known beforehand.
     mask : str or DataArray of bool, optional
         Where gaps may be filled, such as a land mask: a variable's name, or an array over some
-        of the dims. Other gaps stay. Of absent steps a mask along time says nothing: they are
-        filled. In a DataTree names of masks and covariates may be those of a group above, too.
+        of the dims; of shares, 0 to 1, those of half and more. Other gaps stay. Of absent steps a
+        mask along time says nothing: they are filled. In a DataTree names of masks and covariates
+        may be those of a group above, too.
     max_gap : int, str or timedelta, optional
         Longest gap to fill: steps in a row (``3``), or the time between the observed values on
         either side (``"92D"``). By default all are filled.
@@ -273,11 +274,7 @@ def with_named(request: Request, dataset: xr.Dataset, above: Sequence[xr.Dataset
             f"mask is a {type(mask).__name__}; expected a variable's name or a DataArray of bool"
         )
     drivers = request.covariates
-    if above and isinstance(drivers, (str, list, tuple)):
-        drivers = [
-            lookup(c, "covariate", dataset, above) if isinstance(c, str) and c not in dataset else c
-            for c in ([drivers] if isinstance(drivers, str) else drivers)
-        ]
+    drivers = with_those_above(drivers, dataset, above) if above else drivers
     return replace(request, mask=mask, covariates=drivers)
 
 

@@ -13,9 +13,13 @@ from xgeoml.exceptions import InputError
 from xgeoml.tasks.covariates import on_same_grid
 from xgeoml.tasks.gaps import short_gaps
 from xgeoml.tasks.prepare import Prepared
+from xgeoml.tasks.values import in_shares
 from xgeoml.times import check_time
 
 __all__ = ["allowed_cells", "mask_on"]
+
+# Shares of a cell that count as inside.
+_INSIDE = 0.5
 
 
 def allowed_cells(
@@ -46,11 +50,8 @@ def allowed_cells(
 def mask_on(prepared: Prepared, given: xr.DataArray) -> xr.DataArray:
     """Return a mask without coordinates, on the cells and steps of the data."""
     data, time = prepared.data, prepared.time
-    if given.dtype.kind not in "bi":
-        raise InputError(
-            f"mask has dtype {given.dtype}; expected True where gaps may be filled: compare first, "
-            f"such as mask={given.name if given.name is not None else 'mask'} > 0.5"
-        )
+    given = in_shares(given, "gaps may be filled")
+    given = given >= _INSIDE if given.dtype.kind == "f" else given
     if time in given.dims and time in given.coords:
         given = _mask_on_steps(data.get_index(time), given, time)
     wrong = {d: n for d, n in given.sizes.items() if data.sizes.get(d) != n}

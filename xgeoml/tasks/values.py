@@ -74,3 +74,30 @@ def float_dtype(original: xr.DataArray) -> np.dtype[Any]:
         return np.dtype(np.float64)
     native = original.dtype.newbyteorder("=")
     return native if native.itemsize >= 4 else np.dtype(np.float32)
+
+
+def in_shares(mask: xr.DataArray, wanted: str) -> xr.DataArray:
+    """Return a mask, missing shares being 0; those of half and more are to count as inside.
+
+    Parameters
+    ----------
+    mask : DataArray
+        Of bool, integers, or shares.
+    wanted : str
+        What is where it is True, for the message.
+
+    Raises
+    ------
+    InputError
+        If its values are neither. Of a lazy one in floats that is not known.
+    """
+    if mask.dtype.kind in "biu":
+        return mask
+    shares = mask.dtype.kind == "f" and mask.chunks is None
+    if not (shares and bool(((mask >= 0) & (mask <= 1) | mask.isnull()).all())):
+        found = "is lazy" if mask.chunks is not None else "values that are no shares, 0 to 1"
+        raise InputError(
+            f"mask has dtype {mask.dtype} and {found}; expected True where {wanted}: compare "
+            f"first, such as mask={mask.name if mask.name is not None else 'mask'} > 0.5"
+        )
+    return mask.fillna(0.0)
