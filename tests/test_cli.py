@@ -55,7 +55,7 @@ def test_models_that_fit_a_file(file, tmp_path):
 def test_what_is_in_a_file(file):
     done = run("info", file)
     assert done.exit_code == 0, done.output
-    with xr.open_dataset(file, chunks={}) as record:
+    with xr.open_dataset(file) as record:
         assert done.output.strip() == repr(record.geoml)
 
 

@@ -96,6 +96,9 @@ def test_groups(files, record):
     with xr.open_dataset("one.nc") as made:
         assert made[NAME].sizes["lat"] == 2
     assert run("info", "groups.nc").output.count("T: time (60)") == 2
+    # Gaps of small files are read.
+    assert run("info", "groups.nc").output.count("3 steps absent, longest run") == 2
+    assert "not read" not in run("info", "tws.zarr").output
     assert run("info", "groups.nc", "--group", "/b/south").output.count("T: time (60)") == 1
     done = run("info", "groups.nc", "--group", "south")
     assert done.exit_code == 1

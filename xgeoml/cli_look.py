@@ -7,7 +7,7 @@ from typing import get_args
 
 import click
 
-from xgeoml.cli_files import DataFiles, opened
+from xgeoml.cli_files import DataFiles, groups_of, opened
 from xgeoml.cli_parts import ManyValues, data_files, in_group
 from xgeoml.spec import Task
 
@@ -27,7 +27,14 @@ def info(data: tuple[Path, ...], group: str | None) -> None:
       xgeoml info levels.nc --group /surface
       xgeoml info 'sst_*.nc'
     """
+    from xgeoml.tasks.overview_gaps import IN_FILE
+
     with opened(data, group) as found:
+        # The gaps are what is asked for; what is lazy would not be read.
+        for part in groups_of(found).values():
+            for variable in part.variables.values():
+                if variable.size <= IN_FILE:
+                    variable.load()
         click.echo(repr(found.geoml))
 
 
