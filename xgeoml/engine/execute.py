@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import itertools
 import math
-import os
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -14,10 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xgeoml.engine.kernel import Job, Summary, run_block, summarise
+from xgeoml.engine.passes import processors, run_passes
 from xgeoml.engine.plan import AxisPlan, Plan
 from xgeoml.engine.runner import resolve_device
 from xgeoml.models.series import Floats
-from xgeoml.options import Options, shows_progress
+from xgeoml.options import Options
 
 Array = Any  # numpy.ndarray or dask.array.Array
 
@@ -102,7 +102,7 @@ def _patches(plan: Plan) -> list[tuple[slice, ...]]:
 def _execute_numpy(
     arrays: list[NDArray[np.floating]], job: Job, area: Floats, years: Floats
 ) -> NDArray[np.floating]:
-    plan, job = job.plan, replace(job, threads=_processors())
+    plan, job = job.plan, replace(job, threads=processors())
     summary = None
     if _needs_summary(plan):
         index = _sample_index(plan)
@@ -111,8 +111,8 @@ def _execute_numpy(
         summary = summarise(sample, area[index], years, job, patches)
         del patches, sample
     result = np.empty((job.n_outputs, *plan.output_shape), arrays[0].dtype)
-    corners = list(itertools.product(*map(edges, _blocks(plan))))
-    for corner in _with_bar(corners, job):
+
+    def run(corner: _Corner) -> None:
         estimate = run_block(np.stack([cut_block(a, corner, plan) for a in arrays]), job, summary)
         cells = [
             (start // a.coarsen, stop // a.coarsen)
@@ -121,22 +121,11 @@ def _execute_numpy(
         inside = tuple(slice(0, stop - start) for start, stop in cells)
         where = tuple(slice(start, stop) for start, stop in cells)
         result[(slice(None), *where)] = estimate[(slice(None), *inside)]
+
+    corners = list(itertools.product(*map(edges, _blocks(plan))))
+    # The threads share the tiles of a block.
+    run_passes(run, corners, job.options, threads=1, name=job.handle.spec.name, unit="block")
     return result
-
-
-def _processors() -> int:
-    """Return how many processors this process may use, at most eight."""
-    here = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return min(here or 1, 8)
-
-
-def _with_bar(corners: list[_Corner], job: Job) -> Iterable[_Corner]:
-    if not shows_progress(job.options.progress):
-        return corners
-    # `tqdm.auto` warns in a notebook without widgets; text does not, and serves there as well.
-    from tqdm import tqdm
-
-    return tqdm(corners, desc=job.handle.spec.name, unit="block", delay=1.0)
 
 
 def _blocks(plan: Plan) -> list[tuple[int, ...]]:
