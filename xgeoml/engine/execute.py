@@ -7,7 +7,7 @@ import math
 import warnings
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +18,9 @@ from xgeoml.engine.plan import AxisPlan, Plan
 from xgeoml.engine.runner import resolve_device
 from xgeoml.models.series import Floats
 from xgeoml.options import Options
+
+if TYPE_CHECKING:
+    from dask.delayed import Delayed
 
 Array = Any  # numpy.ndarray or dask.array.Array
 
@@ -166,7 +169,6 @@ def take(block: NDArray[Any], start: int, stop: int, i: int, axis: AxisPlan) -> 
 
 def _execute_dask(arrays: Sequence[Array], job: Job, area: Floats, years: Floats) -> Array:
     import dask.array as da
-    from dask.delayed import delayed
 
     from xgeoml.engine.reread import read_again
 
@@ -181,7 +183,7 @@ def _execute_dask(arrays: Sequence[Array], job: Job, area: Floats, years: Floats
         # A copy: a strided view would keep the whole chunk in memory until the summary is made.
         sample = stacked([a[index].map_blocks(np.copy) for a in lazy])
         patches = [stacked([a[cut].map_blocks(np.copy) for a in lazy]) for cut in _patches(plan)]
-        summary = delayed(summarise, pure=True)(sample, area[index], years, job, patches)
+        summary = _summary_of(sample, patches, area[index], years, job)
         lazy = [read_again(a, summary) for a in lazy]
     whole = stacked(lazy)
     whole = whole.rechunk({0: len(lazy), **{i + 1: c for i, c in enumerate(chunks)}})
@@ -205,6 +207,26 @@ def _execute_dask(arrays: Sequence[Array], job: Job, area: Floats, years: Floats
         chunks=((job.n_outputs,), *coarse),
         meta=np.empty((0,) * whole.ndim, whole.dtype),
     )
+
+
+def _summary_of(
+    sample: Array, patches: Sequence[Array], area: Floats, years: Floats, job: Job
+) -> Delayed:
+    """Return what the whole field knows, lazily.
+
+    `dask.delayed` would do, but lays out and optimises the graph of its arguments at once, which
+    takes longer than all the rest.
+    """
+    from dask._task_spec import List, Task, TaskRef
+    from dask.base import tokenize
+    from dask.delayed import Delayed
+    from dask.highlevelgraph import HighLevelGraph
+
+    whole = [a.rechunk(-1) for a in (sample, *patches)]
+    first, *others = (TaskRef((a.name, *(0,) * a.ndim)) for a in whole)
+    key = f"summarise-{tokenize([a.name for a in whole], area, years, job)}"
+    task = Task(key, summarise, first, area, years, job, List(*others))
+    return Delayed(key, HighLevelGraph.from_collections(key, {key: task}, dependencies=whole))
 
 
 def warn_of_progress(options: Options) -> None:
