@@ -132,7 +132,11 @@ def days(size: float) -> Case:
     """Days under clouds, of which months are made."""
     record = xgeoml.datasets.cloudy_sst(days=365, nlat=64, nlon=max(16, round(64 * size))).sst
     return Case(
-        "climanet", record, lambda d, m: d.geoml.fill_gaps(m, freq="MS", progress=False), "lon", 1 / 30
+        "climanet",
+        record,
+        lambda d, m: d.geoml.fill_gaps(m, freq="MS", progress=False),
+        "lon",
+        1 / 30,
     )
 
 
@@ -147,7 +151,9 @@ def hours(size: float) -> Case:
     """Six-hourly fields that become hourly."""
     n = max(13, round(24 * size) * 6 + 1)
     record = xgeoml.datasets.hourly_temperature(hours=n, nlat=64, nlon=64).t2m[::6]
-    return Case("temdeep", record, lambda d, m: d.geoml.interp_time("1h", m, progress=False), "time", 6)
+    return Case(
+        "temdeep", record, lambda d, m: d.geoml.interp_time("1h", m, progress=False), "time", 6
+    )
 
 
 def records(size: float) -> Case:
