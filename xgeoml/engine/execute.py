@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import itertools
 import math
-import os
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from xgeoml.engine.kernel import Job, Summary, run_block, summarise
+from xgeoml.engine.passes import processors, run_passes
 from xgeoml.engine.plan import AxisPlan, Plan
 from xgeoml.engine.runner import resolve_device
 from xgeoml.models.series import Floats
-from xgeoml.options import Options, shows_progress
+from xgeoml.options import Options
+
+if TYPE_CHECKING:
+    from dask.delayed import Delayed
 
 Array = Any  # numpy.ndarray or dask.array.Array
 
@@ -102,7 +105,7 @@ def _patches(plan: Plan) -> list[tuple[slice, ...]]:
 def _execute_numpy(
     arrays: list[NDArray[np.floating]], job: Job, area: Floats, years: Floats
 ) -> NDArray[np.floating]:
-    plan, job = job.plan, replace(job, threads=_processors())
+    plan, job = job.plan, replace(job, threads=processors())
     summary = None
     if _needs_summary(plan):
         index = _sample_index(plan)
@@ -111,8 +114,8 @@ def _execute_numpy(
         summary = summarise(sample, area[index], years, job, patches)
         del patches, sample
     result = np.empty((job.n_outputs, *plan.output_shape), arrays[0].dtype)
-    corners = list(itertools.product(*map(edges, _blocks(plan))))
-    for corner in _with_bar(corners, job):
+
+    def run(corner: _Corner) -> None:
         estimate = run_block(np.stack([cut_block(a, corner, plan) for a in arrays]), job, summary)
         cells = [
             (start // a.coarsen, stop // a.coarsen)
@@ -121,22 +124,11 @@ def _execute_numpy(
         inside = tuple(slice(0, stop - start) for start, stop in cells)
         where = tuple(slice(start, stop) for start, stop in cells)
         result[(slice(None), *where)] = estimate[(slice(None), *inside)]
+
+    corners = list(itertools.product(*map(edges, _blocks(plan))))
+    # The threads share the tiles of a block.
+    run_passes(run, corners, job.options, threads=1, name=job.handle.spec.name, unit="block")
     return result
-
-
-def _processors() -> int:
-    """Return how many processors this process may use, at most eight."""
-    here = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return min(here or 1, 8)
-
-
-def _with_bar(corners: list[_Corner], job: Job) -> Iterable[_Corner]:
-    if not shows_progress(job.options.progress):
-        return corners
-    # `tqdm.auto` warns in a notebook without widgets; text does not, and serves there as well.
-    from tqdm import tqdm
-
-    return tqdm(corners, desc=job.handle.spec.name, unit="block", delay=1.0)
 
 
 def _blocks(plan: Plan) -> list[tuple[int, ...]]:
@@ -177,7 +169,6 @@ def take(block: NDArray[Any], start: int, stop: int, i: int, axis: AxisPlan) -> 
 
 def _execute_dask(arrays: Sequence[Array], job: Job, area: Floats, years: Floats) -> Array:
     import dask.array as da
-    from dask.delayed import delayed
 
     from xgeoml.engine.reread import read_again
 
@@ -192,7 +183,7 @@ def _execute_dask(arrays: Sequence[Array], job: Job, area: Floats, years: Floats
         # A copy: a strided view would keep the whole chunk in memory until the summary is made.
         sample = stacked([a[index].map_blocks(np.copy) for a in lazy])
         patches = [stacked([a[cut].map_blocks(np.copy) for a in lazy]) for cut in _patches(plan)]
-        summary = delayed(summarise, pure=True)(sample, area[index], years, job, patches)
+        summary = _summary_of(sample, patches, area[index], years, job)
         lazy = [read_again(a, summary) for a in lazy]
     whole = stacked(lazy)
     whole = whole.rechunk({0: len(lazy), **{i + 1: c for i, c in enumerate(chunks)}})
@@ -216,6 +207,26 @@ def _execute_dask(arrays: Sequence[Array], job: Job, area: Floats, years: Floats
         chunks=((job.n_outputs,), *coarse),
         meta=np.empty((0,) * whole.ndim, whole.dtype),
     )
+
+
+def _summary_of(
+    sample: Array, patches: Sequence[Array], area: Floats, years: Floats, job: Job
+) -> Delayed:
+    """Return what the whole field knows, lazily.
+
+    `dask.delayed` would do, but lays out and optimises the graph of its arguments at once, which
+    takes longer than all the rest.
+    """
+    from dask._task_spec import List, Task, TaskRef
+    from dask.base import tokenize
+    from dask.delayed import Delayed
+    from dask.highlevelgraph import HighLevelGraph
+
+    whole = [a.rechunk(-1) for a in (sample, *patches)]
+    first, *others = (TaskRef((a.name, *(0,) * a.ndim)) for a in whole)
+    key = f"summarise-{tokenize([a.name for a in whole], area, years, job)}"
+    task = Task(key, summarise, first, area, years, job, List(*others))
+    return Delayed(key, HighLevelGraph.from_collections(key, {key: task}, dependencies=whole))
 
 
 def warn_of_progress(options: Options) -> None:

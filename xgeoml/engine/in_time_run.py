@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -18,12 +18,10 @@ from xgeoml.engine.execute import (
     warn_of_progress,
 )
 from xgeoml.engine.in_time import InTime, fields_in_time
-from xgeoml.options import shows_progress
+from xgeoml.engine.passes import processors, run_passes
 
 # Values of a dask chunk of the result: 64 MB in float32.
 CHUNK_ELEMENTS = 2**24
-# Seconds after which a bar is shown.
-_DELAY = 1.0
 
 
 def interpolate(arrays: Sequence[Array], job: InTime) -> Array:
@@ -77,21 +75,15 @@ def _interpolate_numpy(arrays: list[NDArray[np.floating]], job: InTime) -> NDArr
     # Pass by pass: what one sees of all components is enough to have in memory twice.
     passes = [(k, k + 1) for k in range(job.n_passes)]
     wanted = [p for p in passes if job.times(*p).start < job.times(*p).stop]
-    for first, last in _with_bar(wanted, job):
-        seen = job.seen(first, last)
+
+    def run(each: tuple[int, int]) -> None:
+        seen = job.seen(*each)
         block = np.stack([a[..., seen, :, :] for a in arrays])
-        made[..., job.times(first, last), :, :] = fields_in_time(
-            block, job, first, last, seen.start
-        )
+        made[..., job.times(*each), :, :] = fields_in_time(block, job, *each, seen.start)
+
+    name = job.handle.spec.name
+    run_passes(run, wanted, job.options, threads=processors(), name=name, unit="pass")
     return made
-
-
-def _with_bar(passes: list[tuple[int, int]], job: InTime) -> Iterator[tuple[int, int]]:
-    if not shows_progress(job.options.progress):
-        return iter(passes)
-    from tqdm import tqdm
-
-    return iter(tqdm(passes, desc=job.handle.spec.name, unit="pass", delay=_DELAY))
 
 
 def _interpolate_dask(arrays: Sequence[Array], job: InTime) -> Array:

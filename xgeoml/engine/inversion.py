@@ -11,28 +11,28 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xgeoml.engine.handle import ModelHandle
+from xgeoml.engine.passes import run_passes
 from xgeoml.engine.runner import resolve_device, run_network
 from xgeoml.engine.threads import one_blas_thread
 from xgeoml.exceptions import ExecutionError, InputError
 from xgeoml.models._amplitudes import matched
 from xgeoml.models.series import Bools, Floats
 from xgeoml.models.waveforms import Gather, estimated, shown
-from xgeoml.options import Options, shows_progress
+from xgeoml.options import Options
 from xgeoml.spec import ModelSpec
 
 Amplitudes = Literal["given", "free"]
 Gaps = Literal["raise", "window"]
+_Group = tuple[NDArray[np.intp], slice]
 GreensOf = Callable[[NDArray[np.intp]], NDArray[Any]]
 
-# Samples of the records of all events that are treated at once: half a megabyte in float64, so that
-# what is made of them fits the caches. On a GPU, to keep it busy, so many times as many.
-ELEMENTS, _MORE_ON_GPU = 2**16, 16
+# Samples of the records of all events that are treated at once: a quarter of a megabyte in float64,
+# so that what is made of them fits the caches. On a GPU, to keep it busy, so many times as many.
+ELEMENTS, _MORE_ON_GPU = 2**15, 32
 # The same for a pass of a network on a processor.
 _PASS = 2**13
 # Share of a Green's function's energy that may lie where a record is missing.
 _BEFORE = 1e-6
-# Seconds after which a bar is shown.
-_DELAY = 1.0
 
 
 class Inverted(NamedTuple):
@@ -71,6 +71,9 @@ class Inversion:
     gaps : {"raise", "window"}
         What becomes of records with gaps: refused, or cut to the longest stretch without.
     options : Options
+    threads : int
+        How many groups of events are inverted at a time: one where a scheduler already runs several
+        blocks.
     """
 
     handle: ModelHandle
@@ -79,6 +82,7 @@ class Inversion:
     amplitudes: Amplitudes
     gaps: Gaps
     options: Options
+    threads: int = 1
 
 
 def invert(record: NDArray[Any], greens: GreensOf, job: Inversion) -> Inverted:
@@ -101,25 +105,22 @@ def invert(record: NDArray[Any], greens: GreensOf, job: Inversion) -> Inverted:
     events, stations, _ = record.shape
     shapes = [(events, job.length)] * 2 + [(events, stations)] * 2
     made = Inverted(*(np.full(shape, np.nan) for shape in shapes))
-    groups = list(_groups(record, job))
-    for some, window in _with_bar(groups, job.options):
+
+    def run(group: _Group) -> None:
+        some, window = group
         if window.stop == window.start:
-            continue  # nowhere have they all a sample
+            return  # nowhere have they all a sample
         one = _of_events(record[some], greens(some), window, job)
         for whole, part in zip(made, one, strict=True):
             whole[some] = part
+
+    groups = list(_groups(record, job))
+    name = "invert waveforms"
+    run_passes(run, groups, job.options, threads=job.threads, name=name, unit="batch")
     return made
 
 
-def _with_bar(groups: list[Any], options: Options) -> Iterator[Any]:
-    if not shows_progress(options.progress) or len(groups) < 2:
-        return iter(groups)
-    from tqdm import tqdm
-
-    return iter(tqdm(groups, desc="invert waveforms", unit="batch", delay=_DELAY))
-
-
-def _groups(record: NDArray[Any], job: Inversion) -> Iterator[tuple[NDArray[np.intp], slice]]:
+def _groups(record: NDArray[Any], job: Inversion) -> Iterator[_Group]:
     """Yield events that are treated together, and the samples that all of them have."""
     missing = np.isnan(record)
     # Of stations that are there at all.

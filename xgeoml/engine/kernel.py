@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Any, Protocol, TypeVar
 
@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from xgeoml.engine import blend
 from xgeoml.engine.features import series_channels, series_estimate
 from xgeoml.engine.handle import ModelHandle
+from xgeoml.engine.passes import together
 from xgeoml.engine.plan import SUMMARY_ELEMENTS, TILE_ELEMENTS, Plan
 from xgeoml.engine.runner import run_network
 from xgeoml.engine.threads import one_blas_thread
@@ -34,6 +35,8 @@ _Made = TypeVar("_Made")
 LARGEST = 1e75
 # Fewer series are not worth a thread.
 _LEAST_ROWS = 256
+# Windows that a network is shown at once, at least, so that several threads have one to run.
+_LEAST_WINDOWS = 4
 
 
 class Finish(Protocol):
@@ -202,23 +205,30 @@ def run_block(
     shape = (*block.shape[1 : 1 + n], *(size - 2 * halo for halo, size in coarse))
     result = np.empty((job.n_outputs, *shape), block.dtype)
     windowed = any(a.mode == "window" for a in plan.core)
-    estimate: NDArray[np.floating]
-    for tile in _tiles(block.shape[1 : 1 + n], [a.unit for a in plan.pointwise]):
+    tiles = list(_tiles(block.shape[1 : 1 + n], [a.unit for a in plan.pointwise]))
+    # Threads that have no tile of their own help with those of the others.
+    several = min(job.threads, len(tiles))
+    shared = replace(job, threads=math.ceil(job.threads / several) if several else 1)
+
+    def run(tile: tuple[slice, ...]) -> None:
         part = block[(slice(None), *tile)]
         fields = part.reshape(len(part), -1, *part.shape[1 + n :])
         given = fields[:-1] if job.masked else fields
+        estimate: NDArray[np.floating]
         if plan.tiled:
-            estimate = _run_fields(given, job, summary)
+            estimate = _run_fields(given, shared, summary)
         elif windowed:
-            estimate = _run_windows(given, job)[crop]
+            estimate = _run_windows(given, shared)[crop]
         else:
-            estimate = _run_samples(given, job, summary)
+            estimate = _run_samples(given, shared, summary)
         if job.finish is not None:
             own = fields[inside]
             trusted = summary.trusted if summary else None
             estimate = job.finish(own[0], estimate, own[-1] if job.masked else None, trusted)
         target = result[(slice(None), *tile)]
         target[...] = estimate.reshape(target.shape)
+
+    deque(together(run, tiles, several), maxlen=0)
     return result
 
 
@@ -248,8 +258,9 @@ def _run_fields(fields: NDArray[np.floating], job: Job, summary: Summary | None)
             cut = values[:, i, start : stop + 2 * rows.halo]
             halo, tile = (rows.halo, columns.halo), (rows.unit, columns.unit)
             blocks.append(Field(cut[0], halo, tile, summary.years, summary.trusted, cut[1:]))
-    with one_blas_thread(), ThreadPoolExecutor(job.threads) as pool:
-        made = list(pool.map(lambda block: model.predict(block, summary.states[name]), blocks))
+    with one_blas_thread():
+        state = summary.states[name]
+        made = list(together(lambda block: model.predict(block, state), blocks, job.threads))
     parts = [np.stack(estimate)[: job.n_estimates] for estimate in made]
     each = len(parts) // values.shape[1]
     return np.stack(
@@ -275,7 +286,8 @@ def _run_windows(fields: NDArray[np.floating], job: Job) -> Floats:
     shape += [n // a.coarsen for n, a in zip(fields.shape[2:], core, strict=True)]
     total, weight = np.zeros((job.n_estimates, *shape)), np.zeros(shape)
     weights = blend.window_weights(core)[None]
-    for group in _groups(math.prod(lattice), max(1, TILE_ELEMENTS // job.plan.sample_elements)):
+    several = max(_LEAST_WINDOWS, TILE_ELEMENTS // job.plan.sample_elements)
+    for group in _groups(math.prod(lattice), several):
         field, *index = np.unravel_index(group, lattice)
         where: Any = (slice(None), field, *index)
         estimate = _run_samples(windows[where], job, None)
@@ -340,9 +352,9 @@ def of_each(models: Mapping[str, Any], call: Callable[[str, Any], _Made]) -> dic
     return {name: made[id(model)] for name, model in models.items()}
 
 
-def _joined(pool: Executor, model: Any, parts: Sequence[Series], state: State) -> Estimate:
-    """Return one model's estimate of all parts, each on a thread of its own."""
-    made: list[Estimate] = list(pool.map(lambda part: model.predict(part, state), parts))
+def _joined(model: Any, parts: Sequence[Series], state: State, threads: int) -> Estimate:
+    """Return one model's estimate of all parts, so many at a time."""
+    made: list[Estimate] = list(together(lambda part: model.predict(part, state), parts, threads))
     if len(made) == 1:
         return made[0]
     return Estimate(*(np.concatenate(each) for each in zip(*made, strict=True)))
@@ -362,9 +374,9 @@ def _estimate(
     # The same parts for every model: what one has found of a part, another need not find again.
     size = max(_LEAST_ROWS, math.ceil(len(block.values) / job.threads))
     parts = [block.rows(slice(i, i + size)) for i in range(0, len(block.values), size)]
-    with one_blas_thread(), ThreadPoolExecutor(job.threads) as pool:
+    with one_blas_thread():
         bases: dict[str, Estimate] = of_each(
-            models, lambda name, model: _joined(pool, model, parts, states[name])
+            models, lambda name, model: _joined(model, parts, states[name], job.threads)
         )
     if spec.backend == "numpy":
         return bases[spec.name]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -19,8 +19,8 @@ from xgeoml.engine.execute import (
     take,
     warn_of_progress,
 )
+from xgeoml.engine.passes import processors, run_passes
 from xgeoml.engine.refine import Refinement, refine_block
-from xgeoml.options import shows_progress
 
 # Fine values of a dask chunk: 64 MB in float32.
 CHUNK_ELEMENTS = 2**24
@@ -77,19 +77,15 @@ def _refine_numpy(arrays: list[NDArray[np.floating]], job: Refinement) -> NDArra
     lengths = [(1,) * a.size for a in plan.pointwise]
     lengths += [plan.axes[-3].chunks(plan.axes[-3].unit), *((a.size,) for a in job.grid)]
     corners = list(itertools.product(*map(edges, lengths)))
-    for corner in _with_bar(corners, job):
+
+    def run(corner: tuple[tuple[int, int], ...]) -> None:
         block = np.stack([cut_block(a, corner, plan) for a in arrays])
         where = tuple(slice(*piece) for piece in corner[:-2])
         made[(slice(None), *where)] = refine_block(block, job, tuple(c[0] for c in corner))
+
+    name = job.handle.spec.name
+    run_passes(run, corners, job.options, threads=processors(), name=name, unit="pass")
     return made
-
-
-def _with_bar(corners: list[Any], job: Refinement) -> Iterator[Any]:
-    if not shows_progress(job.options.progress):
-        return iter(corners)
-    from tqdm import tqdm
-
-    return iter(tqdm(corners, desc=job.handle.spec.name, unit="pass", delay=1.0))
 
 
 def _refine_dask(arrays: Sequence[Array], job: Refinement) -> Array:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from xgeoml.engine.execute import check_device, is_lazy, warn_of_progress
 from xgeoml.engine.handle import ModelHandle
 from xgeoml.engine.inversion import Amplitudes, Gaps, Inversion, invert
+from xgeoml.engine.passes import processors
 from xgeoml.exceptions import AxisError, InputError, SpecError
 from xgeoml.insert import bounds_name
 from xgeoml.options import Options
@@ -329,6 +330,8 @@ def inverted(ready: Ready) -> dict[Hashable, xr.DataArray]:
         record = record.chunk(core) if is_lazy(record.data) else record
         own = {d: n for d, n in core.items() if d in greens.dims}
         greens = greens.chunk(own) if is_lazy(greens.data) else greens
+    else:
+        job = replace(job, threads=processors())
     missing = [d for d in join if d not in greens.dims]
     if missing:
         greens = greens.expand_dims({d: record.sizes[d] for d in missing})

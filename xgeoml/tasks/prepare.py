@@ -145,12 +145,13 @@ class Prepared:
         return tuple(cut)
 
     def area(self, dims: Sequence[Hashable]) -> Floats:
-        """Return the relative area of each cell, over the dims `dims`."""
+        """Return the relative area of each cell, over the dims `dims`; not to be written to."""
         space = self.data.isel({self.time: 0}, drop=True)
-        ones = xr.DataArray(np.ones([self.data.sizes[d] for d in dims]), dims=dims)
         area = cell_area(space, self.axes)
         area = area.mean([d for d in area.dims if d not in dims])
-        return (ones * area.drop_vars(list(area.coords))).transpose(*dims).values
+        # A view: of a record larger than memory even one number a cell is much.
+        whole = area.variable.set_dims({d: self.data.sizes[d] for d in dims})
+        return np.asarray(whole.transpose(*dims).values)
 
 
 def prepare(
