@@ -20,7 +20,7 @@ MODIFIERS = {"detection_minimum", "standard_error"}
 POINTING = ("ancillary_variables", "coordinates", "bounds")
 # What checkers advise of units that came with the data.
 ADVICE = "recommended that the units_metadata attribute"
-# Seconds of seismograms are no dates, and `axis` says all the same which dim is time.
+# Seconds of seismograms are no dates, whatever a coordinate called time should be to the checker.
 SECONDS = ("time units", "standard_name='time'", '"calendar"')
 
 

@@ -38,7 +38,7 @@ def test_models_are_listed():
 def test_models_of_an_unknown_task_are_not_nothing():
     done = run("models", "--task", "fil_gaps")
     assert done.exit_code == 2
-    assert "fill_gaps" in done.output
+    assert "'fill-gaps', 'downscale'" in done.output.replace("_", "-")
 
 
 def test_models_that_fit_a_file(file, tmp_path):
@@ -56,7 +56,12 @@ def test_what_is_in_a_file(file):
     done = run("info", file)
     assert done.exit_code == 0, done.output
     with xr.open_dataset(file) as record:
-        assert done.output.strip() == repr(record.geoml)
+        facts, _, calls = repr(record.geoml).partition("  next:\n")
+    told, _, commands = done.output.partition("  next:\n")
+    assert told == facts
+    assert ".geoml" in calls
+    assert ".geoml" not in commands
+    assert f"    xgeoml fill-gaps {file} --out filled.nc\n" in commands
 
 
 @pytest.fixture
@@ -105,12 +110,20 @@ def test_a_file_that_is_no_netcdf(tmp_path):
 
 
 def test_the_demo_on_a_file(file, tmp_path, monkeypatch):
-    monkeypatch.setattr(demo, "evaluate", partial(xgeoml.evaluate, models=["linear"]))
+    monkeypatch.setattr(demo, "evaluate", partial(xgeoml.evaluate, models=["linear", "oi"]))
     out = tmp_path / "out"
     done = run("demo", "--data", file, "--variable", "lwe_thickness", "--out", out)
     assert done.exit_code == 0, done.output
-    for told in ("T: time (60)", "climatology", "linear", "filling the record"):
+    for told in (
+        "T: time (60)",
+        "climatology",
+        "linear",
+        "Filling the record with oi: the default",
+    ):
         assert told in done.output
+    assert "51 values filled, 189 still missing, in cells that were never" in done.output
+    # Nothing in Python: the demo is a command.
+    assert ".geoml" not in done.output
     with xr.open_dataset(out / "xgeoml_demo.nc") as filled:
         assert filled.sizes["time"] == 63
         assert {"lwe_thickness", "lwe_thickness_fill_flag", "lwe_thickness_spread"} <= set(filled)
@@ -212,15 +225,15 @@ def test_fit_takes_records(pairs, waves, monkeypatch, data, given, same):
 @pytest.mark.parametrize(
     ("given", "told"),
     [
-        ([], "give their sources, target=..., their Green's functions"),
+        ([], "give their sources, --target FILE:NAME, their Green's functions"),
         (["--target", "source"], "--target source: expected FILE:NAME"),
         (["--target", "sources.nc:s"], "sources.nc has source, twice, no 's'"),
         (["--greens", "nothing"], "no such file, and no such variable beside the records"),
         (["--greens", "sources.nc"], "it has source, twice; expected FILE:NAME"),
-        (["--greens", "greens", "--amplitudes", "free"], "name their dim, dim='station'"),
-        ([*SOURCE, "--dim", "station", "--amplitudes", "free"], "give them, greens=..."),
+        (["--greens", "greens", "--amplitudes", "free"], "name their dim, --dim station"),
+        ([*SOURCE, "--dim", "station", "--amplitudes", "free"], "give them, --greens FILE:NAME"),
         (["--greens", "greens", "--amplitudes", "loud"], "is not one of"),
-        ([*SOURCE, "--dim", "staton"], "dim='staton'"),
+        ([*SOURCE, "--dim", "staton"], "--dim staton"),
     ],
     ids=lambda v: " ".join(v) if isinstance(v, list) else "",
 )
@@ -238,7 +251,7 @@ def test_other_models_are_not_fitted_to_records(waves):
         *("--variable", "record", "--out", "a.safetensors"),
     )
     assert done.exit_code == 1
-    assert "greens=, dim=, positive=: for models of waveform inversion" in done.output
+    assert "--greens, --dim, --positive: for models of waveform inversion" in done.output
 
 
 @pytest.mark.filterwarnings("ignore:training did not lower the validation loss")

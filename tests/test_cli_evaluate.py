@@ -35,6 +35,7 @@ def test_scores_as_a_table_and_in_files(files, record):
     done = run(*given, "--seed", 3, "--out", "scores.nc")
     assert done.exit_code == 0, done.output
     assert "best: " in done.output
+    assert ".geoml" not in done.output
     assert done.output.endswith("scores written to scores.nc\n")
     with xr.open_dataset("scores.nc") as scores:
         np.testing.assert_allclose(scores["rmse"], expected["rmse"])
@@ -54,6 +55,19 @@ def test_scores_as_a_table_and_in_files(files, record):
     assert sorted(p.name for p in files.glob("scores*")) == [
         *("scores.csv", "scores.json", "scores.nc")
     ]
+
+
+def test_the_task_is_spelled_as_the_command_or_as_in_python(files, monkeypatch):
+    asked = []
+
+    def evaluate(data, task, **options):
+        asked.append(task)
+        raise InputError("that will do")
+
+    monkeypatch.setattr("xgeoml.tasks.evaluate.evaluate", evaluate)
+    for task in ("fill_gaps", "fill-gaps", "invert-waveform"):
+        assert "that will do" in run(task, "tws.nc").output
+    assert asked == ["fill_gaps", "fill_gaps", "invert_waveform"]
 
 
 def test_a_picture(files):
@@ -129,4 +143,4 @@ def test_wrong_usage(files, given, told):
 def test_errors_of_the_task(files):
     done = run("fill_gaps", "tws.nc", "--holdout", "stripes")
     assert done.exit_code == 1
-    assert "holdout='stripes': expected one of" in done.output
+    assert "--holdout stripes: expected one of" in done.output

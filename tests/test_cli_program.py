@@ -23,6 +23,7 @@ def commands(group=cli.main, above=("xgeoml",)):
 
 
 EVERY = dict(commands())
+PROGRAM = cli.main.make_context("xgeoml", ["info"])
 
 
 def examples(command):
@@ -47,7 +48,7 @@ def test_every_command_has_examples_that_it_takes(name, tmp_path, monkeypatch):
             r"(?<![/\w])\w+\.(?:nc|zarr|safetensors)\b", " ".join(words).replace("*", "1")
         ):
             (tmp_path / file).touch()
-        EVERY[name].make_context(name, words)
+        EVERY[name].make_context(name, words, parent=PROGRAM)
 
 
 def test_every_option_of_every_command_has_help():
@@ -65,6 +66,14 @@ def test_the_help_tells_exit_codes_and_completion():
     done = run("no-such-command")
     assert done.exit_code == 2
     assert "No such command 'no-such-command'" in done.output
+
+
+@pytest.mark.parametrize("name", ["fill-gaps", "fill_gaps"])
+def test_commands_and_options_are_spelled_with_dashes_or_as_in_python(name, tmp_path):
+    done = run(name, tmp_path, "--max_gap", 3, "--max-gap", 4, "--out", tmp_path / "full.txt")
+    assert "full.txt: expected a name that ends in .nc" in done.output
+    done = run("models", "--task", name)
+    assert (done.exit_code, "kalman@1.0" in done.output) == (0, True)
 
 
 def test_the_help_imports_nothing_heavy():

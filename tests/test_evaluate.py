@@ -8,7 +8,7 @@ import xarray as xr
 import xgeoml
 from xgeoml import metrics
 from xgeoml.exceptions import GeoMLError, InputError, ModelNotFoundError
-from xgeoml.tasks import trials
+from xgeoml.tasks import trials_of_gaps as trials
 from xgeoml.tasks.scoring import GAP_LENGTHS
 
 CHEAP = ["linear", "climatology"]
@@ -298,8 +298,8 @@ def test_regions():
         ({"holdout": xr.DataArray([1, 0])}, "holdout is a DataArray of int64; expected bool"),
         ({"models": []}, "no model to evaluate"),
         ({"models": 3}, "models=3: expected names, paths or models"),
-        ({"models": ["best"]}, "'best' is no model"),
-        ({"models": ["climanet"]}, "makes months of days"),
+        ({"models": ["best"]}, "'best' is what comes out"),
+        ({"models": ["climanet"]}, "makes months of days, .*; type freq='MS'"),
         ({"fit": 3}, "fit=3: expected names of models that learn"),
         ({"variable": "w"}, "goes with a Dataset; a DataArray is one variable"),
         ({"metrics": ["nothing"]}, "metrics: 'nothing'"),

@@ -283,10 +283,6 @@ def test_the_best_model_serves_what_is_asked_for(months, hills, waves, hourly):
         coarse.geoml.downscale(2, "best", members=2)
     source = waves.geoml.invert_waveform("best", greens="greens", dim="station", spread=True)
     assert "record_spread" in source
-    with pytest.raises(InputError, match="'best' compares models without accumulated=True"):
-        hourly.geoml.interp_time("30min", "best", accumulated=True)
-    with pytest.raises(InputError, match="'best' compares models without positive=False"):
-        waves.geoml.invert_waveform("best", greens="greens", dim="station", positive=False)
     with pytest.raises(InputError, match="'best' compares models without model_options="):
         months.geoml.fill_gaps("best", model_options={"drivers": False})
     with pytest.raises(InputError, match="would be kept") as caught:

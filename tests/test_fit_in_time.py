@@ -219,6 +219,9 @@ def test_data_that_cannot_be_learnt_from(data):
         fit(xr.DataTree.from_dict({"/a": data.to_dataset()}))
     with pytest.raises(InputError, match="missing everywhere"):
         fit(data.where(data < 0))
+    for model in ("ridge", "diurnal", "temdeep"):
+        with pytest.raises(InputError, match="'time' has 1 steps; expected 3 or more"):
+            data[:1].geoml.fit(model, validation=0)
     with pytest.raises(SpecError, match="it has no parameters to train"):
         fit(data, spec("Look"))
     with pytest.raises(InputError, match=r"vectors=.* for models of interpolation in time"):

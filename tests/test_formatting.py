@@ -1,5 +1,6 @@
 """The text repr of ``.geoml``: facts, problems, and calls that can be typed as they stand."""
 
+import itertools
 import sys
 
 import dask
@@ -11,7 +12,7 @@ from test_accessor import kinds, waves
 
 import xgeoml
 from xgeoml.tasks import overview as facts
-from xgeoml.tasks.overview_gaps import IN_FILE
+from xgeoml.tasks.overview_gaps import IN_FILE, _runs
 
 DAYS = pd.date_range("2001-01-01", periods=30)
 
@@ -46,7 +47,7 @@ def test_what_was_found(record):
         "lwe_thickness [cm]: ",
         "3 steps absent, longest run 2",
         "classical: oi (auto), climatology",
-        "networks, weights here: climanet, grace_tf",
+        "networks, weights here: grace_tf",
         "    .geoml.fill_gaps()\n",
         '    .geoml.evaluate("fill_gaps")\n',
     ):
@@ -76,11 +77,12 @@ def test_the_kinds_of_gaps_are_told_apart():
     made = days()
     made[10:12] = np.nan
     text = " ".join(repr(made.drop_isel(time=[12]).geoml).split())
-    told = (
-        "1 step absent, 2 steps empty, longest run 3; 5.0% of the cells never seen (land, edges); "
-    )
-    assert told in text
-    assert "of the rest scattered (clouds), typically for 3 steps and over 2 x 2 cells" in text
+    assert "12.1% missing where ever seen; 1 step absent, 2 steps empty, longest run 3; " in text
+    assert "of the rest scattered (clouds), typically for 3 steps and over 2 x 2 cells; " in text
+    assert "; 5.0% of the cells never seen (land, edges)" in text
+    whole = days().fillna(0.0)
+    whole[:, 0, 0] = np.nan
+    assert "sst [K]: complete where ever seen; 5.0% of the cells never seen" in repr(whole.geoml)
     assert "series never seen" in repr(made.rename(lat="a", lon="b").drop_vars(["a", "b"]).geoml)
 
 
@@ -267,3 +269,15 @@ def test_no_torch_is_imported_for_it(record, monkeypatch):
         monkeypatch.setitem(sys.modules, name, None)
     monkeypatch.setitem(sys.modules, "torch", None)
     assert "grace_tf" in repr(record.geoml)
+
+
+@pytest.mark.parametrize("shape", [(5,), (3, 4, 7), (2, 1), (4, 0), (0, 3), (1, 1)])
+@pytest.mark.parametrize("share", [0.0, 0.5, 1.0])
+def test_how_many_in_a_row_there_are(shape, share):
+    lost = np.random.default_rng(0).random(shape) < share
+    lengths = iter(_runs(lost).tolist())
+    for row in lost.reshape(-1, shape[-1]) if lost.size else []:
+        for there, cells in itertools.groupby(row.tolist()):
+            count = len(list(cells))
+            assert not there or [next(lengths) for _ in range(count)] == [count] * count
+    assert list(lengths) == []

@@ -110,6 +110,14 @@ def test_texts_of_strangers_are_texts():
     assert next(a for tag, a in tree.tags if tag == "details") == {"open": ""}
 
 
+def test_models_that_need_more_are_not_counted():
+    few, many = (read(days()[:n].geoml).texts for n in (12, 30))
+    (fewer,), (all_of_them,) = ([t for t in p if "that fit these data" in t] for p in (few, many))
+    assert int(fewer.split()[0]) == int(all_of_them.split()[0]) - 1
+    assert "networks, weights here, needs 24 steps" in few
+    assert 'networks, weights here, makes months with freq="MS"' in many
+
+
 def test_a_tree_shows_its_first_group():
     tree = xr.DataTree.from_dict({f"/g{i}": days(i).to_dataset() for i in range(10)})
     page = read(tree.geoml)

@@ -394,3 +394,18 @@ def test_the_progress_is_shown(data, capsys, monkeypatch):
     assert "akima: 100%" in capsys.readouterr().err
     data.geoml.interp_time("1h", "akima", progress=False)
     assert not capsys.readouterr().err
+
+
+def test_means_stay_means_over_intervals_as_long():
+    days = pd.date_range("2001-01-01", periods=4, freq="D")
+    edges = np.stack([days, days + pd.Timedelta("1D")], axis=1)
+    means = xr.Dataset(
+        {"t": ("time", [1.0, 3.0, 2.0, 5.0], {"units": "K", "cell_methods": "time: mean"})},
+        {"time": ("time", days + pd.Timedelta("12h"), {"bounds": "time_bnds"})},
+    ).assign(time_bnds=(("time", "nv"), edges))
+    made = means.geoml.interp_time("6h", "linear")
+    assert made["t"].attrs["cell_methods"] == "time: mean"
+    first, last = made["time_bnds"].transpose("nv", ...)
+    assert (last - first == np.timedelta64(1, "D")).all(), "neighbours overlap, as running means do"
+    assert (made["time"] - first == np.timedelta64(12, "h")).all()
+    np.testing.assert_array_equal(made["time_bnds"][::4], means["time_bnds"])

@@ -121,7 +121,7 @@ def test_nothing_to_invert(data):
     refuse(integers, InputError, told, greens=data["greens"])
     refuse(data[["greens"]], InputError, "no floating-point variable", greens="greens")
     refuse(data[["greens"]], InputError, "no floating-point variable", greens=data["greens"])
-    refuse(data, InputError, r"did you mean \['record'\]", greens="greens", variables="recrd")
+    refuse(data, InputError, r"did you mean 'record'", greens="greens", variables="recrd")
     refuse(data[["record"]].mean("time"), InputError, "no floating", greens=data["greens"])
     told = r"has the dims \(\), none of which is known to be the time axis; type dims="
     given = {"greens": "greens", "variables": "one"}

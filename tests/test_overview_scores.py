@@ -56,7 +56,8 @@ def test_the_text():
         "evaluation: fill_gaps of lwe\n",
         "hidden: runs of 6 steps, 2 times\n",
         "values hidden: 1,200 to 1,300 a time\n",
-        "best: oi, rmse 2.05 ± 0.05 cm; not surely better than kalman\n",
+        "best: oi, rmse 2.05 ± 0.05 cm\n",
+        "differences: not to be judged by 2 repeats; type repeats=4 or more\n",
         "grace_tf failed: WeightsError: not here\n",
         "next:\n    .geoml.plot.skill()",
     ):
@@ -68,9 +69,11 @@ def test_the_text():
 
 
 def test_a_winner_beyond_doubt_and_none():
-    sure = evaluation().isel(model=[0, 2, 3])
-    assert "better than all others beyond doubt" in repr(sure.geoml)
-    assert "beyond doubt" not in repr(evaluation().isel(model=[3]).geoml)
+    several = evaluation().isel(repeat=[0, 1, 0, 1])
+    sure = several.isel(model=[0, 2, 3])
+    assert "better than all others beyond doubt\n  intervals: of 95 %, from 4" in repr(sure.geoml)
+    assert "; not surely better than kalman\n" in repr(several.geoml)
+    assert "beyond doubt" not in repr(several.isel(model=[3]).geoml)
     lost = evaluation().isel(model=[2])
     assert "best: none: every model failed" in repr(lost.geoml)
 

@@ -41,7 +41,7 @@ def test_a_plan_says_what_would_be_done(waves):
         "<xgeoml plan: invert_waveform>",
         "wiener@1.0 (as asked)",
         "record (event: 5, station: 3, time: 256)",
-        "T: time (CF axis attribute)",
+        "T: time (long_name)",
         "256 of a record, 128 of a source, one every 0.1 s",
         "one for each station",
         "5, each of 3 records along station",

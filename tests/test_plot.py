@@ -5,7 +5,7 @@ import builtins
 import numpy as np
 import pytest
 import xarray as xr
-from toy_pictures import drawn
+from toy_pictures import drawn, titles, watched
 
 import xgeoml
 from xgeoml import metrics, plot
@@ -43,8 +43,26 @@ def test_without_a_spread(filled):
 def test_a_single_series_and_stations(filled):
     one = filled.isel(lat=2, lon=2)
     assert len(drawn(plot.filled_record(one, "lwe_thickness")).axes) == 1
-    stations = records.stations().to_dataset().geoml.fill_gaps("linear", spread=True)
+    stations = records.stations()[:3].to_dataset().geoml.fill_gaps("linear", spread=True)
     assert len(drawn(plot.filled_record(stations, "storage")).axes) == 1
+
+
+def test_any_object_is_drawn(filled):
+    expected = titles(plot.filled_record(filled, "lwe_thickness"))
+    assert titles(filled.geoml.plot.filled_record()) == expected
+    tree = xr.DataTree.from_dict({"/a": xr.Dataset({"n": 1}), "/b": filled})
+    assert titles(tree.geoml.plot.filled_record()) == expected
+    array = filled.lwe_thickness.assign_coords(
+        lwe_thickness_fill_flag=filled.lwe_thickness_fill_flag
+    )
+    assert titles(plot.filled_record(array)) == expected
+
+
+def test_lazy_records_are_computed_where_they_are_drawn(filled):
+    data, read = watched(filled.lwe_thickness, time=1, lat=2, lon=5)
+    flag = filled.lwe_thickness_fill_flag.chunk(time=1, lat=2, lon=5)
+    plot.filled_record(xr.Dataset({"lwe_thickness": data, "lwe_thickness_fill_flag": flag}))
+    assert len(read) < 1.1 * data.sizes["time"], "one band of cells, and one step"
 
 
 def test_a_curvilinear_grid_and_another_calendar():
@@ -60,7 +78,7 @@ def test_nothing_was_filled(filled):
 
 
 def test_a_record_that_was_not_filled_is_refused(filled):
-    with pytest.raises(InputError, match=r"fill_flag is not in the Dataset.*fill_gaps\(\)"):
+    with pytest.raises(InputError, match=r"fill_flag is not beside.*fill_gaps\(\)"):
         plot.filled_record(filled[["lwe_thickness"]], "lwe_thickness")
 
 

@@ -13,7 +13,7 @@ from xgeoml.accessor_plot import PlotMethods
 from xgeoml.exceptions import MissingExtraError
 from xgeoml.testing import records
 
-NAMES = ("gaps", "compare", "series", "skill", "spectrum", "waveforms")
+NAMES = ("gaps", "compare", "series", "filled_record", "skill", "spectrum", "waveforms")
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -1,5 +1,7 @@
 """Pictures of what is missing, and when."""
 
+import re
+
 import numpy as np
 import pytest
 import xarray as xr
@@ -36,6 +38,44 @@ def test_the_share_of_the_area_at_each_step(record):
     np.testing.assert_allclose(share[kept], expected, rtol=1e-6)
     assert (share[list(records.ABSENT_STEPS)] == 0).all()
     assert overlapping(figure) == []
+
+
+def headline(data):
+    return " ".join(drawn(data.geoml.plot.gaps()).axes[0].get_title().split())
+
+
+def test_the_title_and_the_text_of_the_object_agree(record):
+    sea = record.where(record.lat < -16).to_dataset()
+    text = " ".join(repr(sea.geoml).split())
+    told = (r"([\d.]+)% missing where ever seen", r"([\d.]+)% of the cells never seen")
+    missing, never = (re.search(words, text)[1] for words in told)
+    assert headline(sea).startswith(
+        f"storage: {missing} % missing where ever seen; {never} % of the cells never seen; 3 of 60 "
+    )
+    full = sea.geoml.fill_gaps("linear")
+    assert "complete where ever seen" in " ".join(repr(full.geoml).split())
+    assert headline(full) == (
+        f"storage: complete where ever seen; {never} % of the cells never seen; "
+        f"{missing} % filled; 60 monthly steps; longest gap 3 steps, 2001-11 to 2002-01"
+    )
+    whole = full.sel(lat=slice(None, -16.5)).fillna(0.0).drop_vars("storage_fill_flag")
+    assert "complete" in repr(whole.geoml)
+    assert headline(whole) == "storage: complete; 60 monthly steps"
+    none = record * np.nan
+    assert "no value at all" in repr(none.geoml)
+    assert headline(none) == "storage: no value at all; 3 of 60 monthly steps absent"
+
+
+def test_one_step_is_a_map(record):
+    figure = drawn(plot.gaps(record.isel(time=[0])))
+    assert len(figure.axes) == 2
+    share = 100 * float(record.isel(time=0).isnull().mean())
+    assert figure.get_suptitle() == (
+        f"storage: complete where ever seen; {share:.1f} % of the cells never seen; 2001-01-15"
+    )
+    assert f"{share:.1f}% of the cells never seen" in repr(record.isel(time=[0]).geoml)
+    still = drawn(plot.gaps(record.isel(time=0, drop=True)))
+    assert still.get_suptitle() == f"storage: {share:.1f} % missing"
 
 
 def test_absent_steps_are_marked_where_they_are(record):
@@ -75,9 +115,20 @@ def test_filled_values_are_not_observed(record):
 
 
 def test_other_dims_count_as_well(record):
-    both = xr.concat([record, record * np.nan], "level")
+    alone = heights(plot.gaps(record).axes[0], "observed")
+    both = xr.concat([record, record.where(record.time.dt.year > 2003)], "level")
     share = heights(drawn(plot.gaps(both)).axes[0], "observed")
-    np.testing.assert_allclose(share, heights(plot.gaps(record).axes[0], "observed") / 2)
+    np.testing.assert_allclose(share[:36], alone[:36] / 2)
+    np.testing.assert_allclose(share[36:], alone[36:])
+
+
+def test_levels_that_are_never_seen_do_not_count(record):
+    deep = xr.concat([record, record * np.nan], "level")
+    figure, expected = drawn(plot.gaps(deep)), plot.gaps(record)
+    shares = (heights(f.axes[0], "observed") for f in (figure, expected))
+    np.testing.assert_allclose(*shares)
+    np.testing.assert_allclose(mesh_of(figure.axes[1]), mesh_of(expected.axes[1]))
+    assert "51.2 % of the cells never seen" in " ".join(figure.axes[0].get_title().split())
 
 
 def test_lazy_data_are_read_once(record):
@@ -105,7 +156,7 @@ def test_stations_are_rows():
 
 
 def test_filled_stations_and_a_single_series():
-    full = records.stations().geoml.fill_gaps("linear")
+    full = records.stations()[:8].geoml.fill_gaps("linear")
     states = mesh_of(drawn(plot.gaps(full)).axes[0])
     assert (states == 1).sum() == (full.storage_fill_flag == 1).sum()
     one = mesh_of(drawn(plot.gaps(records.stations()[0])).axes[0])

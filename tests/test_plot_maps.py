@@ -7,8 +7,9 @@ from toy_pictures import drawn, mesh_of
 
 from xgeoml import plot
 from xgeoml.exceptions import InputError
-from xgeoml.plot import _coast, _maps
+from xgeoml.plot import _coast, _grid, _maps
 from xgeoml.plot._figures import label_of, pretty_units
+from xgeoml.plot._grid import grid_of
 from xgeoml.plot._quantities import look_of, style_of
 from xgeoml.testing import records
 
@@ -107,6 +108,50 @@ def test_grids_without_degrees():
     assert panel.get_aspect() == 1.0
     bare = the_map(plain.drop_vars(["x", "y"]))
     assert bare.get_xlabel() == "x"
+
+
+def around_the_pole(sign=1, side=8):
+    """Return cells of 200 km on a plane that touches the Earth at a pole."""
+    y, x = np.meshgrid(*[200.0 * (np.arange(side) - 0.5 * side + 0.25)] * 2, indexing="ij")
+    lat = sign * (90.0 - np.hypot(x, y) / 111.2)
+    lon = np.rad2deg(np.arctan2(x, -sign * y))
+    coords = {
+        "lat": (("y", "x"), lat, {"units": "degrees_north"}),
+        "lon": (("y", "x"), lon, {"units": "degrees_east"}),
+    }
+    return xr.DataArray(np.arange(float(side**2)).reshape(side, side), coords, ("y", "x"), "a")
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_a_grid_around_a_pole_is_seen_from_above(sign):
+    ice = around_the_pole(sign)
+    panel = the_map(ice)
+    np.testing.assert_array_equal(mesh_of(panel), ice)
+    assert panel.get_aspect() == 1.0
+    corners = panel.collections[0].get_coordinates()
+    middle = 0.25 * (corners[:-1, :-1] + corners[1:, :-1] + corners[:-1, 1:] + corners[1:, 1:])
+    steps = np.linalg.norm(np.diff(middle, axis=1), axis=-1)
+    np.testing.assert_allclose(steps, 200.0 / 111.2, rtol=1e-6)
+    ticks = panel.get_xticklabels()[0].get_text(), panel.get_yticklabels()[0].get_text()
+    assert ticks == ("0°" if sign > 0 else "180°", "90° W")
+    # Greenland is where it is.
+    if sign > 0:
+        (coast,) = coasts(the_map(ice))
+        points = np.concatenate([p.vertices for p in coast.get_paths()])
+        x, y = _grid.from_above(1, np.array(-32.0), np.array(83.6))
+        assert np.hypot(points[:, 0] - x, points[:, 1] - y).min() < 0.5
+
+
+def test_rows_around_a_pole_are_seen_from_above_and_others_not():
+    cap = field(np.arange(60.0, 91.0, 2), np.arange(0.0, 360.0, 10))
+    panel = the_map(cap)
+    assert panel.get_xlim() == (-31.0, 31.0)
+    np.testing.assert_array_equal(mesh_of(panel), cap)
+    assert grid_of(cap).pole == 1
+    assert grid_of(cap.assign_coords(lat=-cap.lat)).pole == -1
+    for part in (cap.isel(lon=slice(0, 20)), cap.assign_coords(lat=cap.lat - 40)):
+        assert grid_of(part).pole == 0
+    assert grid_of(records.curvilinear()).pole == 0
 
 
 # ---------------------------------------------------------------- coasts

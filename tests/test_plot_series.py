@@ -70,6 +70,31 @@ def test_places_by_other_names_and_conventions(full):
     assert title(lat=-16).startswith("16° S, ")
 
 
+def test_places_as_sel_takes_them(full):
+    same = titles(plot.series(full, at={"lat": -18, "lon": 303}))
+    assert titles(full.geoml.plot.series(lat=-18, lon=-57)) == same
+    assert titles(plot.series(full, latitude=[-18], longitude=[303])) == same
+    several = titles(full.geoml.plot.series("storage", lat=[-18, -16], lon=303))
+    assert several == ["18° S, 57° W", "16° S, 57° W"]
+    assert titles(records.stations().geoml.plot.series(station="st07")) == ["station st07"]
+    with pytest.raises(InputError, match=r"lat=-18: expected a place in one of the two ways"):
+        plot.series(full, at="mean", lat=-18)
+    with pytest.raises(InputError, match="'varable', which 'storage' has not"):
+        plot.series(full, varable="storage")
+
+
+def test_nothing_but_missing_values(full):
+    (panel,) = drawn(plot.series(full.storage * np.nan, at={"lat": -18, "lon": 303})).axes
+    assert panel.get_title() == "18° S, 57° W: no value at all"
+    ticks = [t.get_text() for t in panel.get_xticklabels()]
+    assert {"2002", "2003", "2004"} <= set(ticks)
+
+
+def test_one_step(full):
+    (panel,) = drawn(plot.series(full.isel(time=[3]), lat=-18, lon=303)).axes
+    assert [t.get_text() for t in panel.get_xticklabels()] == ["2001-04-15"]
+
+
 def test_several_places_have_a_panel_each(full):
     figure = drawn(plot.series(full, at={"lat": [-18, -16], "lon": [301, 304]}))
     assert titles(figure) == ["18° S, 59° W", "16° S, 56° W"]

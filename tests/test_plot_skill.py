@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import xarray as xr
-from toy_pictures import drawn, overlapping, titles
+from toy_pictures import drawn, outside, overlapping, titles
 
 from xgeoml import plot
 from xgeoml.exceptions import InputError
@@ -49,6 +49,12 @@ def rows(panel):
     return [t.get_text() for t in panel.get_yticklabels()]
 
 
+def told_by(figure):
+    """Return the title of a figure in one line."""
+    words = " ".join(t.get_text() for sub in figure.subfigs for t in sub.texts)
+    return " ".join(words.split())
+
+
 def large(panel):
     """Return the means: large dots, from the top."""
     return [float(line.get_xdata()[0]) for line in panel.lines if line.get_markersize() > 6]
@@ -82,8 +88,20 @@ def test_failures_are_told(evaluation):
 
 def test_the_title_tells_what_was_hidden(evaluation):
     figure = plot.skill(evaluation)
-    told = " ".join(t.get_text() for sub in figure.subfigs for t in sub.texts)
-    assert "fill gaps of storage; hidden: whole months; 2 repeats; 1,250 values hidden" in told
+    assert told_by(figure) == (
+        "fill gaps of storage; hidden: whole months, 2 times; 1,200 to 1,300 values a time"
+    )
+    one = plot.skill(evaluation.isel(repeat=[0]))
+    assert told_by(one) == "fill gaps of storage; hidden: whole months, 1 time; 1,200 values"
+
+
+def test_the_title_and_the_table_tell_the_same(evaluation):
+    table = " ".join(repr(evaluation.geoml).split())
+    assert "hidden: whole months, 2 times" in table
+    assert "1,200 to 1,300 a time" in table
+    evaluation["hidden"][:] = 1200
+    assert "1,200" in told_by(plot.skill(evaluation))
+    assert " to " not in told_by(plot.skill(evaluation))
 
 
 def test_groups_have_panels_of_their_own(evaluation):
@@ -93,7 +111,7 @@ def test_groups_have_panels_of_their_own(evaluation):
     lines = {line.get_label(): line.get_ydata() for line in panel.lines}
     np.testing.assert_allclose(lines["kalman"], [1.1, 2.2])
     assert [t.get_text() for t in panel.get_xticklabels()] == ["DJF", "JJA"]
-    assert panel.get_ylabel() == "root mean square error (cm)"
+    assert panel.get_ylabel().replace("\n", " ") == "root mean square error (cm)"
     colours = {line.get_label(): line.get_color() for line in panel.lines}
     names = figure.axes[0].get_yticklabels()
     assert colours["kalman"] == names[0].get_color()
@@ -119,6 +137,19 @@ def test_one_repeat_and_no_intervals(evaluation):
     figure = drawn(plot.skill(one))
     assert large(figure.axes[0]) == [1.0, 2.0, 3.0]
     assert figure.axes[1].get_title() == ""
+
+
+@pytest.mark.parametrize("units", ["degree Celsius", "kilograms per square metre per second"])
+def test_long_units_and_names_are_not_cut_off(evaluation, units):
+    evaluation = evaluation.assign_coords(
+        season=["North Atlantic subpolar gyre", "Mediterranean Sea"],
+        model=["linear", "/home/somebody/models/of/the/sea/kalman.safetensors", "c", "oi"],
+    )
+    for name in ("rmse", "rmse_by_season", "difference"):
+        evaluation[name].attrs["units"] = units
+    figure = drawn(plot.skill(evaluation))
+    assert outside(figure) == []
+    assert overlapping(figure) == []
 
 
 def test_many_models(evaluation):

@@ -4,10 +4,11 @@ import dask.array as da
 import numpy as np
 import pytest
 import xarray as xr
-from toy_pictures import drawn, legend_of, overlapping
+from toy_pictures import drawn, legend_of, overlapping, watched
 
 from xgeoml import metrics, plot
 from xgeoml.exceptions import AxisError, InputError
+from xgeoml.plot import scales
 
 pytest.importorskip("matplotlib")
 
@@ -46,6 +47,33 @@ def test_coarse_and_fine_fields_meet():
     assert sorted(ends) == pytest.approx([1.0, 4.0])
     with pytest.raises(InputError, match="expected fields over the same area"):
         plot.spectrum({"fine": fine, "part": fine.isel(lon=slice(0, 20))})
+
+
+@pytest.mark.parametrize("fill", [7.0, np.nan])
+def test_fields_without_waves_are_refused(fill):
+    with pytest.raises(InputError, match="'t2m' vary nowhere along rows, or have no value"):
+        waves().copy(data=np.full((3, 40), fill)).geoml.plot.spectrum()
+
+
+def test_long_grids_in_metres_are_told_in_kilometres():
+    metres = waves().rename(lon="x").assign_coords(x=("x", 12500.0 * np.arange(40), {"units": "m"}))
+    (panel,) = plot.spectrum(metres).axes
+    assert panel.get_xlabel() == "wavelength (km)"
+    lengths, power = panel.lines[0].get_data()
+    assert lengths[np.nanargmax(power)] == pytest.approx(125.0)
+
+
+def test_lazy_fields_are_read_in_pieces(monkeypatch):
+    steps = xr.concat([k * waves() for k in range(7)], "time")
+    expected = plot.spectrum(steps).axes[0].lines[0].get_ydata()
+    lazy, read = watched(steps, time=1, lon=20)
+    monkeypatch.setattr(scales, "PIECE", 2 * 3 * 40)
+    assert scales._pieces(lazy, "lon") == [
+        {"time": slice(k, min(k + 2, 7))} for k in range(0, 7, 2)
+    ]
+    found = plot.spectrum(lazy).axes[0].lines[0].get_ydata()
+    np.testing.assert_allclose(found, expected)
+    assert set(read) == {(k, 0, n) for k in range(7) for n in range(2)}
 
 
 def test_units_of_other_rows():

@@ -248,7 +248,7 @@ def test_form():
     assert greens.attrs["units"] == "1"
     assert "synthetic" in greens.attrs["source"]
     assert "geometrical spreading" in greens.attrs["comment"]
-    assert greens.time.attrs == {"long_name": "time", "units": "s", "axis": "T"}
+    assert greens.time.attrs == {"long_name": "time", "units": "s"}
     assert greens.azimuth.values.tolist() == [10.0, 20.0]
     assert greens.distance.attrs["units"] == "degree"
     np.testing.assert_allclose(np.diff(greens.time), 0.1)

@@ -50,6 +50,30 @@ def overlapping(figure):
     ]
 
 
+def outside(figure):
+    """Return words that reach beyond the figure."""
+    from matplotlib.text import Text
+
+    renderer = figure.canvas.get_renderer()
+    words = [t for t in figure.findobj(Text) if t.get_visible() and t.get_text().strip()]
+    boxes = [(t.get_text(), t.get_window_extent(renderer)) for t in words if _is_shown(t)]
+    low, high = -1.0, 1.0
+    return [
+        text
+        for text, box in boxes
+        if min(box.x0, box.y0) < low
+        or box.x1 > figure.bbox.x1 + high
+        or box.y1 > figure.bbox.y1 + high
+    ]
+
+
+def sides(figure):
+    """Return how many inches of a figure are empty at the left, right, below and above."""
+    around = figure.get_tightbbox(figure.canvas.get_renderer())
+    width, height = figure.get_size_inches()
+    return around.x0, width - around.x1, around.y0, height - around.y1
+
+
 def _is_shown(text):
     """Ticks outside of the limits are kept, but not drawn."""
     axis = next((a for p in text.figure.axes for a in (p.xaxis, p.yaxis) if _has(a, text)), None)

@@ -86,9 +86,23 @@ class PlotMethods:
         group: str | None = None,
         dims: Mapping[str, str] | None = None,
         interactive: bool = False,
+        **coords: Any,
     ) -> Drawn:
         return plot.series(
-            self._obj, variable, at=at, group=group, dims=dims, interactive=interactive
+            self._obj, variable, at=at, group=group, dims=dims, interactive=interactive, **coords
+        )
+
+    def filled_record(
+        self,
+        variable: Hashable | None = None,
+        *,
+        group: str | None = None,
+        dims: Mapping[str, str] | None = None,
+        cmap: str | None = None,
+        coast: bool = True,
+    ) -> Figure:
+        return plot.filled_record(
+            self._obj, variable, group=group, dims=dims, cmap=cmap, coast=coast
         )
 
     def skill(self, evaluation: xr.Dataset | None = None, *, score: str | None = None) -> Figure:
@@ -151,6 +165,7 @@ _FUNCTIONS = {
     "gaps": plot.gaps,
     "compare": plot.compare,
     "series": plot.series,
+    "filled_record": plot.filled_record,
     "skill": plot.skill,
     "spectrum": plot.spectrum,
     "waveforms": plot.waveforms,

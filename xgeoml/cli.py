@@ -12,8 +12,13 @@ from xgeoml.cli_tasks import downscale, fill_gaps, interp_time, invert_waveform
 from xgeoml.cli_weights import weights_group
 
 
-@click.group(cls=Program)
-@click.version_option(package_name="xgeoml")
+def _with_dashes(name: str) -> str:
+    return name.replace("_", "-")
+
+
+# Names of tasks and options may be spelled as in Python.
+@click.group(cls=Program, context_settings={"token_normalize_func": _with_dashes})
+@click.version_option(package_name="xgeoml", prog_name="xgeoml")
 @click.option("--debug", is_flag=True, help="Show where in the code an error comes from.")
 def main(debug: bool) -> None:
     """Trained networks and classical methods for gridded data and seismograms.
@@ -27,7 +32,7 @@ def main(debug: bool) -> None:
     Examples:
       xgeoml info tws.nc
       xgeoml fill-gaps tws.nc --out full.nc
-      xgeoml evaluate fill_gaps tws.nc
+      xgeoml evaluate fill-gaps tws.nc
       xgeoml --debug fill-gaps tws.nc --out full.nc
 
     \b

@@ -11,6 +11,7 @@ import click
 
 from xgeoml.cli_files import check_out, opened, unfinished
 from xgeoml.cli_fit import PICTURES
+from xgeoml.cli_look import described
 from xgeoml.cli_parts import (
     ManyValues,
     array_in,
@@ -32,7 +33,7 @@ TABLES = (".nc", ".csv", ".json")
 
 
 @click.command(cls=ManyValues)
-@click.argument("task", type=click.Choice(get_args(Task)))
+@click.argument("task", type=click.Choice(get_args(Task)), metavar="TASK")
 @data_files
 @click.option(
     "--model",
@@ -45,15 +46,19 @@ TABLES = (".nc", ".csv", ".json")
 @click.option("--covariates", multiple=True, help="Names in the file, or FILE:NAME in another.")
 @click.option(
     "--holdout",
-    help="Of fill_gaps, what is hidden: gaps, steps, runs, clouds or blocks; runs=6, steps=0.2.",
+    help="Of fill-gaps, what is hidden: gaps, steps, runs, clouds or blocks; runs=6, steps=0.2.",
 )
 @click.option("--repeats", type=int, help="How often other values are hidden, 4 by default.")
 @click.option(
     "--period", help="Hide in this part of the time only, FROM:TO such as 2018: or :2010."
 )
-@click.option("--factor", type=int, help="Of downscale, 4 by default; of interp_time, 2.")
-@click.option("--target", help="The fine fields, or the known sources, FILE:NAME.")
-@click.option("--greens", help="Green's functions: a name in DATA, FILE:NAME, or FILE with one.")
+@click.option("--factor", type=int, help="Of downscale, 4 by default; of interp-time, 2.")
+@click.option("--target", metavar="FILE:NAME", help="The fine fields, or the known sources.")
+@click.option(
+    "--greens",
+    metavar="FILE:NAME",
+    help="Green's functions: a name in DATA, FILE:NAME, or FILE with one.",
+)
 @click.option("--dim", multiple=True, help="Dims whose records have one source, such as station.")
 @click.option("--length", help="Of the source: samples, or such as 30s.")
 @click.option("--metric", multiple=True, help="Further scores, by name.")
@@ -78,15 +83,16 @@ def evaluate(
 ) -> None:
     """Compare models on your data.
 
-    Known values are hidden, models asked for them, and the answers scored.
+    Known values are hidden, models asked for them, and the answers scored. TASK is fill-gaps,
+    downscale, interp-time or invert-waveform.
 
     \b
     Examples:
-      xgeoml evaluate fill_gaps tws.nc --model kalman dineof --holdout runs=6
-      xgeoml evaluate fill_gaps tws.nc --model own.safetensors --period 2018: --out scores.csv
+      xgeoml evaluate fill-gaps tws.nc --model kalman dineof --holdout runs=6
+      xgeoml evaluate fill-gaps tws.nc --model own.safetensors --period 2018: --out scores.csv
       xgeoml evaluate downscale era5.nc --factor 4 --variable t2m --plot skill.png
-      xgeoml evaluate interp_time era5.nc --model cubic temdeep --factor 6 --out scores.nc
-      xgeoml evaluate invert_waveform records.nc --greens greens.nc --dim station
+      xgeoml evaluate interp-time era5.nc --model cubic temdeep --factor 6 --out scores.nc
+      xgeoml evaluate invert-waveform records.nc --greens greens.nc --dim station
     """
     from xgeoml.tasks.evaluate import evaluate as compare
 
@@ -104,7 +110,7 @@ def evaluate(
         if "greens" in typed:
             typed["greens"] = greens_in(typed["greens"], found, files)
         scores = compare(found, task, **typed)
-    click.echo(repr(scores.geoml))
+    click.echo(described(scores))
     if out is not None:
         with unfinished(out) as path:
             _save(scores, path, out.suffix)

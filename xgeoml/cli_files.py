@@ -9,13 +9,15 @@ import warnings
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from glob import has_magic
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
+from xgeoml.cli_kinds import need_zarr, what_is_wrong
+from xgeoml.cli_words import TYPED
 from xgeoml.exceptions import GeoMLError
 from xgeoml.insert import bounds_name
 
@@ -42,6 +44,8 @@ class DataFiles(click.ParamType):  # type: ignore[type-arg]  # generic since cli
         """Return the files, in the order of their names."""
         if isinstance(value, tuple):
             return value
+        if ctx is not None:
+            ctx.meta.setdefault(TYPED, []).append(value)
         if Path(value).exists():
             return (Path(value),)
         found = _matching(value) if has_magic(value) else ()
@@ -103,14 +107,28 @@ def opened(
         try:
             with warnings.catch_warnings():
                 warnings.filterwarnings("ignore", message="Failed to open Zarr store with consoli")
+                warnings.filterwarnings("ignore", message=".* fails while guessing")
                 data = _open(paths, group, {} if chunks is None else chunks, files)
         except _FAILURES as error:
-            raise click.ClickException(f"{told} cannot be opened: {error}") from error
+            told = _wrong_among(paths) or f"{told} cannot be opened: {error}"
+            raise click.ClickException(told) from error
         for variables in (part.variables for part in groups_of(data).values()):
             # Bounds tell which day or month a stamp means; that cannot wait.
             for name in {bounds_name(v) for v in variables.values()} & set(variables):
                 variables[name].load()
         yield data
+
+
+def _wrong_among(paths: Sequence[Path]) -> str | None:
+    """Return the first file of which nothing can be read, and why, in a sentence."""
+    for path in paths:
+        try:
+            wrong = what_is_wrong(path)
+        except OSError:
+            return None  # what xarray says of it is the reason
+        if wrong is not None:
+            return f"{path} cannot be opened: {wrong}"
+    return None
 
 
 def _open(paths: Sequence[Path], group: str | None, chunks: Chunks, files: ExitStack) -> Opened:
@@ -119,7 +137,8 @@ def _open(paths: Sequence[Path], group: str | None, chunks: Chunks, files: ExitS
     options: dict[str, Any] = {"chunks": chunks}
     if all(path.is_dir() or path.suffix == ".zip" for path in paths):
         options["engine"] = "zarr"
-    stores = [_zipped(path, files) if path.suffix == ".zip" else path for path in paths]
+    # Workers elsewhere may be in another folder.
+    stores = [_zipped(p, files) if p.suffix == ".zip" else p.absolute() for p in paths]
     if len(stores) > 1:
         options |= {"data_vars": "minimal", "coords": "minimal", "compat": "override"}
         options |= {"combine": "by_coords", "join": "outer", "combine_attrs": "override"}
@@ -145,7 +164,9 @@ def _open(paths: Sequence[Path], group: str | None, chunks: Chunks, files: ExitS
 def _zipped(path: Path, files: ExitStack) -> Any:
     from zarr.storage import ZipStore
 
-    store = ZipStore(path, mode="r")
+    if not zipfile.is_zipfile(path):
+        raise ValueError("it is no zip file")  # zarr's own store cannot be closed then
+    store = ZipStore(path.absolute(), mode="r")
     files.callback(store.close)
     return store
 
@@ -189,6 +210,7 @@ def check_out(
     """
     if out.suffix not in kinds:
         raise click.UsageError(f"{out}: expected a name that ends in {' or '.join(kinds)}")
+    need_zarr(out)
     if out.resolve() in (path.resolve() for path in data):
         raise click.UsageError(f"--out {out} is the record itself; expected another name")
     if out.resolve() in (path.resolve() for path in others):
@@ -199,7 +221,9 @@ def check_out(
         raise click.UsageError(f"{out} is there already; type --overwrite to replace it")
 
 
-def write(data: Opened, out: Path, compress: int | None, progress: bool | None) -> None:
+def write(
+    data: Opened, out: Path, compress: int | None, progress: bool | None, elsewhere: bool = False
+) -> None:
     """Compute a result chunk by chunk, write it, and say so.
 
     Parameters
@@ -211,17 +235,20 @@ def write(data: Opened, out: Path, compress: int | None, progress: bool | None) 
         Of netCDF: how hard to compress, 0 to 9.
     progress : bool, optional
         Whether to show a bar; by default at a terminal.
+    elsewhere : bool
+        Whether a cluster computes, and not this process.
 
     Raises
     ------
     click.ClickException
         If it cannot be written.
     """
-    with unfinished(out) as path, _computing(progress), warnings.catch_warnings():
+    computing = nullcontext() if elsewhere else _computing(progress)
+    with unfinished(out) as path, computing, warnings.catch_warnings():
         # Of zarr's version 3; xarray writes them all the same.
         warnings.filterwarnings("ignore", message="Consolidated metadata")
         try:
-            _save(data, path, out.suffix, compress)
+            _save(data, path.absolute(), out.suffix, compress)
         except _FAILURES as error:
             if isinstance(error, GeoMLError):
                 raise

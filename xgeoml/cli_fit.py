@@ -36,8 +36,14 @@ PICTURES = (".png", ".pdf", ".svg")
 )
 @click.option("--covariates", multiple=True, help="Names in the file, or FILE:NAME in another.")
 @click.option("--vectors", help="Components of a vector to learn from, EASTWARD:NORTHWARD.")
-@click.option("--target", help="The fine fields of the same times, or the sources, FILE:NAME.")
-@click.option("--greens", help="Green's functions: a name in DATA, FILE:NAME, or FILE with one.")
+@click.option(
+    "--target", metavar="FILE:NAME", help="The fine fields of the same times, or the sources."
+)
+@click.option(
+    "--greens",
+    metavar="FILE:NAME",
+    help="Green's functions: a name in DATA, FILE:NAME, or FILE with one.",
+)
 @click.option("--dim", multiple=True, help="Dims whose records have one source, such as station.")
 @click.option("--positive/--signed", default=True, help="Whether a source is nowhere negative.")
 @click.option(

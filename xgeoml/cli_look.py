@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import get_args
+from typing import TYPE_CHECKING, get_args
 
 import click
 
 from xgeoml.cli_files import DataFiles, groups_of, opened
 from xgeoml.cli_parts import ManyValues, data_files, in_group
+from xgeoml.cli_words import as_command, in_words, typed_files
 from xgeoml.spec import Task
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+    from xgeoml.tasks.overview import Part
+    from xgeoml.tasks.overview_models import ModelFact
+    from xgeoml.tasks.overview_scores import Scores
 
 
 @click.command()
@@ -18,7 +28,7 @@ from xgeoml.spec import Task
 def info(data: tuple[Path, ...], group: str | None) -> None:
     """Say what is in a file.
 
-    That is: axes, time steps, gaps, the models that fit, and what to type next in Python.
+    That is: axes, time steps, gaps, the models that fit, and what to type next.
 
     \b
     Examples:
@@ -35,7 +45,41 @@ def info(data: tuple[Path, ...], group: str | None) -> None:
             for variable in part.variables.values():
                 if variable.size <= IN_FILE:
                     variable.load()
-        click.echo(repr(found.geoml))
+        click.echo(described(found))
+
+
+def described(obj: xr.Dataset | xr.DataTree) -> str:
+    """Return what is known of what was read or made, with what is typed on the command line."""
+    from xgeoml.formatting import in_text
+    from xgeoml.tasks.overview import overview
+
+    root = click.get_current_context().find_root()
+    program = root.command
+    if not isinstance(program, click.Group):
+        raise TypeError(f"{program!r}: expected the group of all commands")
+    known = overview(obj)
+    parts = tuple(_to_type(part, program, typed_files(root)) for part in known.parts)
+    return in_text(replace(known, parts=parts))
+
+
+def _to_type(part: Part | Scores, program: click.Group, files: Sequence[str]) -> Part | Scores:
+    """Return a part with what is typed on the command line in the place of Python."""
+    from xgeoml.tasks.overview_scores import Scores
+
+    commands = (as_command(call, program, files) for call in part.calls)
+    calls = tuple(filter(None, commands))
+    if isinstance(part, Scores):
+        return replace(part, calls=calls)
+
+    def said(fact: ModelFact, task: str) -> ModelFact:
+        command = program.commands[task.replace("_", "-")]
+        return replace(fact, state=in_words(fact.state, program, command, files))
+
+    models = tuple(
+        replace(m, models=tuple(said(fact, m.task) for fact in m.models)) for m in part.models
+    )
+    problems = tuple(in_words(p, program, None, files) for p in part.problems)
+    return replace(part, calls=calls, models=models, problems=problems)
 
 
 @click.command()
@@ -50,9 +94,9 @@ def models(data: tuple[Path, ...] | None, task: Task | None, group: str | None) 
     \b
     Examples:
       xgeoml models
-      xgeoml models --task fill_gaps
+      xgeoml models --task fill-gaps
       xgeoml models tws.nc
-      xgeoml models tws.nc --task fill_gaps
+      xgeoml models tws.nc --task fill-gaps
     """
     from xgeoml.registry import all_models
     from xgeoml.tasks.inspect import models_for
@@ -84,7 +128,8 @@ def models(data: tuple[Path, ...] | None, task: Task | None, group: str | None) 
 def demo(data: Path | None, variable: str | None, covariates: tuple[str, ...], out: Path) -> None:
     """Show gap filling from end to end.
 
-    Every model fills hidden steps of a record, and the best one its gaps.
+    Every model fills hidden steps of a record, and the default one its gaps, or the best one where
+    it is surely better.
 
     Without --data the record is a built-in, synthetic one that resembles GRACE.
 
@@ -101,7 +146,9 @@ def demo(data: Path | None, variable: str | None, covariates: tuple[str, ...], o
         if variable or covariates:
             raise click.UsageError("--variable and --covariates go with --data FILE")
         dataset, name, drivers = example.sample()
+        click.echo("A synthetic record of water storage, with the gaps of the GRACE satellites.\n")
         example.run(dataset, name, drivers, out, say=click.echo)
+        click.echo("\nNext, on a file of yours: xgeoml info FILE")
         return
     with opened([data]) as record:
         if not isinstance(record, xr.Dataset):

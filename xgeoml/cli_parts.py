@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, get_args
 
 import click
 
+from xgeoml.cli_cluster import cluster, on_cluster
 from xgeoml.cli_files import (
     ChunkSizes,
     DataFiles,
@@ -19,7 +20,8 @@ from xgeoml.cli_files import (
     variables_in,
     write,
 )
-from xgeoml.options import Precision
+from xgeoml.cli_told import best_in
+from xgeoml.options import Precision, Progress, set_options, shows_progress
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -94,13 +96,19 @@ def writing(what: str) -> Callable[[F], F]:
         click.option(
             "--progress/--no-progress", default=None, help="A bar; by default at a terminal."
         ),
+        on_cluster,
     )
 
 
 def choosing(kind: str = "a model's file") -> Callable[[F], F]:
     """Return the options that name a model."""
     return together(
-        click.option("--model", default="auto", show_default=True, help=f"A name, or {kind}."),
+        click.option(
+            "--model",
+            default="auto",
+            show_default=True,
+            help=f"A name, {kind}, or best: the winner of an evaluation on these data.",
+        ),
         click.option("--weights", help="Other weights than the model's own."),
     )
 
@@ -138,12 +146,21 @@ def transform(
     group, chunks = options.pop("group"), options.pop("chunks")
     out, overwrite = options.pop("out"), options.pop("overwrite")
     compress, progress = options.pop("compress"), options.pop("progress")
+    scheduler, workers = options.pop("scheduler"), options.pop("workers")
     check_out(out, data, files_in(*others), overwrite)
     if compress is not None and out.suffix != ".nc":
         raise click.UsageError(f"--compress is of netCDF; {out.suffix} is compressed anyway")
     with ExitStack() as files:
+        elsewhere = files.enter_context(cluster(scheduler, workers))
         opened_data = files.enter_context(opened(data, group, chunks))
-        write(make(opened_data, files, given(options)), out, compress, progress)
+        wanted: Progress = "auto" if progress is None else progress
+        with set_options(progress=wanted):
+            made = make(opened_data, files, given(options))
+        if progress is None and not shows_progress(wanted):
+            # At a terminal the task has said so.
+            for model in best_in(made):
+                click.echo(f"--model best: {model}", err=True)
+        write(made, out, compress, progress, elsewhere)
 
 
 def given(options: Mapping[str, Any]) -> dict[str, Any]:

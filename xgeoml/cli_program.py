@@ -5,13 +5,14 @@ from __future__ import annotations
 import signal
 import threading
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 from typing import Any, TextIO
 
 import click
 
+from xgeoml.cli_words import in_words, typed_files
 from xgeoml.exceptions import GeoMLError
 
 INTERRUPTED, TERMINATED = 130, 143
@@ -26,8 +27,13 @@ class Program(click.Group):
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run a command; end with the exit code that its help tells."""
+
+        def said(text: str) -> str:
+            command = self.commands.get(ctx.invoked_subcommand or "")
+            return in_words(text, self, command, typed_files(ctx))
+
         try:
-            with _told_of_warnings(), _stopped_by_sigterm():
+            with _told_of_warnings(said), _stopped_by_sigterm():
                 return super().invoke(ctx)
         except (GeoMLError, click.ClickException) as error:
             cause = error.__cause__ if isinstance(error, click.ClickException) else error
@@ -35,21 +41,21 @@ class Program(click.Group):
                 raise cause from None
             if isinstance(error, click.ClickException):
                 raise
-            raise click.ClickException(_in_words(error)) from error
+            raise click.ClickException(said(_with_notes(error))) from error
         except KeyboardInterrupt as error:
-            click.echo(f"Interrupted. {error}".rstrip(), err=True)
+            click.echo(f"Interrupted. {said(str(error))}".rstrip(), err=True)
             ctx.exit(INTERRUPTED)
         except Terminated:
             click.echo("Terminated.", err=True)
             ctx.exit(TERMINATED)
 
 
-def _in_words(error: GeoMLError) -> str:
+def _with_notes(error: GeoMLError) -> str:
     return "\n".join([str(error), *getattr(error, "__notes__", [])])
 
 
 @contextmanager
-def _told_of_warnings() -> Iterator[None]:
+def _told_of_warnings(said: Callable[[str], str]) -> Iterator[None]:
     """Print warnings as they come, without lines of code."""
 
     def show(
@@ -60,7 +66,7 @@ def _told_of_warnings() -> Iterator[None]:
         file: TextIO | None = None,  # noqa: ARG001
         line: str | None = None,  # noqa: ARG001
     ) -> None:
-        click.echo(f"Warning: {message}", err=True)
+        click.echo(f"Warning: {said(str(message))}", err=True)
 
     with warnings.catch_warnings():
         warnings.simplefilter("default", UserWarning)

@@ -13,6 +13,7 @@ from xgeoml.cli_parts import (
     ManyValues,
     choosing,
     data_files,
+    given,
     greens_in,
     named,
     number_or_text,
@@ -22,6 +23,7 @@ from xgeoml.cli_parts import (
     transform,
     writing,
 )
+from xgeoml.cli_told import filled_in
 from xgeoml.engine.inversion import Amplitudes, Gaps
 from xgeoml.months import Freq
 from xgeoml.tasks.greens import Impulse
@@ -33,7 +35,11 @@ from xgeoml.tasks.greens import Impulse
 @choosing("a weights file")
 @click.option("--variable", multiple=True, help="What to fill; by default all but --covariates.")
 @click.option("--covariates", multiple=True, help="Names in the file, or FILE:NAME in another.")
-@click.option("--mask", help="Where gaps may be filled: a name in the file, or FILE:NAME.")
+@click.option(
+    "--mask",
+    metavar="FILE:NAME",
+    help="Where gaps may be filled: a name in the file, or FILE:NAME.",
+)
 @click.option("--max-gap", help="Longest gap to fill: steps, or such as 92D.")
 @click.option("--freq", type=click.Choice(get_args(Freq)), help="One field a month.")
 @click.option("--spread", is_flag=True, help="Add one standard deviation of each filled value.")
@@ -58,7 +64,11 @@ def fill_gaps(data: tuple[Path, ...], **options: Any) -> None:
         return fill(record, **options)
 
     options["max_gap"] = number_or_text(options["max_gap"])
+    out = options["out"]
     transform(data, options, make, *options["covariates"], options["mask"])
+    with opened([out]) as made:
+        for line in filled_in(made, given(options)):
+            click.echo(line)
 
 
 @click.command(cls=ManyValues)
@@ -66,7 +76,10 @@ def fill_gaps(data: tuple[Path, ...], **options: Any) -> None:
 @writing("The finer fields")
 @click.option("--factor", type=int, help="Parts of a cell along each axis, 2 to 8.")
 @click.option(
-    "--like", type=click.Path(exists=True, path_type=Path), help="A file on the grid wanted."
+    "--like",
+    type=click.Path(exists=True, path_type=Path),
+    metavar="FILE",
+    help="A file on the grid wanted.",
 )
 @choosing()
 @click.option("--variable", multiple=True, help="What to downscale; by default all on the grid.")
@@ -76,7 +89,7 @@ def fill_gaps(data: tuple[Path, ...], **options: Any) -> None:
     default=True,
     help="Whether subgrid may use its own map of elevation, without --covariates.",
 )
-@click.option("--mask", help="Which fine cells get a value: FILE:NAME.")
+@click.option("--mask", metavar="FILE:NAME", help="Which fine cells get a value.")
 @click.option(
     "--conserve",
     type=click.Choice(["auto", "area", "mean", "no"]),
@@ -118,7 +131,9 @@ def downscale(data: tuple[Path, ...], like: Path | None, conserve: str, **option
 @writing("The fields at other times")
 @click.option("--freq", help="Step of the result, such as 1h or MS.")
 @click.option("--factor", type=int, help="Equal parts of each step, 2 or more.")
-@click.option("--times", multiple=True, help="The times themselves, such as 2001-01-01T06.")
+@click.option(
+    "--times", multiple=True, metavar="TIME", help="The times themselves, such as 2001-01-01T06."
+)
 @click.option("--accumulated", is_flag=True, help="Values are totals over steps, which are kept.")
 @choosing()
 @click.option("--variable", multiple=True, help="What to interpolate; by default all along time.")
@@ -159,7 +174,11 @@ def interp_time(data: tuple[Path, ...], **options: Any) -> None:
 @click.command("invert-waveform", cls=ManyValues)
 @data_files
 @writing("The source waveforms")
-@click.option("--greens", help="Green's functions: a name in DATA, FILE:NAME, or FILE with one.")
+@click.option(
+    "--greens",
+    metavar="FILE:NAME",
+    help="Green's functions: a name in DATA, FILE:NAME, or FILE with one.",
+)
 @click.option("--dim", multiple=True, help="Dims whose records have one source, such as station.")
 @click.option("--positive/--signed", default=True, help="Whether a source is nowhere negative.")
 @click.option("--length", help="Of the source: samples, or such as 30s; by default the record's.")

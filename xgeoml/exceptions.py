@@ -25,7 +25,11 @@ __all__ = [
     "TimeAxisError",
     "WeightsError",
     "did_you_mean",
+    "instead_of",
 ]
+
+# Names that a message lists, at most.
+_SHOWN = 20
 
 
 def did_you_mean(name: object, known: Iterable[object], limit: int = 3) -> list[str]:
@@ -43,11 +47,36 @@ def did_you_mean(name: object, known: Iterable[object], limit: int = 3) -> list[
     Returns
     -------
     list of str
-        Empty when nothing is close.
+        Empty when nothing is close. Of names that differ in capitals only that one; then those
+        spelt alike, then those that are a part of the other, such as ``lwe`` of ``lwe_thickness``.
     """
     by_lower = {str(entry).lower(): str(entry) for entry in known}
-    close = difflib.get_close_matches(str(name).lower(), by_lower, n=limit, cutoff=0.55)
-    return [by_lower[entry] for entry in close]
+    typed = str(name).lower()
+    if typed in by_lower:
+        return [by_lower[typed]]
+    close = difflib.get_close_matches(typed, by_lower, n=limit, cutoff=0.55)
+    parts = [entry for entry in by_lower if _is_part(typed, entry) or _is_part(entry, typed)]
+    return [by_lower[entry] for entry in dict.fromkeys([*close, *parts])][:limit]
+
+
+def _is_part(short: str, long: str) -> bool:
+    """Whether one name begins another, or, of three characters and more, lies within it."""
+    return len(short) > 1 and (long.startswith(short) or (len(short) > 2 and short in long))
+
+
+def instead_of(name: object, known: Iterable[object]) -> str:
+    """Return what may have been meant by a name that is not there, and what there is.
+
+    Examples
+    --------
+    >>> instead_of("lwe", ["lwe_thickness", "time"])
+    "did you mean 'lwe_thickness'? found ['lwe_thickness', 'time']"
+    """
+    names = [str(entry) for entry in known]
+    near = did_you_mean(name, names)
+    meant = f"did you mean {' or '.join(map(repr, near))}? " if near else ""
+    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+    return f"{meant}found {names[:_SHOWN]}{more}"
 
 
 class GeoMLError(Exception):
@@ -99,13 +128,18 @@ class ModelNotFoundError(GeoMLError, KeyError):
         What was asked for.
     known
         Names of the registered models; those that look like `name` are suggested.
+    hint
+        What the name is instead, and what to type.
     """
 
-    def __init__(self, name: str, known: Iterable[str] = ()) -> None:
+    def __init__(self, name: str, known: Iterable[str] = (), hint: str = "") -> None:
         self.name = name
         self.known = sorted(known)
-        self.suggestions = did_you_mean(name, self.known)
+        self.hint = hint
+        self.suggestions = [] if hint else did_you_mean(name, self.known)
         message = f"no model is called {name!r}."
+        if hint:
+            message += f" {hint}."
         if self.suggestions:
             message += f" Did you mean {' or '.join(repr(s) for s in self.suggestions)}?"
         if self.known:
@@ -118,7 +152,7 @@ class ModelNotFoundError(GeoMLError, KeyError):
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle the parts, see `SpecError`."""
-        return type(self), (self.name, self.known)
+        return type(self), (self.name, self.known, self.hint)
 
 
 class WeightsError(GeoMLError, RuntimeError):

@@ -20,11 +20,18 @@ _COLUMNS, _BLOCKS, _ABSENT = 60, "▁▂▃▄▅▆▇█", "·"
 # Names, units and paths may be a stranger's: no line of them fills the screen, or steers it.
 _LONGEST = 300
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]+")
+# Repeats of an evaluation that say too little of how sure differences are.
+_TOO_FEW = 2
 
 
 def describe(obj: xr.DataArray | xr.Dataset | xr.DataTree) -> str:
     """Return the text repr; problems become a line of it, never an error."""
-    return "\n".join(_lines(overview(obj)))
+    return in_text(overview(obj))
+
+
+def in_text(found: Overview) -> str:
+    """Return what is known of an object as text."""
+    return "\n".join(_lines(found))
 
 
 def _lines(found: Overview) -> Iterator[str]:
@@ -131,22 +138,22 @@ def gaps_in_words(gaps: Gaps) -> list[str]:
     absent = f"{_steps(gaps.absent)} absent" if gaps.absent else ""
     if gaps.unread:
         return list(filter(None, (gaps.unread, absent)))
-    about = "about " if gaps.about else ""
-    if not gaps.missing:
-        return [f"{about}complete"]
     if gaps.missing == 1:
         return ["no value at all"]
-    said = [f"{about}{percent(gaps.missing)} missing"]
+    about, where = "about " if gaps.about else "", " where ever seen" if gaps.never else ""
     lost = [absent, f"{about}{_steps(gaps.empty)} empty" if gaps.empty else ""]
-    if gaps.scattered and not any(lost) and not gaps.never:
-        return [f"{said[0]}, {_scattered(gaps)}"]
-    if any(lost):
+    said = [f"{about}{percent(gaps.missing or 0.0)} missing{where}"]
+    if not gaps.missing:
+        said = [f"{about}complete{where}"]
+    elif gaps.scattered and not any(lost):
+        said = [f"{said[0]}, {_scattered(gaps)}"]
+    elif any(lost):
         said.append(f"{', '.join(filter(None, lost))}, longest run {gaps.longest}")
-    cells, why = ("cells", " (land, edges)") if gaps.on_grid else ("series", "")
+        if gaps.scattered:
+            said.append(f"{percent(gaps.scattered)} of the rest {_scattered(gaps)}")
     if gaps.never:
+        cells, why = ("cells", " (land, edges)") if gaps.on_grid else ("series", "")
         said.append(f"{percent(gaps.never)} of the {cells} never seen{why}")
-    if gaps.scattered:
-        said.append(f"{percent(gaps.scattered)} of the rest {_scattered(gaps)}")
     return said
 
 
@@ -203,11 +210,22 @@ def score_facts(scores: Scores) -> Iterator[tuple[str, str]]:
     if lead is None or lead.mean is None:
         yield "best", "none: every model failed"
         return
+    value = " ".join(filter(None, (scores.score, _pair(lead), scores.units)))
+    others = any(r.mean is not None for r in scores.rows[1:])
+    if others and 0 < count <= _TOO_FEW:
+        yield "best", f"{lead.model}, {value}"
+        yield "differences", f"not to be judged by {_times(count)}; type repeats=4 or more"
+        return
     near = [r.model for r in scores.rows[1:] if r.undecided]
     doubt = f"; not surely better than {', '.join(near)}" if near else ""
     clear = "; better than all others beyond doubt" if _is_clear(scores.rows) else ""
-    value = " ".join(filter(None, (scores.score, _pair(lead), scores.units)))
     yield "best", f"{lead.model}, {value}{doubt}{clear}"
+    if others and count:
+        yield "intervals", f"of 95 %, from {_times(count)}"
+
+
+def _times(count: int) -> str:
+    return "1 repeat" if count == 1 else f"{count} repeats"
 
 
 def _is_clear(rows: tuple[Score, ...]) -> bool:

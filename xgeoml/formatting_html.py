@@ -178,8 +178,8 @@ def _models(models: Sequence[TaskModels]) -> Iterator[Html]:
     for task_name, kind, names in rows:
         shown.append(("" if task_name == above else task_name, kind, names))
         above = task_name
-    count = sum(len(task.models) for task in models)
-    yield section("Models", table(shown), summary=f"{count} that fit these axes", opened=False)
+    count = sum(model.enough for task in models for model in task.models)
+    yield section("Models", table(shown), summary=f"{count} that fit these data", opened=False)
 
 
 def _named(name: str, summary: str, automatic: bool) -> Html:

@@ -15,7 +15,16 @@ from xgeoml.exceptions import InputError, TimeAxisError
 from xgeoml.insert import bounds_name, dated_bounds
 from xgeoml.steps import IRREGULAR, Steps
 
-__all__ = ["Freq", "Months", "add_mean", "check_freq", "lateness", "months_of", "whole_months"]
+__all__ = [
+    "Freq",
+    "Months",
+    "add_mean",
+    "are_months",
+    "check_freq",
+    "lateness",
+    "months_of",
+    "whole_months",
+]
 
 Freq = Literal["MS", "ME"]
 
@@ -130,6 +139,19 @@ def months_of(stamps: NDArray[Any], late: int = 0) -> Months:
     return Months(clock, number, clock.month - number[0])
 
 
+def are_months(stamps: NDArray[Any]) -> bool:
+    """Whether steps are months, or longer, so that months cannot be made of them.
+
+    Parameters
+    ----------
+    stamps : ndarray, (time,)
+        Increasing datetime64 or cftime stamps.
+    """
+    clock = read_clock(stamps)
+    apart = np.diff(clock.ticks)
+    return bool(apart.size and np.median(apart) >= A_MONTH * clock.day)
+
+
 def whole_months(steps: Steps, late: int = 0, time: str = "time") -> Steps:
     """Return steps with those added that the first and the last month lack, at either end.
 
@@ -155,9 +177,8 @@ def whole_months(steps: Steps, late: int = 0, time: str = "time") -> Steps:
     [datetime.date(2001, 1, 1), datetime.date(2001, 3, 31)]
     """
     clock = _moments(steps.stamps, late)
-    apart = np.diff(clock.ticks)
-    if apart.size and np.median(apart) >= A_MONTH * clock.day:
-        found = _told(steps.freq, np.median(apart) / clock.day)
+    if are_months(steps.stamps):
+        found = _told(steps.freq, np.median(np.diff(clock.ticks)) / clock.day)
         raise TimeAxisError(
             f"the steps of {time!r} are {found}; expected shorter ones, such as days, which "
             "freq= makes months of. Leave freq= out: the record is then filled at its own steps"

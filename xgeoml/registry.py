@@ -8,7 +8,13 @@ from functools import lru_cache
 from importlib.metadata import entry_points
 from typing import get_args
 
-from xgeoml.exceptions import ModelNotFoundError, SpecError, WeightsError
+from xgeoml.exceptions import (
+    InputError,
+    ModelNotFoundError,
+    SpecError,
+    WeightsError,
+    instead_of,
+)
 from xgeoml.models.catalog import SPECS
 from xgeoml.spec import ModelSpec, Task
 from xgeoml.weights.files import read_spec
@@ -84,14 +90,17 @@ def get_model(name: str, task: Task | None = None) -> ModelSpec:
     ------
     ModelNotFoundError
         With the nearest names.
+    InputError
+        If there is no such task.
     WeightsError
         If the weights file of an older version cannot be had.
     """
     bare, _, version = name.partition("@")
+    check_task(task)
     known = [s for s in all_models() if task in (None, s.task)]
     named = [s for s in known if s.name == bare]
     if not named:
-        raise ModelNotFoundError(bare, {s.name for s in known})
+        raise ModelNotFoundError(bare, {s.name for s in known if s.listed})
     for spec in named:
         if version in ("", spec.version):
             return spec
@@ -118,13 +127,25 @@ def base_model(name: str, task: Task) -> ModelSpec:
 def list_models(task: Task | None = None) -> list[str]:
     """Return the names of the models to choose from, all or those of one task, each once, in order.
 
+    Raises
+    ------
+    InputError
+        If there is no such task.
+
     Examples
     --------
     >>> import xgeoml
     >>> "kalman" in xgeoml.list_models("fill_gaps")
     True
     """
+    check_task(task)
     return sorted({s.name for s in all_models() if s.listed and task in (None, s.task)})
+
+
+def check_task(task: Task | None) -> None:
+    """Raise if there is no such task."""
+    if task is not None and task not in get_args(Task):
+        raise InputError(f"there is no task {task!r}: {instead_of(task, get_args(Task))}")
 
 
 def all_models() -> list[ModelSpec]:

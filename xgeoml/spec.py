@@ -75,6 +75,9 @@ class ModelSpec:
     covariate_names : tuple of str
         The covariates that the network was trained with, in the order of its channels: those that
         it must be given. Empty: any.
+    units : tuple of str
+        Of a model whose answer depends on them: those of the values that it was fitted to, then of
+        each covariate, empty where they were not told. It is refused data in others.
     version, summary, citation, license : str
         For people, and for the model card.
 
@@ -100,6 +103,7 @@ class ModelSpec:
     scaling: Scaling = "sample"
     scale: Scale | None = None
     covariate_names: tuple[str, ...] = ()
+    units: tuple[str, ...] = ()
     version: str = "1.0"
     summary: str = ""
     citation: str = ""
@@ -223,6 +227,7 @@ class ModelSpec:
                 inputs=lambda v: tuple(Channel(**_read(c, Channel)) for c in v),
                 outputs=tuple,
                 covariate_names=tuple,
+                units=tuple,
                 fitted_with=tuple,
                 scale=lambda v: Scale(**_read(v, Scale, **_TUPLES)) if v else None,
                 weights=lambda v: WeightsRef(**_read(v, WeightsRef, urls=tuple)) if v else None,

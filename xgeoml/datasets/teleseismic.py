@@ -135,7 +135,7 @@ def teleseismic_greens(
         made.coords[name] = (dim, known)
         made.coords[name].attrs = {"long_name": f"{name} from the epicentre", "units": "degree"}
     made.coords["time"] = ("time", step * np.arange(samples))
-    made.coords["time"].attrs = {"long_name": "time", "units": "s", "axis": "T"}
+    made.coords["time"].attrs = {"long_name": "time", "units": "s"}
     return made.assign_attrs(
         long_name=f"ground {quantity} for a moment rate of 1 in one sample",
         units="1",

@@ -73,7 +73,7 @@ def wavefield(
     record = record + noise * (record.std(axis=1, keepdims=True) / signal_to_noise)
 
     shape = ("station", "time")
-    seconds = {"long_name": "time", "units": "s", "axis": "T"}
+    seconds = {"long_name": "time", "units": "s"}
     return xr.Dataset(
         {
             "record": (

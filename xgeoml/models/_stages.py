@@ -17,8 +17,9 @@ from xgeoml.models.series import Bools, Floats
 
 Scope = Literal["all", "cell", "hour"]
 
-# The last leaves nothing.
-_PENALTIES = (3.0, 10.0, 30.0, 100.0, 300.0, 1e3, 1e4, np.inf)
+# The first leaves nothing; once so many in a row are worse for all targets, so are those below.
+_PENALTIES = (np.inf, 1e4, 1e3, 300.0, 100.0, 30.0, 10.0, 3.0)
+_WORSE = 2
 _CYCLE_PENALTIES = (1.0, 10.0, 100.0, 1e3, np.inf)
 # Share of the constant's penalty, and what a stage must gain.
 _CONSTANT, _GAIN = 1e-3, 1e-3
@@ -87,15 +88,13 @@ class Stages:
     def choose(self, samples: list[Sample]) -> None:
         """Choose penalties by the error in blocks that are held out."""
         n_blocks = samples[0].moments.shape[1] - 1
-        nothing = np.zeros((self.parts.total - self.parts.cycle.stop, self.targets), np.float32)
         errors = np.zeros(len(_CYCLE_PENALTIES))
         for sample in samples:
-            blocks = sample.moments.sum(axis=0)
-            for held in blocks[:n_blocks]:
-                learn = blocks[:n_blocks].sum(axis=0) - held
+            blocks = sample.moments.sum(axis=0)[:n_blocks, *sample.inner]
+            for held in blocks:
+                learn = blocks.sum(axis=0) - held
                 for i, penalty in enumerate(_CYCLE_PENALTIES):
-                    left = self._without(self._cycles(learn, penalty), held)[sample.inner]
-                    errors[i] += self._error(left, nothing).sum()
+                    errors[i] += self._left(self._cycles(learn, penalty, self._last), held)
         self.cycle = _CYCLE_PENALTIES[len(errors) - 1 - int(np.argmin(errors[::-1]))]
         folds = [[self._fold(sample, block) for sample in samples] for block in range(n_blocks)]
         self.penalties = []
@@ -103,24 +102,25 @@ class Stages:
             if scope == "hour" and len(samples[0].moments) == 1:
                 self.penalties.append([np.inf] * self.targets)
                 continue
-            tried = [
-                [self._tried(fold, scope, which, penalty) for penalty in _PENALTIES]
-                for fold in folds
-            ]
-            errors = np.zeros((len(_PENALTIES), self.targets))
-            for fold, changes in zip(folds, tried, strict=True):
-                for i, change in enumerate(changes):
-                    for part, more in zip(fold, change, strict=True):
-                        error = self._error(part.held, part.found + more)
-                        errors[i] += error.sum(axis=(0, 1, 2))
-            best = errors.argmin(axis=0)
-            gains = errors.min(axis=0) < (1.0 - _GAIN) * errors[-1]
-            best = np.where(gains, best, len(_PENALTIES) - 1).tolist()
+            tried: list[list[list[Singles]]] = []
+            errors = np.zeros((0, self.targets))
+            for penalty in _PENALTIES:
+                tried.append([self._tried(fold, scope, which, penalty) for fold in folds])
+                error = np.zeros(self.targets)
+                for fold, changes in zip(folds, tried[-1], strict=True):
+                    for part, more in zip(fold, changes, strict=True):
+                        left = self._error(part.held, part.found + more)
+                        error += left.sum(axis=(0, 1, 2))
+                errors = np.concatenate([errors, error[None]])
+                if len(errors) > _WORSE and (np.diff(errors[-1 - _WORSE :], axis=0) > 0).all():
+                    break
+            gains = errors.min(axis=0) < (1.0 - _GAIN) * errors[0]
+            best = np.where(gains, errors.argmin(axis=0), 0).tolist()
             self.penalties.append([_PENALTIES[i] for i in best])
-            for fold, changes in zip(folds, tried, strict=True):
-                for j, part in enumerate(fold):
+            for j, fold in enumerate(folds):
+                for k, part in enumerate(fold):
                     for target, i in enumerate(best):
-                        part.found[..., target] += changes[i][j][..., target]
+                        part.found[..., target] += tried[i][j][k][..., target]
 
     def share(self, samples: list[Sample]) -> None:
         """Find what cells share."""
@@ -157,14 +157,29 @@ class Stages:
         n = found.shape[-2]
         return np.concatenate([cycles[..., n:] - cycles[..., :n] @ found, found], axis=-2)
 
-    def _cycles(self, moments: Singles, penalty: float) -> Singles:
-        """Return the cycle in each predictor and target, ``(..., term, predictor + target)``."""
+    @property
+    def _last(self) -> slice:
+        """The targets among predictors and targets."""
+        return slice(self.parts.total, None)
+
+    def _cycles(self, moments: Singles, penalty: float, which: slice | None = None) -> Singles:
+        """Return the cycle in each predictor and target, ``(..., term, predictor + target)``.
+
+        By default in all, else in those of `which`.
+        """
         n = self.parts.cycle.stop
-        right = moments[..., :n, n:].astype(np.float64)
+        right = moments[..., :n, which or slice(n, None)].astype(np.float64)
         if np.isinf(penalty):
             return np.zeros(right.shape, np.float32)
         held = penalty * np.diag(np.r_[_CONSTANT, np.ones(n - 1)])
         return np.linalg.solve(moments[..., :n, :n] + held, right).astype(np.float32)
+
+    def _left(self, cycles: Singles, moments: Singles) -> float:
+        """Return the sum of squares of what cycles leave of the targets, `cycles` being theirs."""
+        n = self.parts.cycle.stop
+        square = np.diagonal(moments[..., self._last, self._last], axis1=-2, axis2=-1)
+        along = 2.0 * moments[..., :n, self._last] - moments[..., :n, :n] @ cycles
+        return float(square.sum() - (along * cycles).sum())
 
     def _without(self, cycles: Singles, moments: Singles) -> Singles:
         """Return the moments of what departs from the cycles."""
@@ -184,12 +199,14 @@ class Stages:
         held = sample.moments[:, block]
         learn = sample.moments[:, :-1].sum(axis=1) - held
         cycles = self._cycles(learn.sum(axis=0), self.cycle)
-        learn, held = (self._without(cycles, part) for part in (learn, held))
+        learn = self._without(cycles, learn)
+        held = self._without(cycles[sample.inner], held[:, *sample.inner])
         blended = _blended(learn, sample.known)[:, *sample.inner]
-        held, learn = held[:, *sample.inner], learn[:, *sample.inner]
+        learn = learn[:, *sample.inner]
         n = held.shape[-1] - self.targets
         found = np.zeros((*held.shape[:-2], n, self.targets), np.float32)
-        return _Fold(learn.sum(axis=(0, 1, 2), dtype=np.float64), blended, held, found)
+        total = learn.sum(axis=(0, 1, 2), dtype=np.float64)
+        return _Fold(total, blended.sum(axis=0), blended, held, found)
 
     def _tried(
         self, fold: list[_Fold], scope: Scope, which: Steps, penalty: float
@@ -200,10 +217,7 @@ class Stages:
             total = np.sum([part.learn for part in fold], axis=0)
             return [self._change(total, fold[0].found[0, 0, 0], which, chosen)] * len(fold)
         if scope == "cell":
-            return [
-                self._change(part.blended.sum(axis=0), part.found[0], which, chosen)
-                for part in fold
-            ]
+            return [self._change(part.together, part.found[0], which, chosen) for part in fold]
         return [self._change(part.blended, part.found, which, chosen) for part in fold]
 
     def _change(
@@ -231,12 +245,15 @@ class _Fold(NamedTuple):
     ----------
     learn : ndarray, (predictor + target, predictor + target)
         Of all cells and hours.
+    together : ndarray, (y, x, predictor + target, predictor + target)
+        Of all hours.
     blended, held : ndarray, (hour, y, x, predictor + target, predictor + target)
     found : ndarray, (hour, y, x, predictor, target)
         Coefficients so far.
     """
 
     learn: Floats
+    together: Singles
     blended: Singles
     held: Singles
     found: Singles

@@ -17,6 +17,9 @@ from xgeoml.tasks.samples import sample_dim
 
 GeoData = xr.DataArray | xr.Dataset | xr.DataTree
 
+# Values that are in memory at once of files that are open, and of lazy data with smaller chunks.
+PIECE = 2**24
+
 # What tasks put beside a variable under its name.
 _BESIDE = (
     *("fill_flag", "spread", "n_observed"),
@@ -105,6 +108,21 @@ def choose(
     if not _has(first, needs):
         require(first.axes, *needs, purpose=purpose)
     return first
+
+
+def in_pieces(chosen: Chosen) -> Chosen:
+    """Return a variable of which all is asked for: of a large open file a piece at a time."""
+    parts = {"data": chosen.data, "flag": chosen.flag, "spread": chosen.spread}
+    made = {k: _in_pieces(v, chosen.time) for k, v in parts.items() if v is not None}
+    return chosen._replace(**made)  # type: ignore[arg-type]  # none of them is a name
+
+
+def _in_pieces(array: xr.DataArray, time: str | None) -> xr.DataArray:
+    loaded = array.chunks is not None or array.variable._in_memory
+    if loaded or array.size <= PIECE:
+        return array
+    dim = time if time in array.dims else str(array.dims[0])
+    return array.chunk({dim: max(PIECE * array.sizes[dim] // array.size, 1)})
 
 
 def _has(found: Chosen, needs: tuple[AxisName, ...]) -> bool:

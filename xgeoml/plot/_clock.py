@@ -23,6 +23,8 @@ Floats = NDArray[np.float64]
 
 _MONTH_OR_YEAR = re.compile(r"\d{4}(-\d{1,2})?")
 _DAY = np.timedelta64(86_400_000_000_000, "ns")
+# Of an axis of time, what is shown of it at both sides of the steps.
+_BESIDE = 0.01
 # Days between the stamps of months and years: their day says little.
 _MONTH = 27.0
 
@@ -36,11 +38,14 @@ class TimeLine(NamedTuple):
         Days since 1970 where they are dates.
     label : str
     dated : bool
+    only : str
+        The only stamp in words; empty where there are several.
     """
 
     places: Floats
     label: str
     dated: bool
+    only: str = ""
 
 
 def time_line(values: NDArray[Any], coord: xr.DataArray | None, dim: str) -> TimeLine:
@@ -56,13 +61,14 @@ def time_line(values: NDArray[Any], coord: xr.DataArray | None, dim: str) -> Tim
     """
     if coord is None:
         return TimeLine(np.arange(len(values), dtype=np.float64), dim, False)
+    only = stamp(values[0]) if len(values) == 1 else ""
     if is_cftime(values):
         calendar = getattr(values.flat[0], "calendar", "")
         plain = calendar in ("standard", "gregorian", "proleptic_gregorian")
         label = "" if plain else f"calendar {calendar}"
-        return TimeLine(_days(_as_datetime64(values)), label, True)
+        return TimeLine(_days(_as_datetime64(values)), label, True, only)
     if values.dtype.kind == "M":
-        return TimeLine(_days(values), "", True)
+        return TimeLine(_days(values), "", True, only)
     if values.dtype.kind == "m":
         return TimeLine(values / np.timedelta64(1, "s"), f"{dim} (s)", False)
     if values.dtype.kind in "iuf":
@@ -80,7 +86,9 @@ def edges_of(places: Floats) -> Floats:
 
 def name_time(panel: Panel, line: TimeLine) -> None:
     """Write the ticks of an axis of time."""
-    if line.dated:
+    if line.only:
+        panel.set_xticks(line.places, [line.only])
+    elif line.dated:
         from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 
         locator: Any = AutoDateLocator(minticks=3, maxticks=9)  # type: ignore[no-untyped-call]
@@ -88,6 +96,14 @@ def name_time(panel: Panel, line: TimeLine) -> None:
         concise: Any = ConciseDateFormatter(locator)  # type: ignore[no-untyped-call]
         panel.xaxis.set_major_formatter(concise)
     panel.set_xlabel(line.label)
+
+
+def show_all(panel: Panel, line: TimeLine) -> None:
+    """Show the whole of a time, also where there is no value."""
+    low, high = float(line.places.min(initial=np.inf)), float(line.places.max(initial=-np.inf))
+    if low <= high:
+        beside = _BESIDE * (high - low) or 0.5
+        panel.set_xlim(low - beside, high + beside)
 
 
 def stamp(value: Any, coord: xr.DataArray | None = None) -> str:

@@ -28,18 +28,23 @@ OBSERVED_COLOUR, FILLED_COLOUR, ABSENT_COLOUR, MISSING_COLOUR = (
 # Half the width of the interval that holds 90 % of a normal distribution, in deviations.
 HALF_90 = 1.645
 
-# Letters of a label that go into an inch of it.
-_LETTERS = 13
-_DEGREES = {"degc": "°C", "celsius": "°C", "deg_c": "°C", "degrees_c": "°C", "degree_celsius": "°C"}
-_DEGREES |= {
-    "degrees_celsius": "°C",
-    "kelvin": "K",
-    "degk": "K",
-    "deg_k": "K",
-    "degree": "°",
-    "degrees": "°",
-    "percent": "%",
-}
+# Letters of a label that go into an inch of it, and of a name within a title.
+_LETTERS, _NAME = 13, 40
+# Spellings in small letters, without spaces -> as it is printed.
+_PRINTED = tuple(
+    (re.compile(spelt), printed)
+    for spelt, printed in (
+        (r"celsius|deg(ree)?s?_?c(elsius)?", "°C"),
+        (r"kelvins?|deg(ree)?s?_?k(elvin)?", "K"),
+        (r"degrees?", "°"),
+        (r"percent", "%"),
+        (r"1|dimensionless|unitless", ""),
+    )
+)
+# What is squared, as the power of waves: ``K2``, ``(m s-1)2``.
+_SQUARED = re.compile(r"(?:\((?P<several>.+)\)|(?P<one>[^\W\d]+))2")
+# The units at the end of a label, and what holds their words together.
+_UNITS, _GLUE = re.compile(r" \([^()]*\)$"), "\xa0"
 _POWER = re.compile(r"(?<=[A-Za-z)°])(?:\*\*|\^)?(-?\d+)(?![\d.])")
 _RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
@@ -49,9 +54,36 @@ def label_of(data: xr.DataArray) -> str:
     return with_units(words_of(data), data.attrs)
 
 
-def broken(label: str, inches: float) -> str:
-    """Return a label in lines that are no longer than so many inches."""
-    return textwrap.fill(label, max(int(_LETTERS * inches), 12))
+def broken(label: str, inches: float, lines: int = 3) -> str:
+    """Return a label in lines of about one length, no longer than so many inches if they can be.
+
+    Of words that do not go into so many lines the last are left out; units are kept in one piece.
+    """
+    letters = max(int(_LETTERS * inches), 12)
+    if len(label) <= letters:
+        return label
+    found = _UNITS.search(label)
+    at = len(label) if found is None else found.start()
+    words, units = label[:at], label[at:]
+    if len(label) > lines * letters:
+        words = textwrap.shorten(words, max(lines * letters - len(units), letters), placeholder="…")
+    whole = words + (units.replace(" ", _GLUE) if len(units) < letters else units)
+    whole = whole.replace(" %", f"{_GLUE}%")
+    widest = _lines(whole, letters)
+    least = max(-(-len(whole) // len(widest)), *(len(word) for word in whole.split(" ")))
+    narrower = (_lines(whole, n) for n in range(least, letters))
+    made = next((lines for lines in narrower if len(lines) == len(widest)), widest)
+    return "\n".join(made).replace(_GLUE, " ")
+
+
+def _lines(text: str, width: int) -> list[str]:
+    return textwrap.wrap(text, width, break_on_hyphens=False)
+
+
+def shortened(name: str, letters: int = _NAME) -> str:
+    """Return a name, of long ones the beginning and the end, such as that of a file."""
+    half = (letters - 1) // 2
+    return name if len(name) <= letters else f"{name[:half]}…{name[-half:]}"
 
 
 def words_of(data: xr.DataArray) -> str:
@@ -70,9 +102,11 @@ def with_units(words: str, attrs: Mapping[Any, Any]) -> str:
 def pretty_units(units: object) -> str:
     """Return units as they are printed: ``m s⁻¹``, ``°C``; nothing for ``1``."""
     text = str("" if units is None else units).strip()
-    if text in ("", "1"):
-        return ""
-    text = _DEGREES.get(text.lower(), text)
+    if squared := _SQUARED.fullmatch(text):
+        inner = pretty_units(squared["several"] or squared["one"])
+        return f"({inner})²" if " " in inner or "/" in inner else f"{inner}²"
+    plain = "_".join(text.lower().split())
+    text = next((printed for spelt, printed in _PRINTED if spelt.fullmatch(plain)), text)
     return _POWER.sub(lambda found: found[1].translate(_RAISED), text)
 
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from xgeoml.exceptions import MissingExtraError
 from xgeoml.plot._clock import TimeLine, edges_of
 from xgeoml.plot._figures import FILLED_COLOUR, HALF_90, OBSERVED_COLOUR
-from xgeoml.plot._maps import Grid, grid_of
+from xgeoml.plot._grid import Grid, grid_of
 from xgeoml.plot._panels import FLAGS, Row
 from xgeoml.provenance import FILLED
 
@@ -50,10 +50,10 @@ def gaps(
     columns = {"none": 0.0 * observed, "observed": observed, "filled": observed + filled}
     table = pd.DataFrame({k: np.repeat(v, 2) for k, v in columns.items()}, _times(ends))
     shares = None
-    for low, high, colour in (
-        ("none", "observed", OBSERVED_COLOUR),
-        ("observed", "filled", FILLED_COLOUR),
-    ):
+    kinds = [("none", "observed", OBSERVED_COLOUR)]
+    if filled.any():
+        kinds.append(("observed", "filled", FILLED_COLOUR))
+    for low, high, colour in kinds:
         area = table.hvplot.area(
             y=low,
             y2=high,
@@ -134,13 +134,16 @@ def _mesh(
     label: str,
 ) -> Any:
     """Return a map."""
-    flat = grid.north.ndim == 1
+    east, north = grid.middles
+    flat = north.ndim == 1
     names = ("latitude", "longitude") if grid.degrees else grid.labels
+    if grid.pole:
+        names = ("up from the pole (°)", "right of the pole (°)")
     dims = names if flat else ("row", "column")
     data = xr.DataArray(
         values,
-        {names[0]: (dims[0] if flat else dims, grid.north)}
-        | {names[1]: (dims[1] if flat else dims, grid.east)},
+        {names[0]: (dims[0] if flat else dims, north)}
+        | {names[1]: (dims[1] if flat else dims, east)},
         dims,
         # Scales of one name would be one scale.
         label,

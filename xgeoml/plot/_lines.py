@@ -81,6 +81,23 @@ def draw_line(
         )
 
 
+def name_below(panel: Panel) -> None:
+    """Write the legend of a panel of a sheet below its ticks, where it hides nothing."""
+    from matplotlib.transforms import ScaledTranslation
+
+    words, dpi = panel.xaxis.get_tightbbox(), panel.figure.dpi
+    drop = 0.0 if words is None else (panel.bbox.y0 - words.y0) / dpi
+    down = ScaledTranslation(0.0, -drop, panel.figure.dpi_scale_trans)
+    panel.legend(
+        loc="upper center",
+        bbox_to_anchor=(0.5, 0.0),
+        bbox_transform=panel.transAxes + down,
+        ncols=4,
+        frameon=False,
+        fontsize="small",
+    )
+
+
 def name_lines(panel: Panel) -> None:
     """Write the legend below the ticks, where it hides nothing."""
     panel.figure.legend(

@@ -3,28 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from xgeoml.plot._figures import FILLED_COLOUR, MISSING_COLOUR, OBSERVED_COLOUR, picture_class
-from xgeoml.plot._maps import Grid, draw_map, draw_scale, hide_inner
+from xgeoml.plot._figures import FILLED_COLOUR, MISSING_COLOUR, OBSERVED_COLOUR, broken
+from xgeoml.plot._grid import Grid
+from xgeoml.plot._maps import draw_map, hide_inner
 from xgeoml.plot._quantities import Style
+from xgeoml.plot._sheet import Sheet
 from xgeoml.provenance import FILLED, OBSERVED, SUSPECT, UNFILLED
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes as Panel
     from matplotlib.figure import Figure
+    from matplotlib.patches import Patch
 
 # Height over width below which maps stand below each other.
 _FLAT = 0.62
 # Of the size of a map: others whose edges differ less have the same sides.
 _SAME = 1e-3
-# Inches of a scale of colours with its label.
-_SCALE = 1.1
+# Inches of a scale of colours with its label, and of the words at the left of all panels.
+_SCALE, _SIDE = 1.1, 0.8
 # Width of all panels beside each other at most.
 _WIDEST = 13.0
+# Room of a map beside others, below others, and in a column beside another one.
+_BESIDE, _STACKED, _COLUMN = (4.2, 4.2), (6.0, 2.4), (4.6, 1.7)
 FLAGS = {
     OBSERVED: ("observed", OBSERVED_COLOUR),
     FILLED: ("filled", FILLED_COLOUR),
@@ -59,77 +64,82 @@ class Row(NamedTuple):
 
 def draw_beside(rows: Sequence[Row], *, coast: bool, title: str = "") -> Figure:
     """Draw groups of maps one after the other: in one row, or flat ones in one column."""
-    shown = [panel for row in rows for panel in row.panels]
-    flat = shown[0].grid.shape < _FLAT  # type: ignore[union-attr]
-    shape = (len(shown), 1) if flat else (1, len(shown))
-    figure, panels, high = _grid_of_panels(shown[0], shape, scales=1 if flat else len(rows))
-    at = 0
+    shown = [panel for row in rows for panel in row.panels if panel is not None]
+    sheet, flat = Sheet(), shown[0].grid.shape < _FLAT
+    room = (_WIDEST - _SCALE * len(rows) - _SIDE) / len(shown)
+    width, height = _STACKED if flat else (min(_BESIDE[0], room), _BESIDE[1])
+    groups: list[list[Panel]] = []
+    ends, at = [], 0
     for row in rows:
-        part = panels.ravel()[at : at + len(row.panels)]
-        _draw_row(figure, part, row, coast, high * (len(part) if flat else 1))
-        at += len(part)
-    boxes = np.array([p.grid.box for p in shown if p is not None])
+        groups.append([])
+        for one in filter(None, row.panels):
+            place = (at, 0) if flat else (0, at)
+            groups[-1].append(sheet.panel(*place, *one.grid.fitted(width, height)))
+            at += 1
+        ends.append(at)
+        # In a row each group has its scale at its right.
+        at += not flat
+    for row, group, end in zip(rows, groups, ends, strict=True):
+        lines = range(end - len(group), end) if flat else [0] * len(group)
+        _draw_row(sheet, group, row, coast, lines, 1 if flat else end)
+    boxes = np.array([one.grid.box for one in shown])
     if np.ptp(boxes, axis=0).max() < _SAME * np.ptp(boxes[0]):
-        hide_inner(panels)
-    figure.suptitle(title, fontsize="medium")
-    return figure
+        panels = np.array([panel for group in groups for panel in group], object)
+        hide_inner(panels.reshape((-1, 1) if flat else (1, -1)))
+    return sheet.finish(title)
 
 
 def draw_table(rows: Sequence[Row], *, coast: bool, title: str = "") -> Figure:
     """Draw groups of equal length as rows of a table, flat maps as its columns."""
     first = rows[0].panels[0]
     assert first is not None
-    flat = first.grid.shape < _FLAT
     many = len(rows[0].panels)
-    shape = (many, len(rows)) if flat else (len(rows), many)
-    figure, panels, high = _grid_of_panels(first, shape, scales=len(rows) if flat else 1)
+    sheet, flat = Sheet(), first.grid.shape < _FLAT
+    room = (_WIDEST - _SCALE - _SIDE) / many
+    size = first.grid.fitted(*(_COLUMN if flat else (min(_BESIDE[0], room), _BESIDE[1])))
+    panels = np.full((many, 2 * len(rows)) if flat else (len(rows), many), None, object)
     for k, row in enumerate(rows):
-        part = panels[:, k] if flat else panels[k]
-        _draw_row(figure, part, row, coast, high * (many if flat else 1))
-    hide_inner(panels)
-    figure.suptitle(title, fontsize="medium")
-    return figure
+        for n, one in enumerate(row.panels):
+            if one is not None:
+                # A column of flat maps has its scale at its right.
+                place = (n, 2 * k) if flat else (k, n)
+                panels[place] = sheet.panel(*place, *size)
+    for k, row in enumerate(rows):
+        part, lines = (panels[:, 2 * k], range(many)) if flat else (panels[k], [k] * many)
+        _draw_row(sheet, list(part), row, coast, lines, 2 * k + 1 if flat else many)
+    hide_inner(panels[:, ::2] if flat else panels)
+    return sheet.finish(title)
 
 
-def _grid_of_panels(
-    first: Shown | None, shape: tuple[int, int], scales: int
-) -> tuple[Figure, NDArray[Any], float]:
-    """Return a figure, its panels, and how many inches high they are."""
-    assert first is not None
-    width, height = first.grid.inches
-    smaller = min(1.0, (_WIDEST - scales * _SCALE) / (shape[1] * width))
-    size = (
-        shape[1] * smaller * width + scales * _SCALE + 0.8,
-        shape[0] * (smaller * height + 0.3) + 0.7,
-    )
-    figure = picture_class()(figsize=size)
-    figure.set_layout_engine("compressed", w_pad=0.08)
-    return figure, figure.subplots(*shape, squeeze=False), smaller * height
-
-
-def _draw_row(figure: Figure, panels: NDArray[Any], row: Row, coast: bool, high: float) -> None:
-    """Draw panels with one scale."""
+def _draw_row(
+    sheet: Sheet,
+    panels: Sequence[Panel | None],
+    row: Row,
+    coast: bool,
+    lines: Sequence[int],
+    column: int,
+) -> None:
+    """Draw panels, which lie in these lines of the sheet, with one scale, in a column of it."""
     style = row.style or _flag_style()
-    mesh, used = None, []
-    for panel, shown in zip(panels, row.panels, strict=True):
-        if shown is None:
-            panel.set_axis_off()
+    mesh, where = None, []
+    for panel, shown, line in zip(panels, row.panels, lines, strict=True):
+        if shown is None or panel is None:
             continue
-        empty = shown.values is None
-        values = np.full((len(shown.grid.north), shown.grid.east.shape[-1]), np.nan)
-        mesh = draw_map(
-            panel, values if shown.values is None else shown.values, shown.grid, style, coast=coast
-        )
-        panel.set_title(shown.title, fontsize="medium")
-        used.append(panel)
-        if empty:
+        values = shown.values
+        if values is None:
+            values = np.full((len(shown.grid.north), shown.grid.east.shape[-1]), np.nan)
             panel.text(0.5, 0.5, "absent step", transform=panel.transAxes, ha="center")
+        mesh = draw_map(panel, values, shown.grid, style, coast=coast)
+        inches = panel.bbox.width / panel.figure.dpi
+        told = "\n".join(broken(line, inches) for line in shown.title.split("\n"))
+        panel.set_title(told, fontsize="medium")
+        where.append(line)
     if mesh is None:
         return
     if row.style is None:
-        _name_flags(used[-1], row)
+        sheet.legend(_flags_of(row), where, column)
     else:
-        draw_scale(figure, mesh, used, style, row.label, high)
+        sheet.scale(mesh, style, row.label, where, column)
 
 
 def _flag_style() -> Style:
@@ -139,16 +149,10 @@ def _flag_style() -> Style:
     return Style(colours, -0.5, len(FLAGS) - 0.5, "neither")
 
 
-def _name_flags(panel: Panel, row: Row) -> None:
+def _flags_of(row: Row) -> list[Patch]:
+    """Return a patch for each flag that is there."""
     from matplotlib.patches import Patch
 
     values = np.concatenate([p.values.ravel() for p in row.panels if p and p.values is not None])
     there = [k for k in sorted(FLAGS) if (values == k).any()]
-    handles = [Patch(facecolor=FLAGS[k][1], edgecolor="0.5", label=FLAGS[k][0]) for k in there]
-    panel.legend(
-        handles=handles,
-        loc="center left",
-        bbox_to_anchor=(1.0, 0.5),
-        frameon=False,
-        fontsize="small",
-    )
+    return [Patch(facecolor=FLAGS[k][1], edgecolor="0.5", label=FLAGS[k][0]) for k in there]

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from xgeoml.exceptions import InputError, did_you_mean
 from xgeoml.grid import latitude, longitude
-from xgeoml.plot._choose import Chosen
+from xgeoml.plot._choose import Chosen, in_pieces
 from xgeoml.plot._maps import degrees_text
 from xgeoml.provenance import FILLED
 
@@ -81,7 +81,7 @@ def best_place(
     """
     if not free:
         return {}
-    where = where or {}
+    where, chosen = where or {}, in_pieces(chosen)
     data = chosen.data.isel(where)
     known = data.notnull() if chosen.flag is None else chosen.flag.isel(where) == FILLED
     start = dict.fromkeys(free, 0)

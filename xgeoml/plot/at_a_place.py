@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import xarray as xr
@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from xgeoml.exceptions import InputError
 from xgeoml.grid import cell_area
-from xgeoml.plot._choose import Chosen, GeoData, choose
-from xgeoml.plot._clock import TimeLine, name_time, time_line
+from xgeoml.plot._choose import Chosen, GeoData, choose, in_pieces
+from xgeoml.plot._clock import TimeLine, name_time, show_all, time_line
 from xgeoml.plot._figures import Drawn, broken, label_of, picture_class
 from xgeoml.plot._lines import draw_line, name_lines
 from xgeoml.plot._places import At, free_dims, places_at
@@ -52,6 +52,7 @@ def series(
     group: str | None = None,
     dims: Mapping[str, str] | None = None,
     interactive: bool = False,
+    **coords: Any,
 ) -> Drawn:
     """Draw a variable against time at a place or several, with what was filled and how sure it is.
 
@@ -59,7 +60,8 @@ def series(
     ----------
     obj : DataArray, Dataset or DataTree
         Such as `fill_gaps` returns it, with ``<variable>_fill_flag`` and ``<variable>_spread``. Of
-        lazy (dask) data only the series that are drawn are computed.
+        lazy (dask) data only the series that are drawn are computed, the chunk in the middle where
+        no place is given, and all, chunk by chunk, for a mean.
     variable : str, optional
         Of a Dataset; by default the first with an axis of time, one that was filled before others.
     at : mapping or "mean", optional
@@ -73,6 +75,8 @@ def series(
         Axes that cannot be found out, such as ``{"T": "date"}``.
     interactive : bool
         Return an object of HoloViews to zoom into, which needs ``pip install hvplot``.
+    **coords
+        The same as `at`, as ``lat=-3, lon=-60``.
 
     Returns
     -------
@@ -95,15 +99,22 @@ def series(
     >>> import xgeoml
     >>> record = xgeoml.datasets.grace_like(nlat=4, nlon=5)
     >>> full = record.geoml.fill_gaps("climatology", spread=True)
-    >>> figure = full.geoml.plot.series(at={"lat": -17, "lon": -70})
+    >>> figure = full.geoml.plot.series(lat=-17, lon=-70)
     >>> figure.axes[0].get_title()
     '17.5° S, 70.5° W'
     """
     chosen = choose(obj, variable, group, dims, needs=("T",), purpose="a series")
     if at is not None and not isinstance(at, Mapping) and at != "mean":
         raise InputError(f"at={at!r}: expected such as {{'lat': 45, 'lon': 10}}, or 'mean'")
+    if coords:
+        if at is not None:
+            raise InputError(
+                f"at={at!r} and {', '.join(f'{k}={v!r}' for k, v in coords.items())}: expected a "
+                "place in one of the two ways"
+            )
+        at = coords
     if at == "mean":
-        drawn = [_mean(chosen)]
+        drawn = [_mean(in_pieces(chosen))]
     else:
         drawn = [_one(chosen, place.where, place.label) for place in places_at(chosen, at)]
     time = str(chosen.time)
@@ -187,9 +198,12 @@ def _draw(chosen: Chosen, drawn: list[Series], line: TimeLine) -> Figure:
             panel.plot(line.places, one.values, color="0.1", lw=1.5, label="mean of the members")
         else:
             draw_line(panel, line.places, one.values, one.flag, one.spread)
-        panel.set_title(one.label, fontsize="medium")
+        parts = (one.label, "" if np.isfinite(one.values).any() else "no value at all")
+        panel.set_title(": ".join(filter(None, parts)), fontsize="medium")
         panel.set_ylabel(broken(label_of(chosen.data), _HEIGHT - 0.5))
         panel.margins(x=0.01)
+        if not np.isfinite(one.values).any():
+            show_all(panel, line)
     name_time(panels[-1], line)
     shown = max(panels, key=lambda p: len(p.get_legend_handles_labels()[1]))
     if len(shown.get_legend_handles_labels()[1]) > 1:

@@ -13,10 +13,12 @@ from numpy.typing import NDArray
 from xgeoml.axes import require
 from xgeoml.calendars import read_clock
 from xgeoml.exceptions import GeoMLError, InputError
-from xgeoml.plot._choose import Chosen, GeoData, choose
+from xgeoml.plot._choose import Chosen, GeoData, choose, in_pieces
 from xgeoml.plot._clock import median_step, nearest_step, stamp, time_line
 from xgeoml.plot._figures import Drawn, label_of, with_units, words_of
-from xgeoml.plot._maps import Grid, finite_values, grid_of, one_map, same_cells
+from xgeoml.plot._grid import Grid, grid_of, same_cells
+from xgeoml.plot._maps import finite_values, one_map
+from xgeoml.plot._order import check_order, check_step
 from xgeoml.plot._panels import Row, Shown, draw_beside, draw_table
 from xgeoml.plot._quantities import SPREAD, look_of, look_of_difference, style_of
 from xgeoml.plot.missing import observed_of, runs
@@ -63,8 +65,9 @@ def compare(
     Parameters
     ----------
     before, after : DataArray, Dataset or DataTree
-        Such as the input and the result of `fill_gaps`. Of lazy (dask) results only the steps that
-        are drawn are computed.
+        Such as the input and the result of `fill_gaps`. Of lazy (dask) data after only the steps
+        that are drawn are computed; of those before also what tells which step that is, chunk by
+        chunk: with `time` nothing else.
     variable : str, optional
         Of Datasets; by default the first of `after` that has both axes of a map.
     time : str, date or number, optional
@@ -94,7 +97,8 @@ def compare(
     AxisError
         If there are no axes of a map.
     InputError
-        If there is no such variable or time, or grids and times have nothing to do with each other.
+        If there is no such variable or time, grids and times have nothing to do with each other,
+        or `before` is the result and `after` what it was made from.
 
     Examples
     --------
@@ -122,6 +126,7 @@ def compare(
                 "after.geoml.plot.series(), or .gaps()"
             )
         require(chosen.axes, "Y", "X", purpose="a comparison of maps")
+    check_order(early, late)
     title, rows, table = _rows(_Pair(early, late, cmap), time)
     if interactive:
         from xgeoml.plot import _interactive
@@ -169,6 +174,9 @@ def _one_step(
     old = _at_step(early, first)[0].data
     grids = [grid_of(old, early.axes), grid_of(new, late.axes)]
     values = finite_values([old, new])
+    if same and not absent and late.flag is None:
+        # Of lazy data nothing else was looked at.
+        check_step(*values)
     shown = values[1:] if absent else values
     style = style_of(look_of(late.data), shown, pair.cmap)
     names = ("before", "after") if same else ("coarse", "fine")
@@ -256,7 +264,7 @@ def _months(pair: _Pair, time: Any) -> tuple[str, list[Row], bool]:
     if not there.any():
         raise InputError("before and after have no month in common; expected the same record")
     if time is None:
-        known = observed_of(early)
+        known = observed_of(in_pieces(early))
         count = _bare(known).sum([d for d in known.dims if d != early.time]).compute().values
         share = [
             count[of_old == m].mean() if t else np.inf for m, t in zip(of_new, there, strict=True)
@@ -323,6 +331,7 @@ def _stamp(chosen: Chosen, step: int) -> str:
 
 def _telling_step(early: Chosen, late: Chosen, same: bool) -> int:
     """Return the step with the largest gap, else that with the most contrast."""
+    early, late = in_pieces(early), in_pieces(late)
     old, new = early.data[early.time], late.data[late.time]
     at = [_same_time(old, new, k) for k in range(new.size)]
     others = [d for d in early.data.dims if d != early.time]
@@ -339,13 +348,16 @@ def _telling_step(early: Chosen, late: Chosen, same: bool) -> int:
         return int((starts[longest] + stops[longest] - 1) // 2)
     contrast = _bare(early.data).std(others).compute().values
     found = [np.nan if k is None else contrast[k] for k in at]
-    if np.isnan(found).all():
+    if all(k is None for k in at):
         raise InputError("before and after have no time in common; expected the same record")
+    if np.isnan(found).all():
+        return next(step for step, k in enumerate(at) if k is not None)
     return int(np.nanargmax(found))
 
 
 def _largest_change(early: Chosen, allowed: NDArray[np.bool_]) -> int:
     """Return the interval of the data before in which they change most."""
+    early = in_pieces(early)
     others = [d for d in early.data.dims if d != early.time]
     steps: xr.DataArray = abs(_bare(early.data).astype(np.float64).diff(str(early.time)))
     change = steps.mean(others)

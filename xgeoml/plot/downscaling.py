@@ -11,15 +11,17 @@ import xarray as xr
 from xgeoml.axes import find_axes, require
 from xgeoml.exceptions import InputError
 from xgeoml.plot._clock import stamp
-from xgeoml.plot._figures import picture_class, several_of, with_units
-from xgeoml.plot._maps import Grid, draw_map, draw_scale, finite_values, grid_of, hide_inner
+from xgeoml.plot._figures import broken, picture_class, several_of, with_units
+from xgeoml.plot._grid import Grid, grid_of
+from xgeoml.plot._maps import draw_map, finite_values, hide_inner
 from xgeoml.plot._quantities import Style, look_of, look_of_difference, style_of
+from xgeoml.plot._sheet import Sheet
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-# Width of one map, in inches.
-_WIDTH = 2.6
+# Inches of one map at most.
+_WIDTH, _HEIGHT = 2.6, 3.6
 
 
 def downscaled(
@@ -54,7 +56,7 @@ def downscaled(
     InputError
         If there are no estimates, or if dims other than these are left.
     """
-    picture = picture_class()
+    picture_class()
     several_of(estimates, "estimates")
     axes = find_axes(coarse)
     first = _one_map(coarse, step)
@@ -66,10 +68,12 @@ def downscaled(
     grids = {name: grid_of(field) for name, field in fields.items()}
     values = dict(zip(fields, finite_values(fields.values()), strict=True))
     rows = 1 if truth is None else 2
-    height = _WIDTH * min(max(grids["coarse"].shape, 0.4), 1.6)
-    size = (_WIDTH * len(fields) + 1.2, (height + 0.5) * rows + 0.5)
-    figure = picture(figsize=size, layout="constrained")
-    panels = figure.subplots(rows, len(fields), squeeze=False)
+    sheet, size = Sheet(), grids["coarse"].fitted(_WIDTH, _HEIGHT)
+    panels = np.full((rows, len(fields)), None, object)
+    for row, drawn in enumerate((fields, made)[:rows]):
+        for column, name in enumerate(fields):
+            if name in drawn:
+                panels[row, column] = sheet.panel(row, column, *size)
     shown = values.get("truth", values["coarse"])
     style = style_of(look_of(coarse), [shown])
     low, high = float(np.nanmin(shown)), float(np.nanmax(shown))
@@ -78,38 +82,36 @@ def downscaled(
     style = style._replace(low=low, high=high, extend="both")
     for panel, name in zip(panels[0], fields, strict=True):
         mesh = draw_map(panel, values[name], grids[name], style, coast=False)
-        panel.set_title(name)
-    label = with_units(str(coarse.name), coarse.attrs)
-    draw_scale(figure, mesh, list(panels[0]), style, label, height)
+        panel.set_title(broken(name, size[0]), fontsize="medium")
+    sheet.scale(mesh, style, with_units(str(coarse.name), coarse.attrs), [0], len(fields))
     if truth is not None:
-        _draw_errors(figure, panels[1], {n: values[n] - shown for n in made}, grids, coarse)
-    hide_inner(panels[:1])
+        errors = {name: values[name] - shown for name in made}
+        _draw_errors(sheet, panels[1, -len(errors) :], errors, grids, coarse, len(fields))
+    hide_inner(panels)
     time = axes.get("T")
+    told = ""
     if time in coarse.coords:
         stamps = np.atleast_1d(coarse[time].values)
-        figure.suptitle(stamp(stamps[step if coarse[time].ndim else 0]))
-    return figure
+        told = stamp(stamps[step if coarse[time].ndim else 0])
+    return sheet.finish(told)
 
 
 def _draw_errors(
-    figure: Figure,
+    sheet: Sheet,
     panels: np.ndarray,
     errors: Mapping[str, np.ndarray],
     grids: Mapping[str, Grid],
     coarse: xr.DataArray,
+    column: int,
 ) -> None:
-    """Draw what the estimates are off, in the panels below them."""
+    """Draw what the estimates are off, in the panels below them, and the scale in a column."""
     limit = max(float(np.nanpercentile(np.abs(e), 99)) for e in errors.values()) or 1.0
     style = Style(look_of_difference(coarse).cmap, -limit, limit, "both")
-    below = panels[-len(errors) :]
-    for panel in panels[: -len(errors)]:
-        panel.set_axis_off()
-    for panel, (name, error) in zip(below, errors.items(), strict=True):
+    for panel, (name, error) in zip(panels, errors.items(), strict=True):
         mesh = draw_map(panel, error, grids[name], style, coast=False)
         size = float(np.sqrt(np.nanmean(error**2)))
         panel.set_title(f"error, rms {size:.3g}", fontsize="medium")
-    hide_inner(below[None])
-    draw_scale(figure, mesh, list(panels), style, with_units("error", coarse.attrs), _WIDTH)
+    sheet.scale(mesh, style, with_units("error", coarse.attrs), [1], column)
 
 
 def rank_histogram(truth: xr.DataArray, ensembles: Mapping[str, xr.DataArray]) -> Figure:

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import textwrap
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
 from xgeoml.exceptions import InputError, did_you_mean
-from xgeoml.plot._figures import picture_class, pretty_units, with_units
+from xgeoml.plot._figures import (
+    broken,
+    picture_class,
+    pretty_units,
+    shortened,
+    with_units,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes as Panel
@@ -26,10 +32,14 @@ _GROUPS = {"season": "season", "region": "region", "gap_length": "length of gap 
 _COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#8c6d31", "#000000")
 _BEYOND = "0.6"
 _MARKERS = "osD^vPXh"
-# Inches of a row of the table of models, and of a panel of groups.
-_ROW, _GROUP = 0.34, 2.6
+# Inches of the figure, of a row of the table of models, and of a panel of groups.
+_WIDTH, _ROW, _GROUP = 10.0, 0.34, 2.8
+# Of a panel of groups, what its title and its ticks take.
+_BESIDE = 1.1
 # Letters of an error that fit into a row, and into one of half the width.
 _LETTERS, _HALF = 90, 40
+# Letters of the name of a model, of a group, and of its ticks that go into an inch.
+_NAME, _TURNED, _TICK = 30, 24, 11
 
 
 def skill(evaluation: xr.Dataset, *, score: str | None = None) -> Figure:
@@ -78,22 +88,25 @@ def skill(evaluation: xr.Dataset, *, score: str | None = None) -> Figure:
     picture = picture_class()
     rows = _ROW * (len(there) + len(failed)) + 0.5
     below = _GROUP * bool(groups)
-    figure = picture(figsize=(10.0, rows + below + 1.2), layout="constrained")
+    figure = picture(figsize=(_WIDTH, rows + below + 1.2), layout="constrained")
     heights = [rows + 0.9, below][: 1 + bool(groups)]
     upper, *lower = figure.subfigures(len(heights), 1, squeeze=False, height_ratios=heights)[:, 0]
     panels = upper.subplots(1, 1 + beside, sharey=True, squeeze=False)[0]
     _draw_scores(panels[0], values, there, look)
     _name_models(panels[0], names, there, look, _reasons(evaluation, failed, beside))
-    panels[0].set_xlabel(_label(values))
+    # Names of models are at the left.
+    room = (_WIDTH - 2.0) / len(panels)
+    panels[0].set_xlabel(broken(_label(values), room))
     if beside:
         _draw_differences(panels[1], evaluation, there, look)
-        panels[1].set_xlabel(_label(values, "difference from the best"))
+        panels[1].set_xlabel(broken(_label(values, "difference from the best"), room))
     upper.suptitle(_title(evaluation), fontsize="medium")
     if groups:
         panels = lower[0].subplots(1, len(groups), squeeze=False)[0]
         for panel, group in zip(panels, groups, strict=True):
             _draw_groups(panel, evaluation[f"{score}_by_{group}"], group, there, look, names)
-        panels[0].set_ylabel(_label(values))
+            _name_groups(panel, evaluation[group], _WIDTH / len(groups) - _BESIDE)
+        panels[0].set_ylabel(broken(_label(values), _GROUP - _BESIDE))
     return figure
 
 
@@ -166,7 +179,8 @@ def _name_models(
 ) -> None:
     """Write the models along the rows, in their colours, and why some have no score."""
     panel.set_ylim(len(there) + len(failed) - 0.5, -0.7)
-    panel.set_yticks(range(len(there) + len(failed)), [names[k] for k in (*there, *failed)])
+    shown = [shortened(names[k], _NAME) for k in (*there, *failed)]
+    panel.set_yticks(range(len(shown)), shown)
     panel.tick_params(axis="y", length=0)
     for k, text in zip((*there, *failed), panel.get_yticklabels(), strict=True):
         text.set_color(look[k][0] if k in look else "0.5")
@@ -232,12 +246,11 @@ def _draw_groups(
 ) -> None:
     """Draw the mean score of each model in each group."""
     means = table.mean("repeat", skipna=True).transpose("model", group)
-    labels = [str(v) for v in means[group].values]
     for k in there[::-1]:
         colour, marker = look[k]
         joined = "-" if group != "region" else ""
         panel.plot(
-            range(len(labels)),
+            range(means.sizes[group]),
             means.values[k],
             joined + marker,
             color=colour,
@@ -247,13 +260,25 @@ def _draw_groups(
             mew=0.5,
             label=names[k],
         )
-    long = max(map(len, labels)) * len(labels) > 34
-    turned: dict[str, Any] = {"rotation": 35, "ha": "right"} if long else {}
-    panel.set_xticks(range(len(labels)), labels, fontsize="small", **turned)
     panel.margins(x=0.08)
     panel.grid(axis="y", color="0.92")
     panel.set_axisbelow(True)
     panel.set_title(f"by {_GROUPS[group]}", fontsize="medium")
+
+
+def _name_groups(panel: Panel, coord: xr.DataArray, inches: float) -> None:
+    """Write the groups below a panel so many inches wide: upright in lines, or turned."""
+    labels = [str(v) for v in coord.values]
+    letters = int(_TICK * inches / len(labels))
+    upright = [textwrap.fill(t, max(letters, 1), break_long_words=False) for t in labels]
+    if max(len(line) for text in upright for line in text.split("\n")) <= letters:
+        panel.set_xticks(range(len(labels)), upright, fontsize="small")
+        return
+    short = [shortened(t, _TURNED) for t in labels]
+    # A turned name begins below its own tick, and not in the panel beside this one.
+    panel.set_xticks(range(len(labels)), short, fontsize="small", rotation=-35, ha="left")
+    for text in panel.get_xticklabels():
+        text.set_rotation_mode("anchor")
 
 
 def _label(values: xr.DataArray, words: str | None = None) -> str:
@@ -262,20 +287,23 @@ def _label(values: xr.DataArray, words: str | None = None) -> str:
 
 
 def _title(evaluation: xr.Dataset) -> str:
-    """Return what was evaluated, how, and who won."""
+    """Return what was evaluated and how, in the words of the table that ``.geoml`` shows."""
     attrs = evaluation.attrs
     task = str(attrs.get("task", "")).replace("_", " ")
     variable, holdout = attrs.get("variable"), attrs.get("holdout")
-    parts = [f"{task} of {variable}" if variable else task]
-    if holdout:
-        parts.append(f"hidden: {holdout}")
     repeats = evaluation.sizes.get("repeat", 1)
-    parts.append(f"{repeats} repeat{'s' * (repeats != 1)}")
+    times = f"{repeats} time{'s' * (repeats != 1)}"
+    parts = [f"{task} of {shortened(str(variable))}" if variable else task]
+    parts.append(f"hidden: {holdout}, {times}" if holdout else times)
     if "hidden" in evaluation:
-        count = float(evaluation["hidden"].mean())
-        units = pretty_units(evaluation["hidden"].attrs.get("units"))
-        parts.append(f"{count:,.0f} values hidden" + (f" ({units})" if units else ""))
-    return textwrap.fill("; ".join(filter(None, parts)), 110)
+        hidden = evaluation["hidden"].values
+        hidden = hidden[np.isfinite(hidden)].astype(np.int64)
+        units = pretty_units(evaluation["hidden"].attrs.get("units")) or "values"
+        if hidden.size:
+            least, most = f"{hidden.min():,}", f"{hidden.max():,}"
+            many = least if least == most else f"{least} to {most}"
+            parts.append(f"{many} {units}{' a time' * (repeats > 1)}")
+    return broken("; ".join(filter(None, parts)), _WIDTH - 1.0, lines=5)
 
 
 def _failures(evaluation: xr.Dataset) -> str:

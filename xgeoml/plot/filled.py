@@ -2,96 +2,146 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
 import xarray as xr
 
-from xgeoml.axes import find_axes, require
+from xgeoml.axes import find_axes
 from xgeoml.exceptions import InputError
 from xgeoml.grid import cell_area
-from xgeoml.plot._choose import choose
+from xgeoml.plot._choose import Chosen, GeoData, choose
 from xgeoml.plot._clock import name_time, stamp, time_line
 from xgeoml.plot._figures import broken, label_of, picture_class, pretty_units, several_of
-from xgeoml.plot._lines import draw_line, name_lines
-from xgeoml.plot._maps import draw_map, draw_scale, finite_values, grid_of
+from xgeoml.plot._grid import grid_of
+from xgeoml.plot._lines import draw_line, name_below
+from xgeoml.plot._maps import draw_map, finite_values
 from xgeoml.plot._places import best_place, free_dims
 from xgeoml.plot._quantities import look_of, style_of
+from xgeoml.plot._sheet import Sheet
 from xgeoml.plot.missing import runs
 from xgeoml.provenance import FILLED
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+# Inches of the map at most, of the height of the series, and of a title above a narrow map.
+_MAP, _SERIES, _TITLE = (7.4, 4.2), 2.6, 3.0
 
-def filled_record(dataset: xr.Dataset, variable: str) -> Figure:
+
+def filled_record(
+    obj: GeoData,
+    variable: Hashable | None = None,
+    *,
+    group: str | None = None,
+    dims: Mapping[str, str] | None = None,
+    cmap: str | None = None,
+    coast: bool = True,
+) -> Figure:
     """Draw a map of a filled step, and a series with its spread.
 
     Parameters
     ----------
-    dataset : Dataset
+    obj : DataArray, Dataset or DataTree
         As `fill_gaps` returns it, with ``<variable>_fill_flag`` and, for the band around the
-        series, ``<variable>_spread``.
-    variable : str
-        What was filled.
+        series, ``<variable>_spread``. Of lazy (dask) data only the step and the series that are
+        drawn are computed, and the chunk in the middle to find them.
+    variable : str, optional
+        Of a Dataset; by default the first that was filled.
+    group : str, optional
+        Of a DataTree; by default the first with such a variable.
+    dims : mapping, optional
+        Axes that cannot be found out, such as ``{"T": "date"}``.
+    cmap : str, optional
+        Colours of the map, by name in matplotlib.
+    coast : bool
+        As in `gaps`.
 
     Returns
     -------
     matplotlib.figure.Figure
         The series is that of the cell in the middle among those that were filled most, the map
-        that in the middle of its longest gap.
+        that in the middle of its longest gap. `compare` has the same map beside what was there
+        before, `series` the series of other places.
 
     Raises
     ------
     MissingExtraError
         Without matplotlib.
+    AxisError
+        If there is no axis of time.
     InputError
-        If the flag variable is not there.
+        If there is no such variable, or no flag variable beside it.
+
+    Examples
+    --------
+    >>> import xgeoml
+    >>> full = xgeoml.datasets.grace_like(nlat=4, nlon=5).geoml.fill_gaps("climatology")
+    >>> full.geoml.plot.filled_record().axes[0].get_title()
+    '2017-12: 100% of this map was filled in'
     """
-    picture = picture_class()
-    if f"{variable}_fill_flag" not in dataset:
+    chosen = choose(obj, variable, group, dims, needs=("T",), purpose="the picture")
+    if chosen.flag is None:
         raise InputError(
-            f"{variable}_fill_flag is not in the Dataset; expected the result of "
-            f"ds.geoml.fill_gaps(), found {list(dataset.data_vars)}"
+            f"{chosen.name}_fill_flag is not beside {chosen.name!r}; expected the result of "
+            f".geoml.fill_gaps(), found {list(map(str, chosen.dataset.variables))[:8]}"
         )
-    chosen = choose(dataset, variable, needs=("T",), purpose="the picture")
-    data, flag, axes = chosen.data, dataset[f"{variable}_fill_flag"], chosen.axes
-    (time,) = require(axes, "T", purpose="the picture")
-    cell = best_place(chosen, [*free_dims(chosen), *(d for d in data.dims if d == "member")])
-    step = _middle_of_gap(flag.isel(cell).values == FILLED)
-    has_map = len(axes.space) == 2
-    figure = picture(figsize=(9, 8 if has_map else 4), layout="constrained")
-    panels = np.atleast_1d(
-        figure.subplots(1 + has_map, 1, height_ratios=[3, 2] if has_map else None)
-    )
+    picture_class()
+    time, axes = str(chosen.time), chosen.axes
+    members = [str(d) for d in chosen.data.dims if d == "member"]
+    cell = best_place(chosen, [*free_dims(chosen), *members])
+    series = _computed(chosen, cell)
+    step = _middle_of_gap(series["flag"] == FILLED)
+    sheet, has_map = Sheet(), len(axes.space) == 2
     if has_map:
-        beside = {d: i for d, i in cell.items() if d not in axes.space}
-        field = data.isel({time: step, **beside}).transpose(*axes.space)
-        filled = (flag.isel({time: step, **beside}) == FILLED).sum() / field.notnull().sum()
-        grid, (values,) = grid_of(field, axes), finite_values([field])
-        style = style_of(look_of(data), [values])
-        mesh = draw_map(panels[0], values, grid, style, coast=not chosen.invented)
-        draw_scale(figure, mesh, [panels[0]], style, label_of(data), 3.5)
-        when = stamp(data[time].values[step], data[time])
-        panels[0].set_title(f"{when}: {float(filled):.0%} of this map was filled in")
+        grid = grid_of(chosen.data, axes)
+        width, height = grid.fitted(*_MAP)
+        above = sheet.panel(0, 0, width, height)
+        panel = sheet.wide(1, _MAP[0], _SERIES, width)
+        others = {d: i for d, i in cell.items() if d not in axes.space}
+        field = _computed(chosen, {time: step, **others})
+        filled = (field["flag"] == FILLED).sum() / max(np.isfinite(field["data"]).sum(), 1)
+        style = style_of(look_of(chosen.data), [field["data"]], cmap)
+        mesh = draw_map(above, field["data"], grid, style, coast=coast and not chosen.invented)
+        told = f"{_when(chosen.data, time, step)}: {filled:.0%} of this map was filled in"
+        above.set_title(broken(told, max(width, _TITLE)), fontsize="medium")
         at = tuple(cell[d] for d in axes.space)
-        x, y = (p[at] if p.ndim == 2 else p[at[k]] for p, k in ((grid.east, 1), (grid.north, 0)))
-        panels[0].plot(x, y, marker="o", mfc="none", mec="k", ms=9, mew=1.5)
-    line = time_line(data[time].values, data[time], time)
-    spread = None if chosen.spread is None else chosen.spread.isel(cell).values.astype(np.float64)
-    draw_line(
-        panels[-1],
-        line.places,
-        data.isel(cell).values.astype(np.float64),
-        flag.isel(cell).values,
-        spread,
-    )
-    name_time(panels[-1], line)
-    panels[-1].set_ylabel(broken(label_of(data), 2.4))
-    panels[-1].set_title("the series at the circle" if has_map else "a series")
-    name_lines(panels[-1])
-    return figure
+        x, y = (
+            places[at] if places.ndim == 2 else places[at[k]]
+            for places, k in zip(grid.middles, (1, 0), strict=True)
+        )
+        above.plot(x, y, marker="o", mfc="none", mec="k", ms=9, mew=1.5)
+        sheet.scale(mesh, style, label_of(chosen.data), [0], 1)
+    else:
+        panel = sheet.panel(0, 0, _MAP[0], _SERIES)
+    coord = chosen.data.coords.get(time)
+    stamps = np.arange(chosen.data.sizes[time]) if coord is None else coord.values
+    line = time_line(stamps, coord, time)
+    draw_line(panel, line.places, series["data"], series["flag"], series.get("spread"))
+    panel.margins(x=0.01)
+    name_time(panel, line)
+    panel.set_ylabel(broken(label_of(chosen.data), _SERIES))
+    panel.set_title("the series at the circle" if has_map else "a series", fontsize="medium")
+    name_below(panel)
+    return sheet.finish()
+
+
+def _computed(chosen: Chosen, where: Mapping[str, int]) -> dict[str, np.ndarray]:
+    """Return values, flags and spread at some positions, computed at once; Y before X."""
+    parts = {"data": chosen.data, "flag": chosen.flag, "spread": chosen.spread}
+    there = {k: v.isel(where) for k, v in parts.items() if v is not None}
+    order = [d for d in (chosen.time, *chosen.axes.space) if d in there["data"].dims]
+    bare = {k: v.transpose(*order).drop_vars(list(v.coords)) for k, v in there.items()}
+    found = xr.Dataset(bare).compute()
+    numbers = [k for k in found.data_vars if k != "flag"]
+    made = dict(zip(numbers, finite_values(found[k] for k in numbers), strict=True))
+    return {str(k): v for k, v in made.items()} | {"flag": found["flag"].values}
+
+
+def _when(data: xr.DataArray, time: str, step: int) -> str:
+    coord = data.coords.get(time)
+    return f"{time} {step}" if coord is None else stamp(coord.values[step], coord)
 
 
 def _middle_of_gap(filled: np.ndarray) -> int:

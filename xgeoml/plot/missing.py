@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Hashable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -12,7 +11,7 @@ from numpy.typing import NDArray
 
 from xgeoml.exceptions import AxisError, GeoMLError, InputError
 from xgeoml.grid import cell_area
-from xgeoml.plot._choose import Chosen, GeoData, choose
+from xgeoml.plot._choose import Chosen, GeoData, choose, in_pieces
 from xgeoml.plot._clock import TimeLine, edges_of, name_time, stamp, time_line
 from xgeoml.plot._figures import (
     ABSENT_COLOUR,
@@ -20,10 +19,15 @@ from xgeoml.plot._figures import (
     MISSING_COLOUR,
     OBSERVED_COLOUR,
     Drawn,
+    broken,
     picture_class,
+    shortened,
 )
-from xgeoml.plot._maps import draw_map, draw_scale, grid_of
+from xgeoml.plot._grid import grid_of
+from xgeoml.plot._lines import name_below
+from xgeoml.plot._maps import draw_map
 from xgeoml.plot._quantities import Look, style_of
+from xgeoml.plot._sheet import Sheet
 from xgeoml.provenance import FILLED, UNFILLED
 from xgeoml.steps import infer_steps
 from xgeoml.times import check_time
@@ -39,8 +43,8 @@ _COLOURS = (OBSERVED_COLOUR, FILLED_COLOUR, MISSING_COLOUR, ABSENT_COLOUR)
 _SHARE = Look("viridis")
 # Columns of an image at most: more cannot be seen, and one missing sample would be lost.
 _COLUMNS = 1500
-# Letters of a title that go into an inch, and inches beside the panels.
-_LETTERS, _MARGIN = 12, 1.5
+# Inches of the map at most, and of the shares of the area above it.
+_MAP, _SHARES = (6.4, 4.2), 2.0
 # Rows that are named, and inches of a row and of all rows.
 _NAMED_ROWS, _ROW, _HIGHEST = 36, 0.2, 7.0
 
@@ -59,6 +63,9 @@ class _Record(NamedTuple):
     freq : str
     cells : DataArray
         Percent of the steps at which each cell was observed; NaN where it never holds a value.
+    missing, made, never : float
+        Shares of the values that are missing and that were filled, of the cells that ever hold one,
+        and of the cells that never do. The text of ``.geoml`` counts them in the same way.
     """
 
     line: TimeLine
@@ -68,6 +75,9 @@ class _Record(NamedTuple):
     absent: NDArray[np.bool_]
     freq: str
     cells: xr.DataArray
+    missing: float
+    made: float
+    never: float
 
 
 def gaps(
@@ -89,7 +99,8 @@ def gaps(
     Parameters
     ----------
     obj : DataArray, Dataset or DataTree
-        Of lazy (dask) data only how much is known is kept, chunk by chunk.
+        All of it is read, of lazy (dask) data and large files that are open a piece at a time, of
+        which only how much is known is kept.
     variable : str, optional
         Of a Dataset; by default the first with an axis of time, one that was filled before others.
     group : str, optional
@@ -127,6 +138,7 @@ def gaps(
     'area observed (%)'
     """
     chosen = choose(obj, variable, group, dims, wants=("T",), purpose="a picture of gaps")
+    chosen = in_pieces(chosen)
     both = len(chosen.axes.space) == 2
     if chosen.time is None and not both:
         raise AxisError(
@@ -171,21 +183,20 @@ def all_steps(coord: xr.DataArray | None) -> tuple[NDArray[Any], NDArray[np.bool
 def _record(chosen: Chosen) -> _Record:
     """Return how much is known; one pass over lazy data."""
     data, time = chosen.data, chosen.time
-    observed = observed_of(chosen)
-    filled = None if chosen.flag is None else chosen.flag == FILLED
+    parts = {"observed": observed_of(chosen)}
+    if chosen.flag is not None:
+        parts["filled"] = chosen.flag == FILLED
     area = cell_area(data, chosen.axes)
     space = [d for d in data.dims if d != time]
-    others = [d for d in space if d not in chosen.axes.space]
-    parts = {"observed": observed} if filled is None else {"observed": observed, "filled": filled}
     wanted = {}
     for key, part in parts.items():
         wanted[f"{key} by step"] = (part * area).sum(space)
-        wanted[f"{key} by cell"] = part.sum([d for d in (time, *others) if d in data.dims])
-    bare = {k: v.drop_vars(list(v.coords)) for k, v in wanted.items()}
-    known = xr.Dataset(bare).compute()
-    often = sum(known[f"{key} by cell"] for key in parts)
-    ever = (often > 0) * area * int(np.prod([data.sizes[d] for d in others], dtype=np.int64))
-    whole = float(ever.sum()) or 1.0
+        wanted[f"{key} by cell"] = part.sum([d for d in data.dims if d == time])
+    known = xr.Dataset({k: v.drop_vars(list(v.coords)) for k, v in wanted.items()}).compute()
+    often = known["observed by cell"]
+    often = often if "filled" not in parts else often + known["filled by cell"]
+    ever = often > 0
+    whole = float((ever * area).sum()) or 1.0
     coord = data.coords.get(time) if time is not None else None
     stamps, absent, freq = all_steps(coord)
     if coord is None or time is None:
@@ -197,37 +208,47 @@ def _record(chosen: Chosen) -> _Record:
         if key in parts:
             share[~absent] = 100.0 * known[f"{key} by step"].values / whole
         shares[key] = share
-    many = len(stamps) * np.prod([data.sizes[d] for d in others], dtype=np.int64)
+    others = [d for d in space if d not in chosen.axes.space]
     places = {n: c for n, c in data.coords.items() if set(c.dims) <= set(chosen.axes.space)}
-    cells = (100.0 * known["observed by cell"] / many).where(often > 0)
+    # Of an ocean, say, the levels that are below its floor do not count.
+    many = len(stamps) * ever.sum(others)
+    cells = 100.0 * known["observed by cell"].sum(others) / many.where(many > 0)
     cells = cells.transpose(*chosen.axes.space).assign_coords(places)
     cells.attrs = {"long_name": "share of steps observed", "units": "%"}
     line = time_line(stamps, coord, str(time))
-    return _Record(line, stamps, shares["observed"], shares["filled"], absent, freq, cells)
+    # Without time no cell can be told to be seen at another step.
+    all_of_them = max(int(many.sum()), 1) if time is not None else often.size
+    return _Record(
+        line,
+        stamps,
+        shares["observed"],
+        shares["filled"],
+        absent,
+        freq,
+        cells,
+        missing=1.0 - float(often.sum()) / all_of_them,
+        made=float(known["filled by cell"].sum()) / all_of_them if "filled" in parts else 0.0,
+        never=1.0 - float(ever.mean()) if time is not None else 0.0,
+    )
 
 
 def _draw_fields(chosen: Chosen, record: _Record, cmap: str | None, coast: bool) -> Figure:
-    grid = grid_of(record.cells, chosen.axes)
-    picture = picture_class()
-    width, height = grid.inches
-    has_time = chosen.time is not None
-    size = (max(width + 2.0, 7.5 if has_time else 0.0), height + 0.6 + 2.4 * has_time)
-    figure = picture(figsize=size, layout="constrained")
-    panels = figure.subplots(
-        1 + has_time, 1, squeeze=False, height_ratios=[2.0, height][-1 - has_time :]
-    )
-    if has_time:
-        _draw_shares(panels[0, 0], chosen, record, int(_LETTERS * (size[0] - _MARGIN)))
-    below = panels[-1, 0]
+    sheet, grid = Sheet(), grid_of(record.cells, chosen.axes)
+    width, height = grid.fitted(*_MAP)
+    several = len(record.stamps) > 1
+    if several:
+        above = sheet.wide(0, _MAP[0], _SHARES, width)
+        _draw_shares(above, chosen, record)
+    below = sheet.panel(int(several), 0, width, height)
     style = style_of(_SHARE, [record.cells.values], cmap)._replace(
         low=0.0, high=100.0, extend="neither"
     )
     mesh = draw_map(below, record.cells.values, grid, style, coast=coast and not chosen.invented)
-    draw_scale(figure, mesh, [below], style, "steps observed (%)", height)
-    return figure
+    sheet.scale(mesh, style, "steps observed (%)", [int(several)], 1)
+    return sheet.finish("" if several else _headline(chosen, record))
 
 
-def _draw_shares(panel: Panel, chosen: Chosen, record: _Record, letters: int) -> None:
+def _draw_shares(panel: Panel, chosen: Chosen, record: _Record) -> None:
     """Draw the share of the area that is observed, and filled, at each step."""
     edges = edges_of(record.line.places)
     top = record.observed + record.filled
@@ -244,30 +265,30 @@ def _draw_shares(panel: Panel, chosen: Chosen, record: _Record, letters: int) ->
     panel.set_xlim(edges[0], edges[-1])
     panel.set_ylabel("area observed (%)")
     panel.set_facecolor(MISSING_COLOUR)
-    panel.set_title(textwrap.fill(_headline(chosen, record), letters), fontsize="medium")
+    inches = panel.bbox.width / panel.figure.dpi
+    panel.set_title(broken(_headline(chosen, record), inches, lines=5), fontsize="medium")
     name_time(panel, record.line)
     if chosen.flag is not None or record.absent.any():
-        panel.legend(
-            loc="upper center",
-            bbox_to_anchor=(0.5, -0.14),
-            ncols=3,
-            frameon=False,
-            fontsize="small",
-        )
+        name_below(panel)
 
 
 def _headline(chosen: Chosen, record: _Record) -> str:
-    """Return how much is missing, and the longest gap."""
-    observed = float(record.observed.mean())
-    parts = [f"{chosen.name}: {observed:.3g} % observed"]
+    """Return how much is missing, of which cells, and the longest gap."""
     steps = len(record.stamps)
-    if record.absent.any():
+    parts = [f"{shortened(chosen.name)}: {_missing(record.missing)}"]
+    if record.never and record.missing < 1.0:
+        parts[0] += " where ever seen"
+        parts.append(f"{_percent(record.never)} of the cells never seen")
+    if record.made:
+        parts.append(f"{_percent(record.made)} filled")
+    if steps == 1 and chosen.time in chosen.data.coords:
+        parts.append(stamp(record.stamps[0], _coord(record.stamps)))
+    elif record.absent.any():
         parts.append(f"{int(record.absent.sum())} of {steps} {record.freq} steps absent")
-    elif chosen.time is not None:
-        parts.append(f"{steps} {record.freq} step{'s' * (steps != 1)}".replace("  ", " "))
-    empty = record.observed == 0.0
-    starts, stops = runs(empty)
-    if len(starts):
+    elif steps > 1:
+        parts.append(f"{steps} {record.freq} steps".replace("  ", " "))
+    starts, stops = runs(record.observed == 0.0)
+    if len(starts) and record.missing < 1.0:
         at = int(np.argmax(stops - starts))
         first, last = (
             stamp(record.stamps[k], _coord(record.stamps)) for k in (starts[at], stops[at] - 1)
@@ -277,6 +298,19 @@ def _headline(chosen: Chosen, record: _Record) -> str:
             f"longest gap {many} steps, {first} to {last}" if many > 1 else f"gap at {first}"
         )
     return "; ".join(parts)
+
+
+def _missing(share: float) -> str:
+    if share in (0.0, 1.0):
+        return "no value at all" if share else "complete"
+    return f"{_percent(share)} missing"
+
+
+def _percent(share: float) -> str:
+    """Return a share in percent; what is little is not none, and what is nearly all is not all."""
+    if 0.0 < share < 0.0005:
+        return "under 0.1 %"
+    return "over 99.9 %" if 0.9995 <= share < 1.0 else f"{100.0 * share:.1f} %"
 
 
 def runs(mask: NDArray[np.bool_]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
@@ -322,10 +356,10 @@ def _draw_values(chosen: Chosen) -> Figure:
     right.set_ylabel("known")
     _name_states(panel, states)
     name_time(panel, line)
-    missing = 100.0 * float(np.mean(states >= _MISSING))
+    missing = _missing(float(np.mean(states >= _MISSING)))
     absent = int((states[0] == _ABSENT).sum())
     told = f"; {absent} of {states.shape[1]} steps absent" if absent else ""
-    panel.set_title(f"{chosen.name}: {missing:.3g} % missing{told}", fontsize="medium")
+    panel.set_title(f"{shortened(chosen.name)}: {missing}{told}", fontsize="medium")
     return figure
 
 

@@ -11,13 +11,15 @@ import xarray as xr
 from xgeoml.axes import find_axes, require
 from xgeoml.exceptions import InputError
 from xgeoml.grid import longitude, spacing, unwrap
-from xgeoml.plot._choose import GeoData, choose
-from xgeoml.plot._figures import picture_class, pretty_units, several_of
+from xgeoml.plot._choose import PIECE, GeoData, choose, in_pieces
+from xgeoml.plot._figures import picture_class, pretty_units, several_of, shortened
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes as Panel
     from matplotlib.figure import Figure
 
+# Spellings of metres, and from how many on the width of a grid is told in kilometres.
+_METRES, _KILOMETRES = ("m", "metre", "metres", "meter", "meters"), 1e4
 # Power below this share of the greatest is rounding.
 _NOTHING = 1e-12
 # Of the width of the first field: others are as wide, or their powers do not compare.
@@ -40,7 +42,7 @@ def spectrum(
         One object, or several, name -> DataArray, over the same area; grids may differ. Fields on
         the cells of the first count where that is known. Of an ensemble (dim ``member``) the power
         is the mean of that of the members: their mean is smoother than any of them. All of lazy
-        (dask) data is computed, since the power is a mean over all steps.
+        (dask) data is read, a few chunks at a time, since the power is a mean over all steps.
     variable : str, optional
         Of a Dataset; by default the first with an axis X.
     factor : int, optional
@@ -75,7 +77,7 @@ def spectrum(
     """
     if isinstance(fields, (xr.DataArray, xr.Dataset, xr.DataTree)):
         chosen = choose(fields, variable, group, dims, needs=("X",), purpose="a spectrum")
-        given = {chosen.name: chosen.data}
+        given = {chosen.name: in_pieces(chosen).data}
     else:
         if variable is not None or group is not None:
             raise InputError("variable= and group= go with one object; a mapping has DataArrays")
@@ -111,11 +113,16 @@ def spectrum(
             zorder=0,
             label="too short for coarse cells",
         )
+    if not any(np.isfinite(line.get_ydata()).any() for line in panel.lines):
+        raise InputError(
+            f"{' and '.join(map(repr, given))} vary nowhere along rows, or have no value; expected "
+            "fields with waves"
+        )
     _name(panel, longest, reference[0], units)
     if len(given) > 1 or factor:
         panel.legend(frameon=False)
     else:
-        panel.set_title(f"{next(iter(given))}: power along rows", fontsize="medium")
+        panel.set_title(f"{shortened(next(iter(given)))}: power along rows", fontsize="medium")
     return figure
 
 
@@ -167,6 +174,8 @@ def _rows(field: xr.DataArray, dims: Mapping[str, str] | None) -> tuple[str, flo
         step, units = None, ""
     if step is None or not units:
         return "", float(count), 1.0
+    if units in _METRES and abs(step) * count >= _KILOMETRES:
+        step, units = 1e-3 * step, "km"
     return units, abs(step) * count, abs(step)
 
 
@@ -177,8 +186,6 @@ def _power(
     dims: Mapping[str, str] | None,
 ) -> tuple[np.ndarray, np.ndarray, str]:
     """Return wavelengths in cells, the power at each, and its units."""
-    from xgeoml import metrics
-
     own = {k: v for k, v in (dims or {}).items() if v in field.dims}
     (x,) = require(find_axes(field, own), "X", purpose="a spectrum along rows")
     if own:
@@ -187,11 +194,40 @@ def _power(
     members = [field.isel(member=k) for k in range(field.sizes.get("member", 0))] or [field]
     if known is not None:
         members = [m.transpose(*first.dims) for m in members]
-    powers = [metrics.zonal_spectrum(m, where=known) for m in members]
-    power = np.mean([p.values for p in powers], axis=0)
+    several = [_in_pieces(m, known, x) for m in members]
+    power = np.mean([p.values for p in several], axis=0)
     # Some waves are not in a field at all, such as those of blocks that are all alike.
     there = np.where(power > _NOTHING * power.max(), power, np.nan)
-    return powers[0]["wavelength"].values, there, str(powers[0].attrs.get("units", ""))
+    return several[0]["wavelength"].values, there, str(several[0].attrs.get("units", ""))
+
+
+def _in_pieces(field: xr.DataArray, known: xr.DataArray | None, x: str) -> xr.DataArray:
+    """Return the mean power of rows; lazy data are read a few chunks at a time."""
+    from xgeoml import metrics
+
+    parts, rows = [], []
+    for piece in _pieces(field, x):
+        part = field.isel(piece)
+        where = None if known is None else known.isel(piece, missing_dims="ignore")
+        parts.append(metrics.zonal_spectrum(part, where=where))
+        rows.append(part.size // part.sizes[x])
+    return parts[0].copy(data=np.average([p.values for p in parts], axis=0, weights=rows))
+
+
+def _pieces(field: xr.DataArray, x: str) -> list[dict[str, slice]]:
+    """Return parts of a lazy field with whole rows, made of whole chunks."""
+    several = {str(d): c for d, c in field.chunksizes.items() if d != x and len(c) > 1}
+    if not several:
+        return [{}]
+    dim = max(several, key=lambda d: len(several[d]))
+    most = max(PIECE * field.sizes[dim] // field.size, 1)
+    made, start, stop = [], 0, 0
+    for length in several[dim]:
+        if stop > start and stop + length - start > most:
+            made.append({dim: slice(start, stop)})
+            start = stop
+        stop += length
+    return [*made, {dim: slice(start, stop)}]
 
 
 def _name(panel: Panel, longest: float, unit: str, units: str) -> None:

@@ -15,6 +15,7 @@ from xgeoml.engine.totals import Totals
 from xgeoml.exceptions import InputError, TimeAxisError
 from xgeoml.insert import bounds_name, dated_bounds
 from xgeoml.models.series import Floats
+from xgeoml.tasks.frequencies import fixed_length, read_freq
 from xgeoml.tasks.instants import (
     Instants,
     Times,
@@ -24,9 +25,7 @@ from xgeoml.tasks.instants import (
     clock_at,
     divided,
     divisible,
-    fixed_length,
     places,
-    read_freq,
     read_times,
     same_unit,
     shown,

@@ -21,6 +21,7 @@ from xgeoml.steps import infer_steps
 from xgeoml.tasks.covariates import Covariates, align_covariates, lookup, names_of
 from xgeoml.tasks.placing import Grid, factor_for, place
 from xgeoml.tasks.refined import fine_angles
+from xgeoml.tasks.units import check_units
 from xgeoml.tasks.values import in_numbers, in_shares
 from xgeoml.times import check_time, decimal_years
 
@@ -133,6 +134,7 @@ def gather(
         If one does not fit, or the model has no use for them.
     """
     found = sort_out(covariates, dataset, above, data, axes, said)
+    check_units(handle.spec, data, (*found.moving, *found.static))
     points = _points(coords, dims)
     still = [on_points(c, points, f"covariate {names_of(c)[0]!r}", said) for c in found.static]
     shape = tuple(points.sizes.get(d, 0) for d in dims)  # without coordinates it has no points

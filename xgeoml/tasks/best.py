@@ -16,6 +16,7 @@ from xgeoml.spec import ModelSpec, Task
 from xgeoml.tasks.choose import ModelLike, WeightsLike
 from xgeoml.tasks.contenders import is_ready
 from xgeoml.tasks.dispatch import GeoObject
+from xgeoml.tasks.filling import gives_months
 
 BEST = "best"
 # A choice needs less certainty than a table.
@@ -44,6 +45,7 @@ def resolve_best(
     *,
     apart: Mapping[str, Any],
     needs: Mapping[str, Any],
+    arguments: Mapping[str, Any],
     **given: Any,
 ) -> tuple[ModelLike, str]:
     """Return the model itself, or the best one if that is asked for, and words for the history.
@@ -56,16 +58,18 @@ def resolve_best(
     task : str
     options : Options
     apart : mapping
-        Arguments of the task that `evaluate` does not know of; None where they are not given.
+        Arguments of the task that no comparison can heed; None where they are not given.
     needs : mapping
         Those that not every model serves: covariates, members, spread; None likewise.
+    arguments : mapping
+        Those that `evaluate` passes on, None likewise.
     **given
         Further arguments of `evaluate`.
 
     Raises
     ------
     InputError
-        If weights are given too, or something that `evaluate` does not know of.
+        If weights are given too, or something that no comparison can heed.
     """
     if not (isinstance(model, str) and model == BEST):
         return model, ""
@@ -79,7 +83,9 @@ def resolve_best(
         )
     asked = [name for name, value in needs.items() if value is not None]
     if asked:
-        given = {**given, "models": _able(task, asked), "baselines": False}
+        months = given.get("freq") is not None
+        given = {**given, "models": _able(task, asked, months), "baselines": False}
+    passed = {name: value for name, value in arguments.items() if value is not None}
     from xgeoml.tasks.evaluate import evaluate
 
     try:
@@ -92,6 +98,7 @@ def resolve_best(
             precision=options.precision,
             progress=None if options.progress == "auto" else options.progress,
             seed=options.seed,
+            arguments=passed or None,
             **{k: v for k, v in given.items() if v is not None},
         )
     except GeoMLError as error:
@@ -103,9 +110,11 @@ def resolve_best(
     return str(scores.attrs["best"]), f" (best by {words})"
 
 
-def _able(task: Task, asked: list[str]) -> list[str]:
+def _able(task: Task, asked: list[str], months: bool) -> list[str]:
     """Return the models that are ready and serve all that is asked for."""
-    ready = [s for s in all_models() if s.task == task and s.listed and is_ready(s)]
+    ready = [s for s in all_models() if s.task == task and s.listed and is_ready(s, months)]
+    if months and "spread" in asked:
+        ready = [s for s in ready if gives_months(s)]
     found = [s.name for s in ready if all(_NEEDS[name](s) for name in asked)]
     if not found:
         words = " and ".join(f"{name}=" for name in asked)

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import inspect
+import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol
+
+import xarray as xr
 
 from xgeoml.engine.handle import ModelHandle
 from xgeoml.exceptions import (
@@ -15,9 +18,10 @@ from xgeoml.exceptions import (
     ModelNotFoundError,
     SpecError,
     WeightsError,
+    did_you_mean,
 )
 from xgeoml.options import Progress, get_options
-from xgeoml.registry import base_model, check_factory, get_model, list_models
+from xgeoml.registry import all_models, base_model, check_factory, get_model, list_models
 from xgeoml.spec import ModelSpec, Task
 from xgeoml.weights.address import kind_of, reference
 from xgeoml.weights.download import shown
@@ -40,6 +44,8 @@ class Trained(Protocol):
 ModelLike = str | os.PathLike[str] | ModelSpec | Trained
 WeightsLike = str | os.PathLike[str]
 
+# What stands for a model that is still to be chosen.
+WORDS = ("auto", "best")
 # Below this, patterns and cycles cannot be told from noise.
 FEWEST_STEPS = 24
 
@@ -67,6 +73,64 @@ def automatic(n_steps: int, n_covariates: int, grid: bool) -> tuple[str, str]:
     if n_steps >= FEWEST_STEPS:
         return "kalman", f"{n_steps} steps are enough to learn patterns from"
     return "linear", few
+
+
+def check_name(model: object, task: Task | None, obj: object, keyword: str = "variables") -> None:
+    """Raise if a model's name is none, and tell if it is that of a variable.
+
+    Parameters
+    ----------
+    model : object
+        What the user gave; what is no name is left to `make_handle`.
+    task : str or None
+        Of which the message lists the models; None: of all tasks.
+    obj : DataArray, Dataset or DataTree
+        Of one that is none of these the task tells.
+    keyword : str
+        The argument in which variables are named.
+
+    Raises
+    ------
+    ModelNotFoundError
+    """
+    if not isinstance(model, str) or model in WORDS or kind_of(model) != "name":
+        return
+    bare = model.partition("@")[0]
+    if any(bare == spec.name for spec in all_models()):
+        return
+    known = list_models(task)
+    hint = _as_variable(bare, obj, keyword)
+    if not hint and not did_you_mean(bare, known):
+        near = did_you_mean(bare, _variables_of(obj), limit=1)
+        hint = f"For the variable {near[0]!r} type {keyword}={json.dumps(near[0])}" if near else ""
+    raise ModelNotFoundError(bare, known, hint)
+
+
+def misplaced(value: object, task: Task, obj: object) -> str:
+    """Return what to type where the name of a model or variable stands in another's place.
+
+    Empty if it is none. `check_name` tells what the parameters are.
+    """
+    if not isinstance(value, str):
+        return ""
+    if value in WORDS or value.partition("@")[0] in list_models(task):
+        return f"{value!r} is a model: type model={json.dumps(value)}"
+    return _as_variable(value, obj, "variables")
+
+
+def _as_variable(name: str, obj: object, keyword: str) -> str:
+    """Return how to name a variable, if a name is one."""
+    if isinstance(obj, xr.DataArray) and obj.name == name:
+        return f"{name!r} is the DataArray itself: leave it out"
+    there = name in _variables_of(obj)
+    return f"{name!r} is a variable: type {keyword}={json.dumps(name)}" if there else ""
+
+
+def _variables_of(obj: object) -> list[str]:
+    """Return the names of the variables of a Dataset or DataTree."""
+    if isinstance(obj, xr.DataTree):
+        return [str(v) for node in obj.subtree for v in node.data_vars]
+    return [str(v) for v in obj.data_vars] if isinstance(obj, xr.Dataset) else []
 
 
 def task_of(model: ModelLike) -> Task | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Hashable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -35,6 +36,33 @@ BASELINES: dict[Task, tuple[str, ...]] = {
 }
 
 
+# What a model is without covariates, by its name: of the two one is enough.
+_THE_SAME_WITHOUT = {"regression": "climatology"}
+
+
+@dataclass(frozen=True)
+class Lineup:
+    """Which models a user wants to compare, see `xgeoml.evaluate`.
+
+    Attributes
+    ----------
+    models, fits, baselines
+        As the user gave them.
+    months : bool
+        Whether they are to make months.
+    drivers : bool
+        Whether there are covariates.
+    options : Options
+    """
+
+    models: Models
+    fits: Fits
+    baselines: bool
+    months: bool
+    drivers: bool
+    options: Options
+
+
 class Contender(NamedTuple):
     """A model of an evaluation.
 
@@ -57,11 +85,9 @@ class Contender(NamedTuple):
 def contenders(
     data: xr.DataArray,
     task: Task,
-    models: Models,
-    fits: Fits,
-    baselines: bool,
+    lineup: Lineup,
     dims: Mapping[str, str] | None,
-    options: Options,
+    automatic: Callable[[], str],
 ) -> list[Contender]:
     """Return the models to try, each once.
 
@@ -69,37 +95,47 @@ def contenders(
     ----------
     data : DataArray
         The variable that they are tried on.
-    task, models, fits, baselines, dims, options
-        As the user gave them.
+    task : str
+    lineup : Lineup
+    dims : mapping, optional
+        The user's word on the axes of the variable.
+    automatic : callable
+        Returns the name of the model that ``"auto"`` stands for.
 
     Raises
     ------
     GeoMLError
-        If one that the user named is not there, or is one of another task.
+        If one that the user named is not there, is one of another task, or makes months where none
+        are asked for.
     """
     found: list[Contender] = []
-    if models is None:
-        ready = [get_model(name, task) for name in ready_models(data, task, dims)]
+    if lineup.models is None:
+        ready = [get_model(name, task) for name in ready_models(data, task, lineup, dims)]
         found += [Contender(spec.name, spec.name, spec) for spec in ready]
-    for label, model in _named(models):
-        spec = _spec_of(model, task, options)
-        if spec.task == "fill_gaps" and gives_months(spec):
-            raise InputError(
-                f"model {spec.key} makes months of days, and what is hidden here are values at the "
-                "steps of the record; leave it out"
-            )
+    for label, model in _without_auto(_named(lineup.models), automatic):
+        spec = _spec_of(model, task, lineup.options)
+        _check_months(spec, lineup)
         found.append(Contender(label or _label(model, spec), model, spec))
-    settings = _settings(fits)
-    for name, given in settings.items():
+    for name, given in _settings(lineup.fits).items():
         spec = get_model(name, task)
+        _check_months(spec, lineup)
         found.append(Contender(f"{name}, fitted", name, spec, given))
-    if baselines:
+    if lineup.baselines:
         here = {c.spec.name for c in found if c.settings is None}
         for name in BASELINES[task]:
             if name not in here:
                 spec = get_model(name, task)
                 found.append(Contender(name, name, spec))
     return _with_own_labels(found)
+
+
+def _check_months(spec: ModelSpec, lineup: Lineup) -> None:
+    """Raise if a model makes months, and what is compared are values at the record's own steps."""
+    if gives_months(spec) and not lineup.months:
+        raise InputError(
+            f"model {spec.key} makes months of days, and what is compared here are values at the "
+            "steps of the record; type freq='MS' to compare months, or leave it out"
+        )
 
 
 def _named(models: Models) -> list[tuple[str, ModelLike]]:
@@ -118,20 +154,43 @@ def _named(models: Models) -> list[tuple[str, ModelLike]]:
     return [("", model) for model in models]
 
 
+def _without_auto(
+    named: list[tuple[str, ModelLike]], automatic: Callable[[], str]
+) -> list[tuple[str, ModelLike]]:
+    """Return labels and models, ``"auto"`` replaced by what it stands for, each of them once."""
+    if not any(isinstance(model, str) and model == "auto" for _, model in named):
+        return named
+    meant = automatic()
+    there = any(isinstance(model, str) and model == meant for _, model in named)
+    found: list[tuple[str, ModelLike]] = []
+    for label, model in named:
+        if not (isinstance(model, str) and model == "auto"):
+            found.append((label, model))
+        elif label or not there:
+            found.append((label, meant))
+            there = True
+    return found
+
+
 def ready_models(
-    data: xr.DataArray, task: Task, dims: Mapping[str, str] | None = None
+    data: xr.DataArray, task: Task, lineup: Lineup, dims: Mapping[str, str] | None = None
 ) -> list[str]:
     """Return the models that can be run on a variable as they are, their weights being here."""
     there: set[str] = set(find_axes(data, dims).names)
     # The time axis of records is one of samples, whatever it is called.
     there |= {"T"} if task == "invert_waveform" else set()
     fit_in = [s for s in all_models() if s.task == task and {a.axis for a in s.axes} <= there]
-    return sorted(s.name for s in fit_in if s.listed and is_ready(s))
+    found = sorted(s.name for s in fit_in if s.listed and is_ready(s, lineup.months))
+    twice = {n for n, same in _THE_SAME_WITHOUT.items() if task == "fill_gaps" and same in found}
+    return [name for name in found if lineup.drivers or name not in twice]
 
 
-def is_ready(spec: ModelSpec) -> bool:
-    """Whether a model can be used now: it need not be fitted first, and its weights are here."""
-    if gives_months(spec):
+def is_ready(spec: ModelSpec, months: bool = False) -> bool:
+    """Whether a model can be used now: it need not be fitted first, and its weights are here.
+
+    Models of months can where `months` are asked for.
+    """
+    if gives_months(spec) and not months:
         return False
     if spec.weights is not None:
         return any(is_there(place.path) for place in places(spec.weights))
@@ -145,10 +204,10 @@ def is_ready(spec: ModelSpec) -> bool:
 
 
 def _spec_of(model: ModelLike, task: Task, options: Options) -> ModelSpec:
-    if isinstance(model, str) and model in ("auto", "best"):
+    if isinstance(model, str) and model == "best":
         raise InputError(
-            f"models: {model!r} is no model; expected names of xgeoml.list_models({task!r}), paths "
-            "or models"
+            "models: 'best' is what comes out; expected names of "
+            f"xgeoml.list_models({task!r}), paths or models"
         )
     return make_handle(model, task, None, options.seed, progress=options.progress).spec
 

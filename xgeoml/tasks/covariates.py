@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from xgeoml.axes import Axes, find_axes
 from xgeoml.calendars import read_clock
 from xgeoml.engine.execute import is_lazy
-from xgeoml.exceptions import AxisError, InputError, did_you_mean
+from xgeoml.exceptions import AxisError, InputError, instead_of
 from xgeoml.grid import lon_convention, longitude
 from xgeoml.steps import Steps
 from xgeoml.tasks.match import match_steps, months_late
@@ -57,10 +57,8 @@ def lookup(
         if name in group:
             return group[name]
     known = list(dict.fromkeys(str(v) for group in (dataset, *above) for v in group.variables))
-    near = did_you_mean(name, known)
-    hint = f"did you mean {near}?" if near else f"found {known}"
     where = " nor in a group above it" if above else ""
-    raise InputError(f"{label} {name!r} is not in the Dataset{where}: {hint}")
+    raise InputError(f"{label} {name!r} is not in the Dataset{where}: {instead_of(name, known)}")
 
 
 def with_those_above(

@@ -8,7 +8,7 @@ from typing import TypeVar
 
 import xarray as xr
 
-from xgeoml.exceptions import GeoMLError, InputError, did_you_mean
+from xgeoml.exceptions import GeoMLError, InputError, instead_of
 from xgeoml.insert import add_steps
 from xgeoml.steps import infer_steps
 from xgeoml.tasks.quantities import plain, with_units_of
@@ -180,9 +180,7 @@ def check_named(dataset: xr.Dataset, names: Sequence[Hashable]) -> None:
     """Raise if a variable that was asked for is not in the Dataset."""
     for name in names:
         if name not in dataset.data_vars:
-            known = list(map(str, dataset.data_vars))
-            near = did_you_mean(name, known)
-            hint = f"did you mean {near}?" if near else f"found {known}"
+            hint = instead_of(name, dataset.data_vars)
             raise InputError(f"variable {name!r} is not in the Dataset: {hint}")
 
 
@@ -190,7 +188,9 @@ def check_found(groups: Mapping[str, xr.Dataset], variables: list[Hashable] | No
     """Raise if a variable is in no group of a DataTree."""
     lost = [v for v in variables or [] if not any(v in g.data_vars for g in groups.values())]
     if lost:
-        raise InputError(f"variables {lost} are in no group of the DataTree")
+        known = dict.fromkeys(name for group in groups.values() for name in group.data_vars)
+        hint = instead_of(lost[0], known)
+        raise InputError(f"variables {lost} are in no group of the DataTree: {hint}")
 
 
 def _follow(

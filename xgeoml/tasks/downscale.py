@@ -16,7 +16,7 @@ from xgeoml.exceptions import AxisError, InputError
 from xgeoml.insert import bounds_name
 from xgeoml.options import get_options
 from xgeoml.tasks.best import resolve_best
-from xgeoml.tasks.choose import ModelLike, WeightsLike
+from xgeoml.tasks.choose import ModelLike, WeightsLike, check_name, misplaced
 from xgeoml.tasks.covariates import Covariates
 from xgeoml.tasks.dispatch import GeoObject, NothingToDoError, check_named, on_object
 from xgeoml.tasks.earlier import flag_name, spread_name
@@ -134,7 +134,10 @@ def downscale(
     options = get_options(
         device=device, batch_size=batch_size, precision=precision, progress=progress, seed=seed
     )
+    if hint := misplaced(factor, "downscale", obj):
+        raise InputError(f"factor={factor!r}: expected a whole number, such as 4. {hint}")
     check_wish(factor, like, terrain, mask, conserve, minimum, members, dims)
+    check_name(model, "downscale", obj)
     model, won = resolve_best(
         model,
         weights,
@@ -147,6 +150,14 @@ def downscale(
         covariates=covariates,
         factor=None if factor is None else int(factor),
         dims=dims,
+        arguments={
+            "like": like,
+            "terrain": None if terrain else False,
+            "mask": mask,
+            "conserve": None if conserve == "auto" else conserve,
+            "minimum": minimum,
+            "members": members,
+        },
     )
     told = None if like is None else (like.name if isinstance(like, xr.DataArray) else "Dataset")
     call = describe_call(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Hashable, Mapping, Sequence
 from typing import Any, get_args
 
@@ -9,9 +10,12 @@ import numpy as np
 import xarray as xr
 
 from xgeoml.exceptions import AxisError, InputError
+from xgeoml.months import Freq, check_freq
 from xgeoml.options import get_options
 from xgeoml.spec import Task
-from xgeoml.tasks.contenders import Contender, Fits, Metrics, Models, Regions, contenders
+from xgeoml.tasks.arguments import read_arguments
+from xgeoml.tasks.choose import check_name
+from xgeoml.tasks.contenders import Fits, Lineup, Metrics, Models, Regions
 from xgeoml.tasks.covariates import Covariates
 from xgeoml.tasks.dispatch import GeoObject
 from xgeoml.tasks.holdouts import read_holdout, read_masks
@@ -23,7 +27,7 @@ from xgeoml.tasks.trials import Wish
 
 # Which arguments go with which task only.
 _OWN: dict[Task, set[str]] = {
-    "fill_gaps": {"holdout", "period", "covariates", "regions"},
+    "fill_gaps": {"holdout", "period", "covariates", "freq", "regions"},
     "downscale": {"period", "covariates", "factor", "target", "regions"},
     "interp_time": {"period", "factor", "regions"},
     "invert_waveform": {"greens", "dim", "length", "target"},
@@ -42,11 +46,13 @@ def evaluate(
     baselines: bool = True,
     variable: Hashable | None = None,
     covariates: Covariates = None,
+    freq: Freq | None = None,
     factor: int | None = None,
     target: xr.DataArray | None = None,
     greens: GreensLike | None = None,
     dim: str | Sequence[str] | None = None,
     length: Length | None = None,
+    arguments: Mapping[str, Any] | None = None,
     metrics: Metrics = None,
     regions: Regions = None,
     dims: Mapping[str, str] | None = None,
@@ -72,8 +78,9 @@ def evaluate(
         `target`, or else leaves stations out and compares their records with what the source found
         from the others makes of their Green's functions.
     models : sequence of str, path or Model, or mapping, optional
-        What to compare, or labels and what they stand for. By default all models that fit the data,
-        need no training and have their weights here.
+        What to compare, or labels and what they stand for; ``"auto"`` is the model that the task
+        would take. By default all models that fit the data, need no training and have their weights
+        here.
     holdout : str, mapping, DataArray of bool or sequence of these, optional
         Of `fill_gaps`. ``"gaps"``, the default: the record's own gaps, moved in time; ``"steps"``:
         single steps; ``"runs"``: runs of steps; ``"clouds"``: shapes in each step; ``"blocks"``:
@@ -96,6 +103,11 @@ def evaluate(
         Which variable of a Dataset; by default the first that the task would treat.
     covariates : optional
         As in `xgeoml.fill_gaps` and `xgeoml.downscale`, for models that make use of them.
+    freq : {"MS", "ME"}, optional
+        Of `fill_gaps`: compare means of months, those that models of months such as `climanet`
+        make of what is not hidden, and those of steps that the others fill, with the months of all
+        that is known. A month of a cell counts if at least ten times as many of its values are
+        hidden as the record itself misses there; these are put between their neighbours in time.
     factor : int, optional
         Of `downscale`, 4 by default; of `interp_time`, 2.
     target : DataArray, optional
@@ -103,6 +115,18 @@ def evaluate(
         known sources.
     greens, dim, length : optional
         As in `xgeoml.invert_waveform`.
+    arguments : mapping, optional
+        Further arguments of the task for each of its calls, by name, such as ``{"positive":
+        False}``: what is compared is then what you would get. Others than these are refused.
+
+        - `fill_gaps`: mask and max_gap; what they leave missing does not count.
+        - `downscale`: terrain, mask, conserve and minimum. like: the fields are made as much
+          coarser as its grid is finer, and brought back onto their own. members: of models that
+          draw random numbers the mean is scored, their standard deviation being the spread.
+        - `interp_time`: vectors, terrain and max_gap; a length of time `factor` times as long, as
+          the steps are. accumulated: sums of `factor` steps are given, and divided again.
+        - `invert_waveform`: positive, impulse, resample and gaps. amplitudes: free ones are also
+          those of stations that were left out, so that only the shape of their records counts.
     metrics : sequence or mapping of functions or names, optional
         Further scores: functions of (truth, estimate), those of xskillscore, or names in
         `xgeoml.metrics` or xskillscore. They are given values where they count, NaN elsewhere.
@@ -149,6 +173,8 @@ def evaluate(
     )
     if task not in get_args(Task):
         raise InputError(f"task={task!r}: expected one of {', '.join(map(repr, get_args(Task)))}")
+    for model in models if isinstance(models, (list, tuple)) else [models]:
+        check_name(model, task, obj, "variable")
     _check_own(
         task,
         holdout=holdout,
@@ -160,7 +186,12 @@ def evaluate(
         dim=dim,
         length=length,
         regions=regions,
+        freq=freq,
     )
+    further = read_arguments(task, arguments, inspect.signature(evaluate).parameters)
+    if "like" in further and (factor is not None or target is not None):
+        named = "factor=" if factor is not None else "target="
+        raise InputError(f"arguments: 'like' and {named} both say how fine; give one of them")
     if dims is not None and not isinstance(dims, Mapping):
         raise AxisError(f"dims={dims!r}: expected a mapping, such as {{'T': 'time'}}")
     if not isinstance(baselines, (bool, np.bool_)):
@@ -180,17 +211,17 @@ def evaluate(
         length=length,
         dims=dims,
         options=options,
+        freq=check_freq(freq),
+        arguments=further,
     )
     if metrics is not None and task == "invert_waveform":
         raise InputError("metrics=: not of task='invert_waveform'; leave it out")
 
-    def find(data: xr.DataArray, said: Mapping[str, str] | None) -> list[Contender]:
-        return contenders(data, task, models, fit, bool(baselines), said, options)
-
+    lineup = Lineup(models, fit, bool(baselines), freq is not None, covariates is not None, options)
     # Scores need scipy, which `import xgeoml` does without.
     from xgeoml.tasks.evaluating import scores_of
 
-    return scores_of(obj, task, find, variable, wish, regions, metrics)
+    return scores_of(obj, task, lineup, variable, wish, regions, metrics)
 
 
 def _check_own(task: Task, **given: Any) -> None:

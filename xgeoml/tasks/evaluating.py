@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time as clock
 import warnings
-from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -15,28 +15,34 @@ from xgeoml.axes import find_axes
 from xgeoml.exceptions import GeoMLError
 from xgeoml.options import Options, shows_progress
 from xgeoml.spec import Task
+from xgeoml.tasks import interpolating, inverting, refining
 from xgeoml.tasks.choose import ModelLike
-from xgeoml.tasks.contenders import Contender, Metric, Metrics, Regions
+from xgeoml.tasks.contenders import Contender, Lineup, Metric, Metrics, Regions, contenders
 from xgeoml.tasks.covariates import lookup, with_those_above
 from xgeoml.tasks.dispatch import GeoObject
 from xgeoml.tasks.downscale import variables_with_a_grid
 from xgeoml.tasks.fill_gaps import listed, variables_to_fill
-from xgeoml.tasks.filling import Request
+from xgeoml.tasks.filling import resolve
 from xgeoml.tasks.inspect import first_treated
 from xgeoml.tasks.interp_time import variables_in_time
 from xgeoml.tasks.inverting import Wish as WaveWish
 from xgeoml.tasks.inverting import records_of
+from xgeoml.tasks.monthly import prepare_months
+from xgeoml.tasks.prepare import prepare
 from xgeoml.tasks.scores import Table, to_dataset
 from xgeoml.tasks.scoring import Outcome, Round, read_metrics, round_of
-from xgeoml.tasks.trials import Wish, gap_trials
-from xgeoml.tasks.trials_of_fields import grid_trials, time_trials
+from xgeoml.tasks.trials import Wish
+from xgeoml.tasks.trials_in_time import time_trials
+from xgeoml.tasks.trials_of_fields import grid_trials
+from xgeoml.tasks.trials_of_gaps import gap_trials
+from xgeoml.tasks.trials_of_months import month_trials
 from xgeoml.tasks.trials_of_waves import record_rounds, source_rounds
 
 
 def scores_of(
     obj: GeoObject,
     task: Task,
-    find: Callable[[xr.DataArray, Mapping[str, str] | None], Sequence[Contender]],
+    lineup: Lineup,
     variable: Hashable | None,
     wish: Wish,
     regions: Regions,
@@ -48,13 +54,14 @@ def scores_of(
     ----------
     obj, task, variable, regions, metrics
         As the user gave them.
-    find : callable
-        Given the variable and the user's word on its dims, returns the models to try.
+    lineup : Lineup
+        Which models to try.
     wish : Wish
     """
     further = read_metrics(metrics)
     dataset, name, wish = _treated(obj, task, variable, wish)
-    tried = find(dataset[name], wish.dims)
+    automatic = partial(_automatic, dataset, name, task, wish)
+    tried = contenders(dataset[name], task, lineup, wish.dims, automatic)
     rounds = _rounds(dataset, name, task, wish, regions, further)
     table = _run(rounds, tried, wish.options, task, wish.repeats)
     return to_dataset(table, dataset[name], task, wish.period)
@@ -67,11 +74,12 @@ def _treated(
     named = None if variable is None else listed([variable])
     pick: Any
     if task == "fill_gaps":
-        pick = partial(variables_to_fill, request=_request(wish))
+        pick = partial(variables_to_fill, request=wish.request)
     elif task == "downscale":
 
         def pick(dataset: xr.Dataset, names: list[Hashable] | None) -> list[Hashable]:
-            return variables_with_a_grid(dataset, names, wish.covariates, None, wish.dims)
+            mask = wish.arguments.get("mask")
+            return variables_with_a_grid(dataset, names, wish.covariates, mask, wish.dims)
 
     elif task == "interp_time":
 
@@ -89,42 +97,48 @@ def _treated(
     greens = wish.greens
     if isinstance(greens, str) and greens not in dataset:
         greens = lookup(greens, "variable", dataset, above)
-    return dataset, name, replace(wish, covariates=drivers, greens=greens, dims=dims)
+    # The variable is taken out of its Dataset, and from its groups.
+    found = dict(wish.arguments)
+    if isinstance(found.get("mask"), str):
+        found["mask"] = lookup(found["mask"], "mask", dataset, above)
+    wish = replace(wish, covariates=drivers, greens=greens, dims=dims, arguments=found)
+    return dataset, name, wish
 
 
-def _request(wish: Wish) -> Request:
-    return Request(
-        model="auto",
-        weights=None,
-        model_options=None,
-        covariates=wish.covariates,
-        mask=None,
-        max_gap=None,
-        spread=False,
-        dims=wish.dims,
-        options=wish.options,
-        call="",
-        freq=None,
-    )
+def _automatic(dataset: xr.Dataset, name: Hashable, task: Task, wish: Wish) -> str:
+    """Return the name of the model that ``model="auto"`` stands for."""
+    if task == "downscale":
+        return refining.DEFAULT
+    if task == "interp_time":
+        return interpolating.automatic(dataset, name, wish.dims)
+    if task == "invert_waveform":
+        return inverting.DEFAULT
+    if wish.freq is not None:
+        return prepare_months(dataset, name, wish.request)[1].spec.name
+    _, prepared = prepare(dataset, name, wish.covariates, wish.dims)
+    return resolve(prepared, wish.request).spec.name
 
 
 def _waves(wish: Wish) -> WaveWish:
+    usual = {
+        "positive": True,
+        "amplitudes": "given",
+        "impulse": "sample",
+        "resample": False,
+        "gaps": "raise",
+    }
     return WaveWish(
         model="auto",
         weights=None,
         greens=wish.greens,
         join=wish.join,
-        positive=True,
         length=wish.length,
-        amplitudes="given",
-        impulse="sample",
-        resample=False,
-        gaps="raise",
         spread=False,
         dims=wish.dims,
         model_options=None,
         options=wish.options,
         call="",
+        **{**usual, **wish.arguments},
     )
 
 
@@ -140,9 +154,10 @@ def _rounds(
     if task == "invert_waveform":
         yield from (record_rounds if wish.target is None else source_rounds)(dataset, name, wish)
         return
-    trials = {"fill_gaps": gap_trials, "downscale": grid_trials, "interp_time": time_trials}[task]
-    for trial in trials(dataset, name, wish):
-        yield round_of(trial, regions, further)
+    filling = gap_trials if wish.freq is None else month_trials
+    trials = {"fill_gaps": filling, "downscale": grid_trials, "interp_time": time_trials}[task]
+    # A name of its own would keep each trial while the next one is made.
+    yield from map(partial(round_of, regions=regions, further=further), trials(dataset, name, wish))
 
 
 def _run(
@@ -172,12 +187,19 @@ def _run(
                 else:
                     table.put(contender.label, outcome, seconds)
                 bar.update()
+            del each  # before the next one is made: it holds a record
     if len(table.errors) == len(tried):
-        raise GeoMLError(
-            "every model failed:\n"
-            + "\n".join(f"  {label}: {error}" for label, error in table.errors.items())
-        )
+        raise _all_failed(table)
     return table
+
+
+def _all_failed(table: Table) -> GeoMLError:
+    """Return the error of an evaluation without any scores, each reason once."""
+    of: dict[str, list[str]] = {}
+    for label, reason in table.errors.items():
+        of.setdefault(reason, []).append(label)
+    lines = [f"  {', '.join(labels)}: {reason}" for reason, labels in of.items()]
+    return GeoMLError("\n".join(["every model failed:", *lines]))
 
 
 def _try(each: Round, contender: Contender) -> tuple[Outcome, float]:

@@ -17,7 +17,7 @@ from xgeoml.insert import bounds_name
 from xgeoml.months import Freq, check_freq
 from xgeoml.options import Options, get_options
 from xgeoml.tasks.best import resolve_best
-from xgeoml.tasks.choose import ModelLike, WeightsLike
+from xgeoml.tasks.choose import ModelLike, WeightsLike, check_name
 from xgeoml.tasks.covariates import Covariates, lookup, names_of, with_those_above
 from xgeoml.tasks.dispatch import (
     GeoObject,
@@ -71,8 +71,8 @@ def fill_gaps(
         a spec. ``"auto"``: `oi` on a grid (two cells or more along Y and X), else `kalman`; of
         under 24 steps `regression` with covariates, and `linear` where there is no grid. `oi` takes
         about ten times as long as `kalman`. ``"best"``: `xgeoml.evaluate` on these data first, and
-        the model with the least error; of several variables the first one decides. With `freq` it
-        is the best at the record's own steps; with covariates, of those that make use of them.
+        the model with the least error; of several variables the first one decides. With `freq`
+        months are compared, see there; with covariates, models that make use of them.
     weights : str or path, optional
         Other weights than the model's own: a version (``"grace_tf@1.0"``), the path of a
         ``.safetensors`` file, or an address (``https://...#sha256=...``, ``doi:...#sha256=...``,
@@ -137,6 +137,13 @@ def fill_gaps(
     ModelNotFoundError, WeightsError
         If there is no such model, or its weights cannot be used.
 
+    Warns
+    -----
+    UserWarning
+        Of data in memory, if series that were to be filled stay missing: stations without a value,
+        and what `mask`, one of the cells, asks for. Cells of a map that have no value at any step
+        are most often land, and what `mask` and `max_gap` leave out is no surprise.
+
     Examples
     --------
     >>> import xgeoml
@@ -149,6 +156,7 @@ def fill_gaps(
     options = get_options(
         device=device, batch_size=batch_size, precision=precision, progress=progress, seed=seed
     )
+    check_name(model, "fill_gaps", obj)
     model, won = resolve_best(
         model,
         weights,
@@ -159,7 +167,9 @@ def fill_gaps(
         needs={"covariates": covariates, "spread": spread or None},
         variable=None if variables is None else listed(variables)[0],
         covariates=covariates,
+        freq=freq,
         dims=dims,
+        arguments={"mask": mask, "max_gap": max_gap},
     )
     request = Request(
         model=model,
@@ -292,9 +302,8 @@ def variables_to_fill(
         check_named(dataset, names)
         return names
     drivers = request.covariates
-    if drivers is None or isinstance(drivers, (str, xr.DataArray)):
-        drivers = [] if drivers is None else [drivers]
-    apart: set[object] = {c for c in drivers if isinstance(c, str)}
+    several = drivers if isinstance(drivers, (list, tuple)) else [drivers]
+    apart: set[object] = {c for c in several if isinstance(c, str)}
     apart |= {request.mask} if isinstance(request.mask, str) else set()
     apart |= {n for v in dataset.variables.values() if (n := bounds_name(v)) is not None}
     apart |= {made(v) for v in dataset.variables for made in (flag_name, spread_name)}

@@ -15,7 +15,7 @@ from xgeoml.engine.execute import execute
 from xgeoml.engine.handle import ModelHandle
 from xgeoml.engine.kernel import Job
 from xgeoml.exceptions import AxisError, InputError, SpecError
-from xgeoml.months import Freq
+from xgeoml.months import Freq, are_months
 from xgeoml.options import Options
 from xgeoml.spec import ModelSpec
 from xgeoml.tasks.choose import ModelLike, WeightsLike, automatic, make_handle
@@ -24,6 +24,8 @@ from xgeoml.tasks.earlier import flag_name, spread_name
 from xgeoml.tasks.gaps import fill_block
 from xgeoml.tasks.masks import allowed_cells
 from xgeoml.tasks.prepare import Prepared, prepare
+from xgeoml.tasks.unfilled import tell_of_unfilled
+from xgeoml.tasks.units import check_units
 
 TASK: Literal["fill_gaps"] = "fill_gaps"
 
@@ -83,9 +85,13 @@ def resolve(prepared: Prepared, request: Request) -> ModelHandle:
         progress=request.options.progress,
     )
     check_covariates(handle.spec, len(prepared.covariates), request.covariates)
+    check_units(handle.spec, prepared.data, prepared.covariates)
     if request.freq is None and gives_months(handle.spec):
+        instead = "type freq='MS'"
+        if are_months(prepared.steps.stamps):
+            instead = "these are months already, or longer: use another model"
         raise SpecError(
-            "it makes one field a month of shorter steps; type freq='MS'",
+            f"it makes one field a month of shorter steps; {instead}",
             f"model {handle.spec.key} cannot fill a record at its own steps",
         )
     if handle.spec.scaling == "training" and handle.spec.scale is None:
@@ -202,6 +208,7 @@ def fill_prepared(
     spread = variable(fields[2], dtype) if request.spread else None
     if prepared.earlier is not None:
         result, flag, spread = prepared.earlier.put_back(result, flag, spread)
+    tell_of_unfilled(flag, prepared.data, prepared.time, allowed, mask)
     flag.attrs = provenance.flag_attrs(str(name))
     extras = {flag_name(name): flag}
     if spread is not None:

@@ -22,7 +22,7 @@ from xgeoml.exceptions import InputError, MissingExtraError
 from xgeoml.model import TEMPORARY, Model
 from xgeoml.options import get_options, shows_progress
 from xgeoml.spec import Scaling, Task
-from xgeoml.tasks.choose import ModelLike
+from xgeoml.tasks.choose import ModelLike, check_name
 from xgeoml.tasks.covariates import Covariates, names_of
 from xgeoml.tasks.dispatch import GeoObject
 from xgeoml.tasks.fill_gaps import describe_call, listed
@@ -36,6 +36,7 @@ from xgeoml.tasks.fit_settings import (
 )
 from xgeoml.tasks.inverting import GreensLike
 from xgeoml.tasks.quantities import plain
+from xgeoml.tasks.units import check_units, units_of
 from xgeoml.tasks.vectors import Vectors, check_vectors
 from xgeoml.train.settings import Schedule, Settings
 from xgeoml.weights.files import write_weights
@@ -226,6 +227,7 @@ def fit(
     )
     if target is not None and isinstance(model, str) and model == "auto":
         model = DEFAULT_LEARNER
+    check_name(model, None, obj)
     task = fitted_task(model, target is not None)
     join = check_of_waveforms(task, target, greens, dim, positive, amplitudes)
     if task == "invert_waveform" and target is None and start is None and isinstance(model, str):
@@ -466,8 +468,12 @@ def _train(
 
     fields = [lesson.field for lesson in found]
     spec = handle.spec.replace(weights=None)
+    first = found[0].prepared
     if spec.scaling == "training" and spec.scale is None:
-        spec = spec.replace(scale=scale_of(fields))
+        units = units_of(first.data, *first.covariates)
+        spec = spec.replace(scale=scale_of(fields), units=units)
+    for lesson in found:
+        check_units(spec, lesson.prepared.data, lesson.prepared.covariates)
     n_covariates = max(len(lesson.prepared.covariates) for lesson in found)
     trained = fit_network(
         fields,
@@ -479,7 +485,7 @@ def _train(
         resume=resume,
     )
     if any(c.role == "covariates" for c in spec.inputs):
-        spec = spec.replace(covariate_names=names_of(found[0].prepared.covariates))
+        spec = spec.replace(covariate_names=names_of(first.covariates))
     card = make_card(spec, trained, found, call, _file_of(handle) if begin else None)
     path = folder / MODEL_FILE
     write_weights(path, trained.state, spec, card, history=trained.whole_history)

@@ -44,6 +44,7 @@ from xgeoml.tasks.placing import Grid
 from xgeoml.tasks.points import place_of_points
 from xgeoml.tasks.refining import ascending
 from xgeoml.tasks.trained_place import TrainedPlace
+from xgeoml.tasks.units import check_units, units_of
 from xgeoml.tasks.values import in_numbers, is_temperature
 from xgeoml.tasks.vectors import in_groups
 from xgeoml.weights.card import Card, SkillRow, TrainingData
@@ -58,6 +59,8 @@ _KEPT = {2: "second", 4: "fourth"}
 # Steps of the validation part that the skill is measured on, at most; the fewest that it needs; and
 # the fewest to fit a trial to.
 _SCORED, _FEWEST_KEPT, _FEWEST = 512, 6, 8
+# Two steps, and one between them.
+_BETWEEN = 3
 
 
 @dataclass(frozen=True)
@@ -140,6 +143,7 @@ def fit_in_time(
     """
     spec = handle.spec.replace(weights=None)
     learnt = learn(obj, spec, variables, vectors, dims, folder, options.seed)
+    check_units(spec, learnt.data[0])
     if spec.backend == "numpy":
         return _fit_numpy(learnt, spec, validation, options, folder, call)
     assert settings is not None
@@ -160,11 +164,16 @@ def learn(
     Raises
     ------
     InputError
-        If it is not one variable or the two components of a vector, or has other axes than time
-        and cells.
+        If it is not one variable or the two components of a vector, has other axes than time
+        and cells, or fewer than three steps.
     """
     dataset, names = _variables(obj, variables, vectors, dims)
     axes, time = axes_in_time(dataset, names[0], dims)
+    if dataset.sizes[time] < _BETWEEN:
+        raise InputError(
+            f"{time!r} has {dataset.sizes[time]} steps; expected {_BETWEEN} or more: what lies "
+            "between two steps is learnt from others that do. Take more of the record"
+        )
     arrays = [in_numbers(dataset[name], f"variable {name!r}") for name in names]
     plane = plane_dims(arrays[0], axes)
     extra = [d for d in arrays[0].dims if d not in (time, *plane)]
@@ -243,6 +252,7 @@ def _fit_numpy(
 ) -> Model:
     """Fit a model in one go: to all of the record; for its card also to all but its last part."""
     model = spec.load_factory()(**spec.options)
+    spec = spec.replace(units=units_of(learnt.data[0]))
     record = learnt.record
     with fit_bar(spec.name, options) as report, one_blas_thread():
         first = len(record.days) - round(validation * len(record.days))
@@ -353,6 +363,8 @@ def _fit_network(
     )
     # What base models have learnt lies on this grid; the network itself knows none.
     bound = any(hasattr(base.spec.load_factory(), "fit") for base in bases)
+    if bound or spec.scaling == "training":
+        spec = spec.replace(units=spec.units or units_of(learnt.data[0]))
     arrays = {**trained.state, **(learnt.trained.arrays() if bound else {})}
     card = make_card(spec, learnt, rows, call, bound)
     path = write_weights(folder / MODEL_FILE, arrays, spec, card, history=trained.whole_history)

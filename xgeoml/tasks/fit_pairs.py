@@ -27,6 +27,7 @@ from xgeoml.spec import ModelSpec
 from xgeoml.tasks.beside import static_only
 from xgeoml.tasks.covariates import Covariates
 from xgeoml.tasks.pairs import Couple, couple, usable_steps
+from xgeoml.tasks.units import check_units
 from xgeoml.weights.card import Card, SkillRow, TrainingData
 from xgeoml.weights.files import write_weights
 
@@ -79,6 +80,9 @@ def fit_on_pairs(
     """
     found = couple(obj, target, variables, covariates, dims)
     spec = handle.spec.replace(weights=None, covariate_names=found.names)
+    if not begin and (spec.backend == "numpy" or spec.scaling == "training"):
+        spec = spec.replace(units=found.units)
+    check_units(spec, found.coarse, found.covariates)
     _check_covariates(spec, found)
     pairs = found.pairs(folder, options.seed)
     if spec.backend == "numpy":

@@ -23,6 +23,8 @@ SHARE, _LEAST, _MOST = 0.15, 0.05, 0.25
 # Steps in a run where nobody says how many: as many as GRACE lacked between its two missions.
 _RUN = 11
 _TRIES = 12
+# Values that are worked on at a time.
+_VALUES = 2**20
 # Years that a record needs for clouds to be moved by whole ones; by how much of one they may miss.
 _YEARS, _NEARLY = 3, 0.08
 
@@ -129,15 +131,22 @@ def own_gaps(known: Bools) -> Bools:
     return np.asarray(begun & goes_on & ~known)
 
 
-def gap_lengths(missing: Bools) -> Ints:
+def gap_lengths(missing: Bools) -> NDArray[np.int32]:
     """Return for each missing value how many in a row are missing, along the first axis; else 0."""
-    before, after = _count(missing), _count(missing[::-1])[::-1]
-    return np.where(missing, before + after - 1, 0)
+    flat = missing.reshape(len(missing), -1)
+    made = np.empty(flat.shape, np.int32)
+    # Some series at a time: counts of all of them would take many times the memory of the record.
+    several = max(1, _VALUES // max(1, len(flat)))
+    for first in range(0, flat.shape[1], several):
+        part = flat[:, first : first + several]
+        before, after = _count(part), _count(part[::-1])[::-1]
+        made[:, first : first + several] = np.where(part, before + after - 1, 0)
+    return made.reshape(missing.shape)
 
 
 def _count(missing: Bools) -> Ints:
     """Return how many values in a row are missing up to each, along the first axis."""
-    number = np.arange(1, len(missing) + 1).reshape(-1, *(1,) * (missing.ndim - 1))
+    number = np.arange(1, len(missing) + 1)[:, None]
     last_seen = np.maximum.accumulate(np.where(missing, 0, number), axis=0)
     return np.asarray(np.where(missing, number - last_seen, 0), np.int64)
 

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Callable, Hashable, Iterator, Mapping
+from typing import Any
 
 import xarray as xr
+from numpy.typing import NDArray
 
-from xgeoml.axes import Axes, find_axes
+from xgeoml.axes import Axes, find_axes, is_cftime
 from xgeoml.exceptions import GeoMLError, InputError
-from xgeoml.registry import all_models
+from xgeoml.months import are_months
+from xgeoml.registry import all_models, check_task
 from xgeoml.spec import ModelSpec, Task
+from xgeoml.steps import infer_steps
 from xgeoml.tasks.dispatch import (
     GeoObject,
     NothingToDoError,
@@ -17,11 +21,17 @@ from xgeoml.tasks.dispatch import (
     check_found,
     groups_above,
 )
+from xgeoml.tasks.filling import gives_months
 from xgeoml.tasks.quantities import plain
 from xgeoml.tasks.samples import Samples, samples_of
 
 # Seconds between samples of seismograms, at most.
 _SLOWEST = 60.0
+# Steps between which there are times, and cells whose width is known, at least; their names.
+_FEWEST = 2
+_COUNTED = {"T": "steps", "Y": "rows", "X": "columns"}
+
+Stamps = NDArray[Any] | None
 
 
 def datasets_in(
@@ -58,9 +68,10 @@ def _first(obj: GeoObject) -> xr.DataArray | xr.Dataset:
 
 
 def models_for(obj: GeoObject, task: Task | None = None) -> list[str]:
-    """Return the names of the models that can work on the object's axes.
+    """Return the names of the models that can work on an object: on its axes and its steps.
 
-    Those of `invert_waveform` are for seismograms: evenly spaced samples, at least one a minute.
+    Some have to be fitted first; those that make months of shorter steps want ``freq="MS"``. Those
+    of `invert_waveform` are for seismograms: evenly spaced samples, at least one a minute.
 
     Parameters
     ----------
@@ -69,6 +80,11 @@ def models_for(obj: GeoObject, task: Task | None = None) -> list[str]:
     task : str, optional
         Only models for this task.
 
+    Raises
+    ------
+    InputError
+        If there is no such task.
+
     Examples
     --------
     >>> import xgeoml
@@ -76,19 +92,27 @@ def models_for(obj: GeoObject, task: Task | None = None) -> list[str]:
     >>> "kalman" in record.geoml.models("fill_gaps")
     True
     """
+    check_task(task)
     first = _first(obj)
-    found = specs_for(find_axes(first), seismograms_in(first))
-    return sorted({s.name for s in found if task in (None, s.task)})
+    axes, stamps = find_axes(first), None
+    if "T" in axes.names:
+        coord = first[axes.names["T"]]
+        stamps = infer_steps(coord).stamps if _are_dates(coord.values) else None
+    found = specs_for(axes, seismograms_in(first), stamps)
+    able = (s for s in found if task in (None, s.task))
+    return sorted({s.name for s in able if not lacking(s, first.sizes, axes, stamps)})
 
 
-def specs_for(axes: Axes, waves: Samples | None) -> list[ModelSpec]:
-    """Return the models that can work on the axes of an object, as `models_for` names them.
+def specs_for(axes: Axes, waves: Samples | None, stamps: Stamps = None) -> list[ModelSpec]:
+    """Return the models that can work on the axes of an object, if it is large enough.
 
     Parameters
     ----------
     axes : Axes
     waves : Samples or None
         What `seismograms_in` says of the object.
+    stamps : ndarray, (time,), or None
+        All of its steps, absent ones included. Of those of months none can be made.
     """
     there: set[str] = set(axes.names)
     if waves is not None and waves.unit is not None and waves.clock != "dates":
@@ -101,10 +125,54 @@ def specs_for(axes: Axes, waves: Samples | None) -> list[ModelSpec]:
             # Their time axis is one of samples, whatever it is called.
             fits = waves is not None and needed - {"T"} <= there
         else:
-            fits = needed <= there
+            fits = needed <= there and not (gives_months(spec) and _are_months(stamps))
         if spec.listed and fits:
             found.append(spec)
     return found
+
+
+def lacking(
+    spec: ModelSpec, sizes: Mapping[Hashable, int], axes: Axes, stamps: Stamps = None
+) -> str:
+    """Return what an object has too little of for a model, such as ``"needs 24 steps"``.
+
+    Parameters
+    ----------
+    spec : ModelSpec
+        One of `specs_for`.
+    sizes : mapping
+        Of the object.
+    axes, stamps
+        As for `specs_for`.
+
+    Returns
+    -------
+    str
+        Empty if it has enough.
+    """
+    if spec.task == "invert_waveform":
+        return ""
+    there: dict[str, int] = {axis: sizes.get(dim, 0) for axis, dim in axes.names.items()}
+    needed = {a.axis: a.minimum for a in spec.axes if a.coarsen == 1}
+    if spec.task == "interp_time":
+        needed["T"] = max(_FEWEST, needed["T"])
+    elif stamps is not None:
+        there["T"] = len(stamps)
+    if spec.task == "downscale" and not spec.bound:
+        # One centre alone does not say how wide its cell is.
+        needed |= {a: max(_FEWEST, needed[a]) for a in ("Y", "X") if a in axes.coords}
+    few = [axis for axis, count in needed.items() if there.get(axis, 0) < count]
+    return ", ".join(f"needs {needed[axis]} {_COUNTED[axis]}" for axis in few)
+
+
+def _are_months(stamps: Stamps) -> bool:
+    """Whether steps are dates, and months or longer."""
+    return stamps is not None and _are_dates(stamps) and are_months(stamps)
+
+
+def _are_dates(values: NDArray[Any]) -> bool:
+    """Whether values are dates."""
+    return values.ndim == 1 and values.size > 0 and (values.dtype.kind == "M" or is_cftime(values))
 
 
 def seismograms_in(obj: xr.DataArray | xr.Dataset) -> Samples | None:

@@ -19,6 +19,7 @@ from xgeoml.engine.totals import Totals
 from xgeoml.exceptions import InputError, TimeAxisError
 from xgeoml.models.downscaling import Clock
 from xgeoml.models.series import Floats
+from xgeoml.tasks.frequencies import fixed_length, read_freq
 from xgeoml.times import decimal_years
 
 TimeStep = str | timedelta | np.timedelta64 | pd.offsets.BaseOffset
@@ -254,33 +255,6 @@ def check_within(
             f"times= hold {shown(asked[outside[0]])}; expected times from {shown(dates[0])} to "
             f"{shown(dates[1])}, those of {dim!r}: nothing is known beyond the first and last step"
         )
-
-
-def read_freq(freq: object) -> pd.offsets.BaseOffset:
-    """Return a frequency, or raise if it is none."""
-    try:
-        if isinstance(freq, bool) or not isinstance(
-            freq, (str, timedelta, np.timedelta64, pd.offsets.BaseOffset)
-        ):
-            raise TypeError
-        step = pd.Timedelta(freq) if isinstance(freq, np.timedelta64) else freq
-        offset = pd.tseries.frequencies.to_offset(step)
-        fixed = fixed_length(offset)
-        if offset.n < 1 or (fixed is not None and fixed <= pd.Timedelta(0)):
-            raise ValueError
-    except (TypeError, ValueError) as error:
-        raise InputError(
-            f"freq={freq!r} is no step forward in time; expected one such as '1h', '30min' or "
-            "'MS', or factor=6 for six parts of every step"
-        ) from error
-    return offset
-
-
-def fixed_length(offset: pd.offsets.BaseOffset) -> pd.Timedelta | None:
-    """Return how long a frequency is; None for months and others that the calendar decides."""
-    if isinstance(offset, pd.offsets.Day):  # of pandas 3 no longer a Tick
-        return pd.Timedelta(days=offset.n)
-    return pd.Timedelta(offset) if isinstance(offset, pd.offsets.Tick) else None
 
 
 def with_unit_of(stamps: NDArray[Any], offset: pd.offsets.BaseOffset) -> NDArray[Any]:

@@ -18,10 +18,11 @@ from xgeoml.insert import bounds_name
 from xgeoml.options import get_options
 from xgeoml.tasks.at_times import at_new_times
 from xgeoml.tasks.best import resolve_best
-from xgeoml.tasks.choose import ModelLike, WeightsLike
+from xgeoml.tasks.choose import ModelLike, WeightsLike, check_name, misplaced
 from xgeoml.tasks.dispatch import GeoObject, NothingToDoError, check_named, on_object
 from xgeoml.tasks.earlier import flag_name, spread_name
 from xgeoml.tasks.fill_gaps import describe_call, listed
+from xgeoml.tasks.frequencies import is_freq
 from xgeoml.tasks.gaps import MaxGap, check_max_gap
 from xgeoml.tasks.instants import Instants, Times, TimeStep
 from xgeoml.tasks.interpolating import (
@@ -79,7 +80,7 @@ def interp_time(
         A name from ``xgeoml.list_models("interp_time")``, a model that `xgeoml.fit` returned, or
         its file. ``"auto"``: on grids the network `temdeep`, elsewhere `akima`. ``"best"``:
         `xgeoml.evaluate` first, on every second step of these data, and the model with the least
-        error; of several variables the first one decides. Not of totals, `accumulated`.
+        error; of several variables the first one decides.
     factor : int, optional
         Divide each interval of the record into so many equal parts, 2 or more.
     times : sequence of dates, optional
@@ -117,7 +118,9 @@ def interp_time(
     -------
     same type as `obj`
         Dims in their order, names, attributes and dtype kept (integers become float64). Bounds of
-        time run along with it, or are those of the parts. Coordinates along time are interpolated
+        time run along with it, or are those of the parts. What ``cell_methods`` call a mean over
+        time stays one: between two steps it is an estimate of the mean over an interval as long as
+        theirs, not of the value at a moment. Coordinates along time are interpolated
         linearly where they are floats or times; of others a warning tells that they were left out.
 
     Raises
@@ -138,7 +141,10 @@ def interp_time(
     options = get_options(
         device=device, batch_size=batch_size, precision=precision, progress=progress, seed=seed
     )
+    if not is_freq(freq) and (hint := misplaced(freq, "interp_time", obj)):
+        raise InputError(f"freq={freq!r}: expected a step, such as '1h'. {hint}")
     check_wish(freq, factor, times, accumulated, terrain, max_gap, dims)
+    check_name(model, "interp_time", obj)
     pairs = check_vectors(vectors)
     model, won = resolve_best(
         model,
@@ -146,10 +152,16 @@ def interp_time(
         obj,
         "interp_time",
         options,
-        apart={"accumulated": accumulated or None, "model_options": model_options},
+        apart={"model_options": model_options},
         needs={},
         variable=None if variables is None else listed(variables)[0],
         dims=dims,
+        arguments={
+            "accumulated": accumulated or None,
+            "vectors": vectors,
+            "terrain": None if terrain else False,
+            "max_gap": max_gap,
+        },
     )
     call = describe_call(
         "interp_time",

@@ -26,6 +26,7 @@ from xgeoml.tasks.placing import Grid
 from xgeoml.tasks.points import place_of_points
 from xgeoml.tasks.refining import ascending
 from xgeoml.tasks.trained_place import TrainedPlace
+from xgeoml.tasks.units import check_units
 from xgeoml.tasks.values import as_floats, float_dtype, is_temperature
 from xgeoml.times import check_time
 
@@ -127,9 +128,9 @@ def is_automatic(wish: Wish) -> bool:
     return isinstance(wish.model, str) and wish.model == "auto" and wish.weights is None
 
 
-def automatic(dataset: xr.Dataset, name: Hashable, wish: Wish) -> str:
+def automatic(dataset: xr.Dataset, name: Hashable, dims: Mapping[str, str] | None) -> str:
     """Return the model that ``model="auto"`` stands for; it looks at the shape of the data only."""
-    axes, _ = axes_in_time(dataset, name, wish.dims)
+    axes, _ = axes_in_time(dataset, name, dims)
     sizes = [dataset[name].sizes.get(axes.names.get(axis, ""), 0) for axis in ("Y", "X")]
     return ON_GRIDS if min(sizes) > 1 else ELSEWHERE
 
@@ -143,7 +144,7 @@ def resolve(dataset: xr.Dataset, name: Hashable, wish: Wish) -> ModelHandle:
         If it has to be fitted first.
     """
     handle = make_handle(
-        automatic(dataset, name, wish) if is_automatic(wish) else wish.model,
+        automatic(dataset, name, wish.dims) if is_automatic(wish) else wish.model,
         TASK,
         wish.model_options,
         wish.options.seed,
@@ -169,6 +170,8 @@ def make_ready(
 ) -> Ready:
     """Return variables with the times that are wanted; nothing is computed."""
     originals = [dataset[name] for name in names]
+    for original in originals:
+        check_units(handle.spec, original)
     axes, time = axes_in_time(dataset, names[0], wish.dims)
     numbers = [as_floats(original) for original in originals]
     plane = plane_of(numbers[0], axes, handle, wish.terrain, len(names))

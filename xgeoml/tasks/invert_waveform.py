@@ -13,7 +13,7 @@ from xgeoml import provenance
 from xgeoml.engine.inversion import Amplitudes, Gaps
 from xgeoml.options import get_options
 from xgeoml.tasks.best import resolve_best
-from xgeoml.tasks.choose import ModelLike, WeightsLike
+from xgeoml.tasks.choose import ModelLike, WeightsLike, check_name
 from xgeoml.tasks.dispatch import GeoObject, on_object
 from xgeoml.tasks.fill_gaps import describe_call, listed
 from xgeoml.tasks.filling import told
@@ -69,8 +69,7 @@ def invert_waveform(
     model : str, path or ModelSpec
         A name from ``xgeoml.list_models("invert_waveform")``, a model that `xgeoml.fit` returned,
         or its file. ``"auto"``: the network `eq_tf`. ``"best"``: `xgeoml.evaluate` first, with some
-        of the stations left out, and the model that explains their records best; not with other
-        `positive`, `amplitudes`, `resample` and `gaps` than the usual ones.
+        of the stations left out, and the model that explains their records best.
     greens : DataArray or str, optional
         The Green's functions, or the name of a variable that holds them: with the time axis of the
         records, as long or longer, and some of their dims, found by label. The source begins where
@@ -147,24 +146,25 @@ def invert_waveform(
     )
     usual = {"amplitudes": "given", "impulse": "sample", "gaps": "raise"}
     chosen = {"amplitudes": amplitudes, "impulse": impulse, "gaps": gaps}
+    check_name(model, "invert_waveform", obj)
     model, won = resolve_best(
         model,
         weights,
         obj,
         "invert_waveform",
         options,
-        apart={
-            **{k: v for k, v in chosen.items() if k != "impulse" and v != usual[k]},
-            "positive": None if positive else False,
-            "resample": resample or None,
-            "model_options": model_options,
-        },
+        apart={"model_options": model_options},
         needs={"spread": spread or None},
         variable=None if variables is None else listed(variables)[0],
         greens=greens,
         dim=dim,
         length=length,
         dims=dims,
+        arguments={
+            **{k: v for k, v in chosen.items() if v != usual[k]},
+            "positive": None if positive else False,
+            "resample": resample or None,
+        },
     )
     call = describe_call(
         "invert_waveform",

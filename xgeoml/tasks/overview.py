@@ -155,7 +155,8 @@ def _with_values(
             own = None if mine is None else _of_samples(mine)
         along = own is not None and own.dim in array.dims
         gaps.append(gaps_of(array, name, axes.space, own if along else None))
-    models = models_of(obj.sizes, axes, waves, gaps) if numbers else ()
+    stamps = None if timeline is None else timeline.stamps
+    models = models_of(obj.sizes, axes, waves, gaps, stamps) if numbers else ()
     freq = next((text for label, text in part.time if label == "step"), "")
     calls = calls_for(obj, axes, freq, gaps, models)
     inside = group_of(part.path)

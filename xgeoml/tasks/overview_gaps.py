@@ -100,7 +100,8 @@ class Gaps:
     about : bool
         Whether only a part was looked at.
     missing : float or None
-        Share of all values, those of absent steps included; None if it is not known.
+        Share of the values of cells that are ever seen, those of absent steps included; without a
+        time axis of all values. 1 if there is no value; None if it is not known.
     steps, absent : int
         All steps, and those that are not there; 0 without a time axis.
     empty, longest : int
@@ -197,7 +198,7 @@ def _along_time(
     scattered = 1 - float(share[share > 0].mean()) if ever else 0.0
     long, wide = _typical(array, space, timeline.dim) if scattered else (0, ())
     return {
-        "missing": float(1 - seen.mean() * ever / present.shape[1]),
+        "missing": float(1 - seen.mean()),
         "empty": int((lost & ~absent).sum()),
         "longest": int(_runs(lost[None]).max(initial=0)),
         "never": 1 - ever / present.shape[1],
@@ -284,12 +285,13 @@ def _typical(array: xr.DataArray, space: tuple[str, ...], time: str) -> tuple[in
 
 def _runs(lost: Bools) -> NDArray[np.int64]:
     """Return, for every true value, how many in a row there are along the last axis."""
-    count = lost.shape[-1]
-    step = np.arange(count)
-    before = np.maximum.accumulate(np.where(lost, -1, step), axis=-1)
-    after = np.where(lost, count, step)
-    after = np.minimum.accumulate(after[..., ::-1], axis=-1)[..., ::-1]
-    return np.asarray((after - before - 1)[lost], np.int64)
+    # One more cell, after each row, parts its last run from the first of the next.
+    rows, count = math.prod(lost.shape[:-1]), lost.shape[-1]
+    flat = np.zeros(1 + rows * (count + 1), np.bool_)
+    flat[1:].reshape(rows, count + 1)[:, :-1] = lost.reshape(rows, count)
+    edges = np.flatnonzero(flat[1:] != flat[:-1])
+    length = edges[1::2] - edges[::2]
+    return np.repeat(length, length)
 
 
 def _strip(seen: Floats, empty: Bools, absent: Bools, timeline: Timeline) -> Strip:

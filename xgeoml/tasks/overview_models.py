@@ -13,8 +13,9 @@ from xgeoml.axes import Axes
 from xgeoml.spec import ModelSpec, Task
 from xgeoml.tasks import interpolating, inverting, refining
 from xgeoml.tasks.choose import automatic
+from xgeoml.tasks.filling import gives_months
 from xgeoml.tasks.fit_models import learns
-from xgeoml.tasks.inspect import specs_for
+from xgeoml.tasks.inspect import Stamps, lacking, specs_for
 from xgeoml.tasks.overview_gaps import Gaps
 from xgeoml.tasks.samples import Samples
 from xgeoml.weights.availability import availability
@@ -26,6 +27,7 @@ _COVARIATES = 4
 # Dims whose records have one source.
 _TOGETHER = ("station", "stations")
 _FIT = "to be fitted first"
+_MONTHS = 'makes months with freq="MS"'
 
 
 @dataclass(frozen=True)
@@ -38,9 +40,11 @@ class ModelFact:
     network : bool
         Whether it is one.
     state : str
-        What it lacks, or that its weights are here; empty of a model that needs neither.
+        What it lacks or needs, and whether its weights are here; empty of a model without either.
     automatic : bool
         Whether ``model="auto"`` takes it.
+    enough : bool
+        Whether the object has as many steps and cells as it needs.
     """
 
     name: str
@@ -48,6 +52,7 @@ class ModelFact:
     network: bool
     state: str
     automatic: bool
+    enough: bool = True
 
 
 @dataclass(frozen=True)
@@ -67,10 +72,14 @@ class TaskModels:
 
 
 def models_of(
-    sizes: Mapping[Hashable, int], axes: Axes, waves: Samples | None, gaps: Sequence[Gaps]
+    sizes: Mapping[Hashable, int],
+    axes: Axes,
+    waves: Samples | None,
+    gaps: Sequence[Gaps],
+    stamps: Stamps,
 ) -> tuple[TaskModels, ...]:
-    """Return the models that fit an object of these sizes and axes, task by task."""
-    specs = specs_for(axes, waves)
+    """Return the models that fit an object of these sizes, axes and steps, task by task."""
+    specs = specs_for(axes, waves, stamps)
     # Of maps of two cells or more, and of how many steps: the rules ask for no more.
     grid = all(sizes.get(axes.names.get(a, ""), 0) > 1 for a in ("Y", "X"))
     steps = max((g.steps for g in gaps), default=0)
@@ -82,21 +91,28 @@ def models_of(
     }
     found = []
     for task in get_args(Task):
-        facts = [_fact(s, chosen[task] == s.name) for s in specs if s.task == task]
+        facts = [
+            _fact(s, chosen[task] == s.name, lacking(s, sizes, axes, stamps))
+            for s in specs
+            if s.task == task
+        ]
         if facts:
             ordered = sorted(facts, key=lambda f: (not f.automatic, f.name))
             found.append(TaskModels(task, tuple(ordered)))
     return tuple(found)
 
 
-def _fact(spec: ModelSpec, taken: bool) -> ModelFact:
-    told = [availability(spec), _FIT if _lacks_fit(spec) else ""]
+def _fact(spec: ModelSpec, taken: bool, lacks: str) -> ModelFact:
+    """Return what is told of a model, given whether `auto` takes it, and what the object lacks."""
+    told = [lacks, _MONTHS if gives_months(spec) else "", availability(spec)]
+    told += [_FIT] if _lacks_fit(spec) else []
     return ModelFact(
         name=spec.name,
         summary=spec.summary,
         network=spec.backend == "torch",
         state=", ".join(filter(None, reversed(told))),
         automatic=taken,
+        enough=not lacks,
     )
 
 

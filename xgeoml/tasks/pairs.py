@@ -26,7 +26,7 @@ from xgeoml.tasks.placing import Grid, factor_for, place
 from xgeoml.tasks.refined import given_coords
 from xgeoml.tasks.refining import ascending
 from xgeoml.tasks.trained_grids import TrainedGrids, coordinates
-from xgeoml.tasks.units import converted
+from xgeoml.tasks.units import converted, units_of
 from xgeoml.tasks.values import in_numbers
 
 # Means differ from the coarse values by less than this share of their deviation where they are
@@ -61,6 +61,8 @@ class Couple:
     static : ndarray, (covariate, Y', X')
     names : tuple of str
         Of the covariates.
+    units : tuple of str
+        Of the coarse one and the covariates; empty if none are told.
     attrs : dict
         Of the objects, for the card.
     """
@@ -76,6 +78,7 @@ class Couple:
     covariates: tuple[xr.DataArray, ...]
     static: Floats
     names: tuple[str, ...]
+    units: tuple[str, ...]
     attrs: dict[Hashable, Any]
 
     def pairs(self, folder: Path, seed: int) -> Pairs:
@@ -209,6 +212,7 @@ def couple(
         covariates=tuple(c.transpose(*coarse.dims) for c in found.moving),
         static=fixed,
         names=found.names,
+        units=units_of(coarse, *found.moving, *found.static),
         attrs={**dataset.attrs, **goal.attrs},
     )
 

@@ -21,7 +21,7 @@ from xgeoml.options import get_options
 from xgeoml.rows import Rows
 from xgeoml.spec import Task
 from xgeoml.tasks.best import BEST
-from xgeoml.tasks.choose import ModelLike, WeightsLike, automatic
+from xgeoml.tasks.choose import ModelLike, WeightsLike, automatic, check_name
 from xgeoml.tasks.covariates import Covariates
 from xgeoml.tasks.dispatch import GeoObject
 from xgeoml.tasks.downscale import check_wish
@@ -219,6 +219,7 @@ def plan(
     options = get_options(device=device, batch_size=batch_size)
     if task not in _OWN:
         raise InputError(f"task={task!r}: expected one of {', '.join(map(repr, _OWN))}")
+    check_name(model, task, obj, "variable")
     given: dict[str, Any] = {
         "covariates": covariates,
         "freq": freq,

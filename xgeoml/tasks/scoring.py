@@ -31,6 +31,7 @@ from xgeoml.tasks.trials import Answer, Trial, on_cells, spread_over
 SEASONS = ("DJF", "MAM", "JJA", "SON")
 GAP_LENGTHS = {"1": (1, 1), "2-3": (2, 3), "4-11": (4, 11), "12+": (12, np.inf)}
 LEVEL = 0.9  # of the interval whose coverage is told
+_ROWS = 2**14  # that are worked on at a time
 # What a Dataset of scores holds besides a user's own.
 _TAKEN = {
     *("rmse", "mae", "bias", "r", "nse", "kge", "crps", "coverage", "spectrum_error", "made"),
@@ -87,31 +88,75 @@ def round_of(trial: Trial, regions: Regions, further: Mapping[str, Metric]) -> R
     """Return the repeat whose scores are those of fields."""
     groups = _groups_of(trial, regions)
     area = np.broadcast_to(_weights(trial.truth, trial.axes), trial.truth.shape)
+    # Of what counts alone, which may be a small part of the record.
+    hidden = Hidden(
+        trial.truth.values[trial.where].astype(np.float64),
+        area[trial.where],
+        {k: {name: m[trial.where] for name, m in masks.items()} for k, masks in groups.items()},
+    )
+    if trial.gap is not None:
+        hidden.groups["gap_length"] = {
+            label: (trial.gap >= low) & (trial.gap <= high)
+            for label, (low, high) in GAP_LENGTHS.items()
+        }
 
     def score(model: ModelLike, spec: ModelSpec) -> Outcome:
-        answer = trial.ask(model, spec)
-        return _outcome(trial, answer, area, groups, further)
+        return _outcome(_given(trial, trial.ask(model, spec), area, further), hidden)
 
-    labels = {kind: list(masks) for kind, masks in groups.items()}
+    labels = {kind: list(masks) for kind, masks in hidden.groups.items()}
     return Round(trial.told, int(trial.where.sum()), score, trial.teach, labels)
 
 
-def _outcome(
-    trial: Trial,
-    answer: Answer,
-    area: Floats,
-    groups: Mapping[str, Mapping[str, Bools]],
-    further: Mapping[str, Metric],
-) -> Outcome:
-    truth = trial.truth.values.astype(np.float64)
-    made = answer.estimate.values.astype(np.float64)
-    if made.shape != truth.shape:
+class Hidden(NamedTuple):
+    """The values that count in a repeat, one after the other.
+
+    Attributes
+    ----------
+    truth, weight : ndarray, (value,)
+    groups : dict
+        Such as ``"season"`` -> label -> which values belong to it.
+    """
+
+    truth: Floats
+    weight: Floats
+    groups: dict[str, dict[str, Bools]]
+
+
+class _Given(NamedTuple):
+    """What a model made of the values that count, and scores that need fields.
+
+    Attributes
+    ----------
+    made : ndarray, (value,)
+    spread : ndarray, (value,), or None
+    scores : dict
+    """
+
+    made: Floats
+    spread: Floats | None
+    scores: dict[str, float]
+
+
+def _given(trial: Trial, answer: Answer, area: Floats, further: Mapping[str, Metric]) -> _Given:
+    """Return what is needed of an answer, which may then be forgotten."""
+    if answer.estimate.shape != trial.truth.shape:
         raise InputError(
             f"the model returned the sizes {dict(answer.estimate.sizes)}; expected "
             f"{dict(trial.truth.sizes)}"
         )
-    given = trial.where & np.isfinite(made)
-    both = Pair(truth, made, np.where(given, area, 0.0))
+    made = answer.estimate.values
+    scores = {"spectrum_error": _spectrum_error(trial, made)}
+    for name, metric in further.items():
+        scores[name] = _measured(metric, trial, made, area)
+    several = (made, None if answer.spread is None else answer.spread.values)
+    counted = [None if v is None else v[trial.where].astype(np.float64) for v in several]
+    assert counted[0] is not None
+    return _Given(counted[0], counted[1], scores)
+
+
+def _outcome(given: _Given, hidden: Hidden) -> Outcome:
+    there = np.isfinite(given.made)
+    both = Pair(hidden.truth, given.made, np.where(there, hidden.weight, 0.0))
     scores = {
         "rmse": rms_error(both),
         "mae": mean_error(both, np.abs),
@@ -119,24 +164,20 @@ def _outcome(
         "r": correlated(both),
         "nse": explained(both),
     }
-    if answer.spread is not None:
-        width = answer.spread.values.astype(np.float64)
-        sure = both._replace(weight=np.where(np.isfinite(width), both.weight, 0.0))
-        scores["crps"] = normal_score(sure, width)
-        scores["coverage"] = covered(sure, width, LEVEL)
+    if given.spread is not None:
+        sure = both._replace(weight=np.where(np.isfinite(given.spread), both.weight, 0.0))
+        scores["crps"] = normal_score(sure, given.spread)
+        scores["coverage"] = covered(sure, given.spread, LEVEL)
     scores["kge"] = kling_gupta(both)
-    scores["spectrum_error"] = _spectrum_error(trial, truth, made)
-    scores["made"] = float(given.sum() / trial.where.sum())
-    for name, metric in further.items():
-        scores[name] = _measured(metric, trial, made, given, area)
+    scores["made"] = float(there.mean())
     by: dict[str, dict[str, float]] = {
         kind: {
             label: rms_error(both._replace(weight=np.where(mask, both.weight, 0.0)))
             for label, mask in masks.items()
         }
-        for kind, masks in groups.items()
+        for kind, masks in hidden.groups.items()
     }
-    return Outcome(scores, by)
+    return Outcome({**scores, **given.scores}, by)
 
 
 def _weights(truth: xr.DataArray, axes: Axes) -> Floats:
@@ -147,24 +188,37 @@ def _weights(truth: xr.DataArray, axes: Axes) -> Floats:
     return np.asarray(ordered.values.reshape(shape), np.float64)
 
 
-def _spectrum_error(trial: Trial, truth: Floats, made: Floats) -> float:
+def _spectrum_error(trial: Trial, made: NDArray[Any]) -> float:
     """Return how far the power of hidden fields is from the right one; NaN without any."""
     if len(trial.axes.space) < 2:
         return float("nan")
     x = trial.truth.dims.index(trial.axes.space[1])
-    known = np.isfinite(truth) & np.isfinite(made)
-    rows = known if trial.whole is None else known & trial.whole
-    right, wrong = (np.moveaxis(np.where(rows, v, np.nan), x, -1) for v in (truth, made))
-    of_rows = np.moveaxis(rows, x, -1)
+    right, wrong = (np.moveaxis(v, x, -1) for v in (trial.truth.values, made))
+    known = np.isfinite(right) & np.isfinite(wrong)
+    if trial.whole is not None:
+        known &= np.moveaxis(trial.whole, x, -1)
     # Rows with few cells say little of waves, and those of other steps nothing.
-    some = of_rows.mean(-1) >= 0.5
+    some = known.mean(-1) >= 0.5
     if not some.any() or right.shape[-1] < 8:
         return float("nan")
-    return power_error(*(row_power(v[some]).mean(0) for v in (right, wrong))).all
+    known = known[some]
+    return power_error(_mean_power(right[some], known), _mean_power(wrong[some], known)).all
+
+
+def _mean_power(rows: NDArray[Any], known: Bools) -> Floats:
+    """Return the mean power of rows, (row, x), at each wavenumber, where they are known."""
+    total = np.zeros(rows.shape[-1] // 2)
+    for first in range(0, len(rows), _ROWS):
+        part = slice(first, first + _ROWS)
+        total += row_power(np.where(known[part], rows[part], np.nan).astype(np.float64)).sum(0)
+    return total / len(rows)
 
 
 def _groups_of(trial: Trial, regions: Regions) -> dict[str, dict[str, Bools]]:
-    """Return masks of groups that can be told apart in the truth, by kind and label."""
+    """Return masks of groups that can be told apart in the truth, by kind and label.
+
+    They need no memory: what they do not depend on is not repeated.
+    """
     truth, axes = trial.truth, trial.axes
     found: dict[str, dict[str, Bools]] = {}
     time = axes.coords.get("T")
@@ -175,11 +229,6 @@ def _groups_of(trial: Trial, regions: Regions) -> dict[str, dict[str, Bools]]:
     areas = _regions(truth, axes, regions)
     if areas:
         found["region"] = areas
-    if trial.gap is not None:
-        found["gap_length"] = {
-            label: (trial.gap >= low) & (trial.gap <= high)
-            for label, (low, high) in GAP_LENGTHS.items()
-        }
     return found
 
 
@@ -344,10 +393,12 @@ def _checked(metric: Metric, name: str) -> Metric:
     return metric
 
 
-def _measured(metric: Metric, trial: Trial, made: Floats, given: Bools, area: Floats) -> float:
+def _measured(metric: Metric, trial: Trial, made: NDArray[Any], area: Floats) -> float:
     """Return a user's metric of what was hidden: ours, of xskillscore, or (truth, estimate)."""
-    truth = trial.truth.where(xr.DataArray(given, dims=trial.truth.dims))
-    estimate = truth.copy(data=np.where(given, made, np.nan))
+    given = trial.where & np.isfinite(made)
+    right = trial.truth.values.astype(np.float64)
+    truth = trial.truth.copy(data=np.where(given, right, np.nan))
+    estimate = truth.copy(data=np.where(given, made.astype(np.float64), np.nan))
     weight = truth.copy(data=np.where(given, area, 0.0))
     known = inspect.signature(metric).parameters
     call: Callable[..., Any] = metric

@@ -1,9 +1,9 @@
-"""What an evaluation tries models on: known values hidden, and the calls that bring them back."""
+"""What an evaluation tries models on: the parts that are the same of all tasks."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -14,18 +14,18 @@ from xgeoml.axes import Axes
 from xgeoml.exceptions import InputError
 from xgeoml.insert import bounds_name
 from xgeoml.model import Model
+from xgeoml.months import Freq
 from xgeoml.options import Options
-from xgeoml.provenance import SUSPECT
-from xgeoml.registry import get_model
 from xgeoml.spec import ModelSpec
 from xgeoml.tasks.choose import ModelLike
 from xgeoml.tasks.covariates import Covariates, on_same_grid
 from xgeoml.tasks.earlier import flag_name, spread_name
-from xgeoml.tasks.fill_gaps import fill_gaps
-from xgeoml.tasks.fit import fit
-from xgeoml.tasks.holdouts import Bools, Holdout, gap_lengths, hide, own_gaps
+from xgeoml.tasks.filling import Request
+from xgeoml.tasks.holdouts import Bools, Holdout, Ints
 from xgeoml.tasks.inverting import GreensLike
-from xgeoml.tasks.prepare import prepare
+
+Ask = Callable[[ModelLike, ModelSpec], "Answer"]
+Teach = Callable[[str, Mapping[str, Any]], Model]
 
 
 class Answer(NamedTuple):
@@ -54,7 +54,8 @@ class Trial:
     teach : callable
         Given a name and settings of `fit`, returns a model trained on what is not hidden.
     gap : ndarray of int, optional
-        How many steps in a row each hidden value lacks, itself included.
+        How many steps in a row are missing around each value that counts, itself included; in the
+        order of these.
     whole : ndarray of bool, optional
         Fields, over the dims of the truth, whose spectra can be compared; None: all of it.
     """
@@ -63,9 +64,9 @@ class Trial:
     truth: xr.DataArray
     where: Bools
     axes: Axes
-    ask: Callable[[ModelLike, ModelSpec], Answer]
-    teach: Callable[[str, Mapping[str, Any]], Model]
-    gap: NDArray[np.int64] | None = None
+    ask: Ask
+    teach: Teach
+    gap: NDArray[np.int32] | None = None
     whole: Bools | None = None
 
 
@@ -84,6 +85,8 @@ class Wish:
     length: Any
     dims: Mapping[str, str] | None
     options: Options
+    freq: Freq | None = None
+    arguments: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def run(self) -> dict[str, Any]:
@@ -96,6 +99,23 @@ class Wish:
             "seed": options.seed,
             "progress": False,
         }
+
+    @property
+    def request(self) -> Request:
+        """What a call of `fill_gaps` is made of, for what is found out without one."""
+        return Request(
+            model="auto",
+            weights=None,
+            model_options=None,
+            covariates=self.covariates,
+            mask=self.arguments.get("mask"),
+            max_gap=None,
+            spread=False,
+            dims=self.dims,
+            options=self.options,
+            call="",
+            freq=self.freq,
+        )
 
     def fitted(self, settings: Mapping[str, Any]) -> dict[str, Any]:
         """Return the settings of `fit`, the user's before the others."""
@@ -139,114 +159,6 @@ def _check_dated(coord: xr.DataArray, period: slice) -> None:
         )
 
 
-def gap_trials(dataset: xr.Dataset, name: Hashable, wish: Wish) -> Iterator[Trial]:
-    """Yield the repeats of an evaluation of gap filling.
-
-    Parameters
-    ----------
-    dataset : Dataset
-    name : Hashable
-        The variable whose values are hidden.
-    wish : Wish
-    """
-    complete, prepared = prepare(
-        needed(dataset, name, wish.covariates).compute(), name, None, wish.dims
-    )
-    time = prepared.time
-    data = prepared.data.transpose(time, ...)
-    bare = complete.drop_vars([flag_name(name), spread_name(name)], errors="ignore")
-    drivers = in_memory(wish.covariates)
-    # What no model learns from, none should be asked for.
-    plain = fill_gaps(bare[[name]], "linear", variables=[name], dims=wish.dims, **wish.run)
-    suspect = (plain[flag_name(name)] == SUSPECT).transpose(*data.dims).values
-    known = np.isfinite(data.values) & ~suspect
-    may = in_period(data[time], wish.period)
-
-    def blind(hidden: Bools) -> xr.Dataset:
-        values = data.copy(data=np.where(hidden, np.nan, data.values)).astype(data.dtype)
-        return bare.assign({name: values.transpose(*prepared.data.dims)})
-
-    step = np.median(np.diff(prepared.years)) if len(known) > 1 else 1.0
-    year = round(1.0 / step) if step < 1 / 3 else 0
-    told = "masks of the user's own"
-    if isinstance(wish.holdout, Holdout):
-        told = wish.holdout.told(known)
-    for repeat in range(wish.repeats):
-        hidden = _hidden(known, data, prepared.axes, wish, repeat, may, year)
-        seen = blind(hidden)
-
-        def ask(model: ModelLike, spec: ModelSpec, seen: xr.Dataset = seen) -> Answer:
-            made = fill_gaps(
-                seen,
-                model,
-                variables=[name],
-                covariates=drivers if spec.covariates else None,
-                spread=spec.gives_spread,
-                dims=wish.dims,
-                **wish.run,
-            )
-            spread = made.get(spread_name(name))
-            return Answer(
-                made[name].transpose(*data.dims),
-                None if spread is None else spread.transpose(*data.dims),
-            )
-
-        def teach(model: str, settings: Mapping[str, Any], seen: xr.Dataset = seen) -> Model:
-            useful = drivers if get_model(model, "fill_gaps").covariates else None
-            return fit(seen, model, variables=[name], covariates=useful, **wish.fitted(settings))
-
-        left = known & ~hidden
-        steps = left.any(tuple(range(1, data.ndim)))
-        yield Trial(
-            told,
-            data,
-            hidden,
-            prepared.axes,
-            ask,
-            teach,
-            gap_lengths(own_gaps(left) | hidden),
-            _like(~steps & hidden.any(tuple(range(1, data.ndim))), hidden),
-        )
-
-
-def _hidden(
-    known: Bools,
-    data: xr.DataArray,
-    axes: Axes,
-    wish: Wish,
-    repeat: int,
-    may: Bools,
-    year: int,
-) -> Bools:
-    """Return what is hidden in a repeat."""
-    if isinstance(wish.holdout, Holdout):
-        rng = np.random.default_rng([wish.options.seed, repeat])
-        return hide(known, wish.holdout, rng, may, year)
-    assert wish.holdout is not None
-    mask = wish.holdout[repeat]
-    lost = [str(d) for d in mask.dims if d not in data.dims]
-    if lost:
-        raise InputError(
-            f"the mask of holdout= has the dims {lost}; expected some of {list(data.dims)}"
-        )
-    (time,) = data.dims[:1]
-    mask = on_cells(mask, data, axes, "the mask of holdout=")
-    wrong = {d: mask.sizes[d] for d in mask.dims if mask.sizes[d] != data.sizes[d]}
-    if wrong:
-        raise InputError(
-            f"the mask of holdout= has the sizes {wrong} and no coordinates; expected "
-            f"{ {d: data.sizes[d] for d in wrong} }"
-        )
-    hidden = np.asarray(known & spread_over(mask, data) & _like(may, known))
-    if not hidden.any():
-        raise InputError(
-            "the mask of holdout= hides no known value; expected True where there are values, on "
-            f"the labels of the data: {time} {str(data[time].values[0])[:16]} to "
-            f"{str(data[time].values[-1])[:16]}"
-        )
-    return hidden
-
-
 def on_cells(mask: xr.DataArray, data: xr.DataArray, axes: Axes, label: str) -> xr.DataArray:
     """Return a mask on the labels of the data, False where it says nothing.
 
@@ -274,11 +186,6 @@ def spread_over(mask: xr.DataArray, data: xr.DataArray) -> Bools:
     return np.broadcast_to(ordered.values.reshape(shape), data.shape)
 
 
-def _like(steps: Bools, values: NDArray[Any]) -> Bools:
-    """Return steps over the shape of values, whose first axis they are."""
-    return np.asarray(np.broadcast_to(steps.reshape(-1, *(1,) * (values.ndim - 1)), values.shape))
-
-
 def needed(dataset: xr.Dataset, name: Hashable, covariates: Covariates) -> xr.Dataset:
     """Return what an evaluation of a variable makes use of: itself, covariates, bounds, flags."""
     given = covariates if isinstance(covariates, (list, tuple)) else [covariates]
@@ -294,3 +201,64 @@ def in_memory(covariates: Covariates) -> Covariates:
     if isinstance(covariates, (list, tuple)):
         return [c.compute() if isinstance(c, xr.DataArray) else c for c in covariates]
     return covariates
+
+
+def check_apart(covariates: Covariates, truth: xr.DataArray) -> None:
+    """Raise if a covariate tells what is hidden: the variable itself, with its gaps or filled.
+
+    Parameters
+    ----------
+    covariates : sequence, optional
+        In memory, or names.
+    truth : DataArray
+        In memory, as the user has it.
+
+    Raises
+    ------
+    InputError
+    """
+    several = covariates if isinstance(covariates, (list, tuple)) else [covariates]
+    known = truth.notnull().values
+    for given in several:
+        alike = isinstance(given, xr.DataArray) and dict(given.sizes) == dict(truth.sizes)
+        if not alike or not isinstance(given, xr.DataArray):
+            continue
+        values = given.transpose(*truth.dims).values
+        if known.any() and np.array_equal(values[known], truth.values[known]):
+            raise InputError(
+                f"covariate {given.name!r} holds the values of {truth.name!r} itself, so that "
+                "models would be told what is hidden; leave it out"
+            )
+
+
+def has_values(array: xr.DataArray, time: str) -> Bools:
+    """Return which steps hold a value."""
+    return np.asarray(array.notnull().any([d for d in array.dims if d != time]).values)
+
+
+def in_stretches(inside: Bools, repeats: int, together: int = 1) -> list[Ints]:
+    """Return the steps of each repeat: stretches of those that may be hidden, as many as there are.
+
+    Parameters
+    ----------
+    inside : ndarray of bool, (time,)
+        Which may be hidden.
+    repeats : int
+    together : int
+        So many steps, counted from the first one, are hidden together or not at all.
+    """
+    wanted = inside.reshape(-1, together).all(1)
+    groups = np.flatnonzero(wanted)
+    if not len(groups):
+        raise InputError("no step with values can be hidden; expected data, or a longer period=")
+    parts = np.array_split(groups, min(repeats, len(groups)))
+    return [(part[:, None] * together + np.arange(together)).ravel() for part in parts]
+
+
+def check_some(where: Bools, name: Hashable) -> None:
+    """Raise if nothing counts in a part of the record."""
+    if not where.any():
+        raise InputError(
+            f"variable {name!r} is missing throughout a part that was to be hidden; expected data "
+            "in it: choose period="
+        )

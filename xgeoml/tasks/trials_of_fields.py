@@ -1,4 +1,4 @@
-"""What an evaluation of downscaling, and of interpolation in time, tries models on."""
+"""What an evaluation of downscaling tries models on."""
 
 from __future__ import annotations
 
@@ -20,16 +20,24 @@ from xgeoml.tasks.choose import ModelLike
 from xgeoml.tasks.covariates import Covariates, lookup, on_same_grid
 from xgeoml.tasks.downscale import downscale
 from xgeoml.tasks.fit import fit
-from xgeoml.tasks.holdouts import Bools, Ints
-from xgeoml.tasks.interp_time import interp_time
-from xgeoml.tasks.interpolating import axes_in_time
-from xgeoml.tasks.trials import Answer, Trial, Wish, in_memory, in_period
+from xgeoml.tasks.holdouts import Ints
+from xgeoml.tasks.placing import FACTORS, Grid, factor_for, place
+from xgeoml.tasks.refining import MEMBER
+from xgeoml.tasks.trials import (
+    Answer,
+    Trial,
+    Wish,
+    check_apart,
+    check_some,
+    has_values,
+    in_memory,
+    in_period,
+    in_stretches,
+)
 from xgeoml.tasks.values import as_floats
 
-# Where nobody says: times finer, and steps of which one is kept.
-_FINER, _EVERY = 4, 2
-# Steps that a model of interpolation in time has to learn from: one between two others.
-_FEWEST = 3
+# Times finer, where nobody says.
+_FINER = 4
 
 
 def grid_trials(dataset: xr.Dataset, name: Hashable, wish: Wish) -> Iterator[Trial]:
@@ -43,38 +51,50 @@ def grid_trials(dataset: xr.Dataset, name: Hashable, wish: Wish) -> Iterator[Tri
     require(axes, "Y", "X", purpose="downscaling")
     time = axes.get("T")
     drivers = in_memory(_found(wish.covariates, dataset))
+    factor: int | None
     if wish.target is None:
-        factor = wish.factor or _FINER
+        factor = _factor(given, axes, wish)
         fine, coarse = _thinned(given, axes, factor)
+        if time is None:
+            check_apart(drivers, given)
         drivers = _also_thinned(drivers, given, axes, factor)
         told = f"fields averaged to cells {factor} times as large"
+        # Where a grid is wanted, theirs is given as one.
+        factor = None if "like" in wish.arguments else factor
     else:
         factor, coarse = None, given
         coarse, fine = _same_times(coarse, as_floats(wish.target).compute(), axes, dims)
+        check_apart(drivers, fine)
         told = "the fine fields of the target"
+    further = {k: v for k, v in wish.arguments.items() if k not in ("like", "members")}
+    members = wish.arguments.get("members")
     for block in _blocks(coarse, fine, axes, wish):
         cut = {} if time is None else {time: block}
         truth, query = fine.isel(_here(cut, fine)), coarse.isel(cut)
+        # The grid alone: of a field the values would go with it.
+        grid = xr.zeros_like(truth.isel({d: 0 for d in truth.dims if d == time}, drop=True))
 
         def ask(
             model: ModelLike,
             spec: ModelSpec,
             truth: xr.DataArray = truth,
             query: xr.DataArray = query,
+            grid: xr.DataArray = grid,
         ) -> Answer:
-            like = None
-            if factor is None and not spec.bound:
-                like = truth.isel({d: 0 for d in truth.dims if d == time}, drop=True)
+            # Beside an ensemble those that give one answer are compared, too.
+            draws = hasattr(spec.load_factory(), "sample")
             made = downscale(
                 query,
                 factor,
                 model,
-                like=like,
+                like=grid if factor is None and not spec.bound else None,
                 covariates=drivers if spec.covariates else None,
                 dims=dims,
+                members=members if draws else None,
+                **further,
                 **wish.run,
             )
-            return Answer(made.transpose(*truth.dims), None)
+            return _mean_of_members(made, truth)
 
         def teach(model: str, settings: Mapping[str, Any], block: Ints = block) -> Model:
             if time is None:
@@ -92,55 +112,33 @@ def grid_trials(dataset: xr.Dataset, name: Hashable, wish: Wish) -> Iterator[Tri
             )
 
         where = np.isfinite(truth.values)
-        _check_some(where, name)
+        if "mask" in further:
+            like, mask = grid if factor is None else None, further["mask"]
+            wanted = downscale(query, factor, "nearest", like=like, mask=mask, dims=dims)
+            where &= wanted.notnull().transpose(*truth.dims).values
+        check_some(where, name)
         yield Trial(told, truth, where, axes_as_said(truth, dims), ask, teach)
 
 
-def time_trials(dataset: xr.Dataset, name: Hashable, wish: Wish) -> Iterator[Trial]:
-    """Yield the repeats of an evaluation of interpolation in time: blocks of time.
+def _factor(given: xr.DataArray, axes: Axes, wish: Wish) -> int:
+    """Return how many times coarser the fields are to be made."""
+    like = wish.arguments.get("like")
+    if like is None:
+        return wish.factor or _FINER
+    # As much as they are coarser than what is wanted.
+    wanted = Grid.of(like, axes_as_said(like, wish.dims))
+    return max(factor_for(place(wanted, Grid.of(given, axes))), FACTORS[0])
 
-    Of every `factor` steps one is kept, the others are hidden.
-    """
-    given, dims = as_floats(dataset[name]), wish.dims
-    # A stamp that comes twice would be hidden and kept.
-    _, time = axes_in_time(dataset, name, dims)
-    every = wish.factor or _EVERY
-    kept = np.arange(0, given.sizes[time], every)
-    if len(kept) < 3:
-        raise InputError(
-            f"factor={every}: of {given.sizes[time]} steps {len(kept)} would be kept; expected 3 "
-            "or more"
-        )
-    data = given.isel({time: slice(0, int(kept[-1]) + 1)}).compute()
-    coarse = data.isel({time: kept})
-    inside = in_period(data[time], wish.period) & _has_values(data, time)
-    inside[kept] = False
-    for block in _parts(np.flatnonzero(inside), wish.repeats):
-        truth = data.isel({time: block})
 
-        def ask(model: ModelLike, _spec: ModelSpec, truth: xr.DataArray = truth) -> Answer:
-            made = interp_time(coarse, None, model, times=truth[time].values, dims=dims, **wish.run)
-            return Answer(made.transpose(*truth.dims), None)
-
-        def teach(model: str, settings: Mapping[str, Any], block: Ints = block) -> Model:
-            # The longer of the stretches before and after: a hole is no step.
-            before, after = slice(0, int(block[0])), slice(int(block[-1]) + 1, None)
-            longer = max(
-                (data.isel({time: part}) for part in (before, after)),
-                key=lambda part: part.sizes[time],
-            )
-            if longer.sizes[time] < _FEWEST:
-                raise InputError(
-                    f"fit={model!r}: beside the steps that are hidden {longer.sizes[time]} in a "
-                    f"row are left to learn from; expected {_FEWEST} or more: type repeats=2 or "
-                    "more, or a shorter period="
-                )
-            return fit(longer, model, **wish.fitted(settings))
-
-        where = np.isfinite(truth.values)
-        _check_some(where, name)
-        told = f"all but every {every}. step"
-        yield Trial(told, truth, where, find_axes(truth, dims), ask, teach)
+def _mean_of_members(made: xr.DataArray, truth: xr.DataArray) -> Answer:
+    """Return an answer, of several members their mean, and how far they are apart."""
+    if MEMBER not in made.dims or MEMBER in truth.dims:
+        return Answer(made.transpose(*truth.dims), None)
+    several = made.sizes[MEMBER] > 1
+    return Answer(
+        made.mean(MEMBER).transpose(*truth.dims),
+        made.std(MEMBER, ddof=1).transpose(*truth.dims) if several else None,
+    )
 
 
 def _found(covariates: Covariates, dataset: xr.Dataset) -> Covariates:
@@ -241,28 +239,8 @@ def _blocks(coarse: xr.DataArray, fine: xr.DataArray, axes: Axes, wish: Wish) ->
             raise InputError(f"period={wish.period}: the data have no time axis; leave it out")
         return [np.zeros(1, np.int64)]
     inside = in_period(coarse[axes.coords.get("T", time)], wish.period)
-    return _parts(np.flatnonzero(inside & _has_values(fine, time)), wish.repeats)
-
-
-def _has_values(array: xr.DataArray, time: str) -> Bools:
-    """Return which steps hold a value."""
-    return np.asarray(array.notnull().any([d for d in array.dims if d != time]).values)
-
-
-def _parts(steps: Ints, repeats: int) -> list[Ints]:
-    """Return steps in so many stretches, as far as there are steps."""
-    if not len(steps):
-        raise InputError("no step with values can be hidden; expected data, or a longer period=")
-    return [p for p in np.array_split(steps, min(repeats, len(steps))) if len(p)]
+    return in_stretches(inside & has_values(fine, time), wish.repeats)
 
 
 def _here(cut: Mapping[str, Ints], array: xr.DataArray) -> dict[str, Ints]:
     return {d: steps for d, steps in cut.items() if d in array.dims}
-
-
-def _check_some(where: Bools, name: Hashable) -> None:
-    if not where.any():
-        raise InputError(
-            f"variable {name!r} is missing throughout a part that was to be hidden; expected data "
-            "in it: choose period="
-        )

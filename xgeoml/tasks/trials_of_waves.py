@@ -27,6 +27,8 @@ from xgeoml.tasks.trials import Wish
 from xgeoml.tasks.units import quotient
 from xgeoml.tasks.values import as_floats
 
+# The time axis of a source beside that of records.
+_LAG = "xgeoml_lag"
 _TOLD = {
     "nrmse": "nrmse",
     "best_correlation": "r",
@@ -66,12 +68,12 @@ def source_rounds(dataset: xr.Dataset, name: Hashable, wish: Wish) -> Iterator[R
                 dim=wish.join or None,
                 length=wish.length,
                 dims=wish.dims,
+                **wish.arguments,
                 **wish.run,
             )
             found = waveform_skill(truth, made, said)
             scores = {to: float(getattr(found, of)) for of, to in _TOLD.items()}
-            misfit = made.coords[f"{name}_misfit"].values
-            scores["misfit"] = float(np.sqrt(np.nanmean(misfit**2)))
+            scores["misfit"] = _mean(made.coords[f"{name}_misfit"].values)
             return Outcome(scores, {}, found.unit)
 
         def teach(model: str, settings: Mapping[str, Any], rest: dict[Any, Any] = rest) -> Model:
@@ -86,7 +88,7 @@ def source_rounds(dataset: xr.Dataset, name: Hashable, wish: Wish) -> Iterator[R
                 target=target.isel(rest),
                 greens=_part(greens, rest, record),
                 dim=wish.join or None,
-                **wish.fitted(settings),
+                **wish.fitted({**_of_fit(wish), **settings}),
             )
 
         yield Round("the known sources", int(truth.size), score, teach)
@@ -133,11 +135,12 @@ def record_rounds(dataset: xr.Dataset, name: Hashable, wish: Wish) -> Iterator[R
                 dim=wish.join,
                 length=wish.length,
                 dims=wish.dims,
+                **wish.arguments,
                 **wish.run,
             )
             paths = _part(greens, {dim: part}, record)
             assert paths is not None
-            misfit, r = _left(left_out, paths, made, wish)
+            misfit, r = explained(left_out, paths, made, wish)
             return Outcome({"misfit": misfit, "r": r}, {})
 
         def teach(model: str, settings: Mapping[str, Any], rest: dict[Any, Any] = rest) -> Model:
@@ -146,7 +149,7 @@ def record_rounds(dataset: xr.Dataset, name: Hashable, wish: Wish) -> Iterator[R
                 model,
                 greens=_part(greens, rest, record),
                 dim=wish.join,
-                **wish.fitted(settings),
+                **wish.fitted({**_of_fit(wish), **settings}),
             )
 
         yield Round(f"the records of some of the {dim}s", int(left_out.size), score, teach)
@@ -186,31 +189,75 @@ def _part(
     return greens.isel(bare)
 
 
-def _left(
+def _of_fit(wish: Wish) -> dict[str, Any]:
+    """Return the arguments of an inversion that `fit` has, too."""
+    return {k: v for k, v in wish.arguments.items() if k in ("positive", "amplitudes")}
+
+
+def explained(
     record: xr.DataArray, greens: xr.DataArray, source: xr.DataArray, wish: Wish
 ) -> tuple[float, float]:
-    """Return misfit and correlation of records with what a source makes of Green's functions."""
+    """Return misfit and correlation of records with what sources make of Green's functions.
+
+    Each record counts alike, however large it is, and each event however many records it has: the
+    misfit is the root mean square over the records of an event, as `invert_waveform` tells it,
+    and its mean over events.
+
+    Parameters
+    ----------
+    record : DataArray
+        Those that were left out, (*events, *stations, sample) in any order.
+    greens : DataArray
+    source : DataArray
+        (*events, lag); NaN where nothing is known of it.
+    wish : Wish
+
+    Raises
+    ------
+    InputError
+        If the records are zero or missing throughout.
+    """
     samples = samples_of(record, wish.dims)
-    paths = aligned(greens, record, samples, wish.dims, False, "sample").array
+    resample = bool(wish.arguments.get("resample", False))
+    impulse = wish.arguments.get("impulse", "sample")
+    paths = aligned(greens, record, samples, wish.dims, resample, impulse).array
     factor, _ = quotient(*(str(a.attrs.get("units", "")).strip() or None for a in (record, greens)))
+    factor = factor / samples.step if impulse == "second" else factor
     time = samples.dim
     record, paths = (a.drop_vars(list(a.coords)) for a in (record, paths))
-    rates = source.drop_vars(list(source.coords)) / factor
-    paths, rates = (a.transpose(..., time) for a in (paths, rates))
-    made = xr.apply_ufunc(
+    rates = source.drop_vars(list(source.coords)).rename({time: _LAG}) / factor
+    made: xr.DataArray = xr.apply_ufunc(
         _convolved,
         paths,
-        rates.rename({time: "xgeoml_lag"}),
-        input_core_dims=[[time], ["xgeoml_lag"]],
+        rates.fillna(0.0),
+        input_core_dims=[[time], [_LAG]],
         output_core_dims=[[time]],
     )
-    right, wrong = (a.values.astype(np.float64) for a in xr.broadcast(record, made))
-    known = np.isfinite(right) & np.isfinite(wrong)
-    size = float((right[known] ** 2).sum())
-    if not size:
+    # What comes of a part of the source that is not known is not known either.
+    told = rates.notnull().pad({_LAG: (0, max(record.sizes[time] - rates.sizes[_LAG], 0))}, "edge")
+    told = told.isel({_LAG: slice(0, record.sizes[time])}).rename({_LAG: time})
+    right, wrong, known = xr.broadcast(record, made, record.notnull() & told)
+    if wish.arguments.get("amplitudes") == "free":
+        # How large the Green's functions of these stations should be nobody knows.
+        product, energy = ((v * wrong).where(known).sum(time) for v in (right, wrong))
+        wrong = wrong * (product.clip(min=0.0) / energy.where(energy > 0.0, 1.0))
+    size = (right**2).where(known).sum(time)
+    misfit = ((right - wrong) ** 2).where(known).sum(time) / size.where(size > 0.0)
+    if not bool(misfit.notnull().any()):
         raise InputError("the records left out are zero or missing throughout")
-    misfit = float((((right - wrong)[known] ** 2).sum() / size) ** 0.5)
-    return misfit, correlated(Pair(right, wrong, known.astype(np.float64)))
+    stations = [d for d in wish.join if d in misfit.dims]
+    dims = [d for d in right.dims if d != time]
+    traces = (v.transpose(*dims, time).values for v in (right, wrong, known))
+    flat = [v.reshape(-1, v.shape[-1]).astype(np.float64) for v in traces]
+    each = [correlated(Pair(*trace)) for trace in zip(*flat, strict=True)]
+    r = misfit.transpose(*dims).copy(data=np.reshape(each, [misfit.sizes[d] for d in dims]))
+    return _mean((misfit.mean(stations) ** 0.5).values), _mean(r.mean(stations).values)
+
+
+def _mean(values: NDArray[Any]) -> float:
+    """Return the mean of what is known; NaN without any."""
+    known = values[np.isfinite(values)]
+    return float(known.mean()) if known.size else float("nan")
 
 
 def _convolved(greens: NDArray[Any], source: NDArray[Any]) -> NDArray[Any]:

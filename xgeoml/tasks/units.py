@@ -1,13 +1,66 @@
-"""Units of a quotient, and values in other units."""
+"""Units of a quotient, values in other units, and those that a model was fitted to."""
 
 from __future__ import annotations
 
 import importlib.util
+from collections.abc import Iterable
 from typing import Any
 
 import xarray as xr
 
 from xgeoml.exceptions import InputError, MissingExtraError
+from xgeoml.spec import ModelSpec
+from xgeoml.tasks.covariates import names_of
+
+
+def units_of(*arrays: xr.DataArray) -> tuple[str, ...]:
+    """Return the units of arrays, empty where they are not told; nothing if none are."""
+    told = tuple(str(array.attrs.get("units", "")).strip() for array in arrays)
+    return told if any(told) else ()
+
+
+def check_units(spec: ModelSpec, data: xr.DataArray, beside: Iterable[xr.DataArray] = ()) -> None:
+    """Raise if data are in other units than those that a model was fitted to.
+
+    Of data that do not tell their units that is not known.
+
+    Parameters
+    ----------
+    spec : ModelSpec
+    data : DataArray
+        The variable.
+    beside : iterable of DataArray
+        The covariates.
+
+    Raises
+    ------
+    InputError
+    """
+    # A model that was trained without covariates has one unit at most.
+    expected = dict(zip(("", *spec.covariate_names), spec.units, strict=False))
+    for name, array in [("", data), *((names_of([c])[0], c) for c in beside)]:
+        wanted, found = expected.get(name, ""), "".join(units_of(array))
+        if wanted and found and not _are_same(wanted, found):
+            told = f"covariate {name!r}" if name else f"variable {data.name!r}"
+            raise InputError(
+                f"{told} is in {found!r}, and model {spec.key} was fitted to values in {wanted!r}; "
+                f"expected the same: convert them, and say so with attrs['units'] = {wanted!r}"
+            )
+
+
+def _are_same(one: str, other: str) -> bool:
+    """Whether units are the same, spelt alike or, as far as pint is installed, not."""
+    if one.split() == other.split():
+        return True
+    if importlib.util.find_spec("pint") is None:
+        return False
+    from cf_xarray.units import units as registry
+
+    try:
+        low, high = (registry.Quantity(n, other).to(one).magnitude for n in (0.0, 1.0))
+    except Exception:  # whatever pint raises for what is no unit, or one of another kind
+        return False
+    return bool(abs(low) < 1e-9 and abs(high - 1.0) < 1e-9)
 
 
 def quotient(record: str | None, greens: str | None) -> tuple[float, str | None]:

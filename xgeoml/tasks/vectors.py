@@ -6,7 +6,7 @@ from collections.abc import Hashable, Sequence
 
 import xarray as xr
 
-from xgeoml.exceptions import InputError, did_you_mean
+from xgeoml.exceptions import InputError, instead_of
 
 Vectors = Sequence[tuple[Hashable, Hashable]]
 
@@ -71,9 +71,7 @@ def _checked(
     for pair in vectors:
         for name in pair:
             if name not in dataset.data_vars:
-                known = list(map(str, dataset.data_vars))
-                near = did_you_mean(name, known)
-                hint = f"did you mean {near}?" if near else f"found {known}"
+                hint = instead_of(name, dataset.data_vars)
                 raise InputError(f"vectors= name {name!r}, which is not in the data: {hint}")
             if name not in names:
                 raise InputError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -53,7 +54,10 @@ class Subject:
             options.setdefault("freq", "MS")
         if self.n_covariates and "covariates" not in options:
             options["covariates"] = self._drivers(obj)
-        made: GeoObject = fill_gaps(obj, model, **{**_QUIET, **options})
+        with warnings.catch_warnings():
+            # The records have a series without a value, which no model fills.
+            warnings.filterwarnings("ignore", message=".* stay missing, ")
+            made: GeoObject = fill_gaps(obj, model, **{**_QUIET, **options})
         return made
 
     def record(self) -> xr.DataArray:
