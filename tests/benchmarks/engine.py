@@ -209,9 +209,9 @@ def measure(case: Case, repeats: int, chunk: float) -> None:
     alone = np.median([t / b for b, _, t in rows])
     blocks = f", {data.data.npartitions} chunks of {chunk:g} MB" if chunk else ""
     print(
-        f"{case.model:10} {dict(data.sizes)}{blocks}: {took:.2f} s; loop {bare:.2f} s in {len(given)} "
-        f"batches, classical models {classical:.2f} s; ratio {beside:.3f} to both, {alone:.2f} to "
-        "the loop",
+        f"{case.model:10} {dict(data.sizes)}{blocks}: {took:.2f} s; loop {bare:.2f} s in "
+        f"{len(given)} batches, classical models {classical:.2f} s; ratio {beside:.3f} to both, "
+        f"{alone:.2f} to the loop",
         flush=True,
     )
 

@@ -70,19 +70,14 @@ def main() -> None:
         start = time.perf_counter()
         made = call()
         data = made if isinstance(made, xr.Dataset) else made.to_dataset(name="made")
-        graph = (
-            dask.base.collections_to_expr([data])
-            if hasattr(dask.base, "collections_to_expr")
-            else None
-        )
         built = time.perf_counter()
         tasks = dict(data.__dask_graph__())
         laid = time.perf_counter()
         size = len(cloudpickle.dumps(tasks, protocol=pickle.HIGHEST_PROTOCOL))
         chunks = max(v.data.npartitions for v in data.data_vars.values() if v.chunks)
         print(
-            f"{name:28} {chunks} chunks, {len(tasks)} tasks: built in {built - start:.2f} s, laid out "
-            f"in {laid - built:.2f} s, {size / len(tasks):.0f} bytes a task",
+            f"{name:28} {chunks} chunks, {len(tasks)} tasks: built in {built - start:.2f} s, laid "
+            f"out in {laid - built:.2f} s, {size / len(tasks):.0f} bytes a task",
             flush=True,
         )
 

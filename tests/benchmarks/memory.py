@@ -3,13 +3,13 @@
     python tests/benchmarks/memory.py [CASE ...] [--times 1 4 16] [--mb 64] [--workers 2]
     python tests/benchmarks/memory.py --chunks 264 128 128
 
-Writes a synthetic record of `--mb` MB, and records so many times as large, to temporary zarr stores. A
-process of its own opens each, calls a task, writes the result to another store, and tells its peak.
-The last column is the peak over that of the smallest record.
+Writes a synthetic record of `--mb` MB, and records so many times as large, to temporary zarr
+stores. A process of its own opens each, calls a task, writes the result to another store, and tells
+its peak. The last column is the peak over that of the smallest record.
 
-With `--chunks` gaps are filled in a record of 264 steps of 768 x 768 cells in these chunks; the peak is
-printed beside the bound ``6 x chunk x workers + 500 MB``. ``--chunks all`` tries chunks in space on the
-lattice of tiles, in space off it, in time and space, and a file a step.
+With `--chunks` gaps are filled in a record of 264 steps of 768 x 768 cells in these chunks; the
+peak is printed beside the bound ``6 x chunk x workers + 500 MB``. ``--chunks all`` tries chunks in
+space on the lattice of tiles, in space off it, in time and space, and a file a step.
 """
 
 from __future__ import annotations
@@ -91,11 +91,11 @@ def _between(model: str) -> Callable[[xr.Dataset], Any]:
 
 
 def _source(model: str) -> Callable[[xr.Dataset], Any]:
-    return lambda ds: ds.geoml.invert_waveform(model, greens="greens", length=6.4)
+    return lambda ds: ds.geoml.invert_waveform(model, greens="greens", length="6.4s")
 
 
-# By task and model: the data for so many MB, and the call. What makes 16 values of one, or takes long,
-# is given less data.
+# By task and model: the data for so many MB, and the call. What makes 16 values of one, or takes
+# long, is given less data.
 CASES: dict[str, tuple[Callable[[float], xr.Dataset], Callable[[xr.Dataset], Any], float]] = {
     "fill_gaps/linear": (gappy, _fill("linear"), 1.0),
     "fill_gaps/kalman": (gappy, _fill("kalman"), 1.0),

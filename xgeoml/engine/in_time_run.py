@@ -20,8 +20,9 @@ from xgeoml.engine.execute import (
 from xgeoml.engine.in_time import InTime, fields_in_time
 from xgeoml.engine.passes import processors, run_passes
 
-# Values of a dask chunk of the result: 64 MB in float32.
-CHUNK_ELEMENTS = 2**24
+# Values of a dask chunk of the result, as many as one of the data has: 64 MB in float32 at most, and
+# where chunks are small 16 MB, so that there are several for the workers.
+CHUNK_ELEMENTS, _FEWEST = 2**24, 2**22
 
 
 def interpolate(arrays: Sequence[Array], job: InTime) -> Array:
@@ -43,7 +44,7 @@ def interpolate(arrays: Sequence[Array], job: InTime) -> Array:
     return _interpolate_numpy([np.asarray(a) for a in arrays], job)
 
 
-def groups_of_passes(job: InTime, n_series: int) -> list[tuple[int, int]]:
+def groups_of_passes(job: InTime, n_series: int, own: int) -> list[tuple[int, int]]:
     """Return which passes make a chunk each, those without a wanted time left out.
 
     Parameters
@@ -51,9 +52,12 @@ def groups_of_passes(job: InTime, n_series: int) -> list[tuple[int, int]]:
     job : InTime
     n_series : int
         Components and cells of a chunk.
+    own : int
+        Values of a chunk of the data.
     """
     each = -(-len(job.wanted) // max(1, job.n_passes))
-    several = max(1, CHUNK_ELEMENTS // max(1, n_series * each))
+    most = min(CHUNK_ELEMENTS, max(own, _FEWEST))
+    several = max(1, most // max(1, n_series * each))
     made = [(k, min(k + several, job.n_passes)) for k in range(0, job.n_passes, several)]
     cut = [job.times(*group) for group in made]
     return [group for group, times in zip(made, cut, strict=True) if times.start < times.stop]
@@ -100,7 +104,8 @@ def _interpolate_dask(arrays: Sequence[Array], job: InTime) -> Array:
     plane = {whole.ndim - 2: -1, whole.ndim - 1: -1} if job.whole else {}
     whole = whole.rechunk({0: -1, **plane})
     axis = whole.ndim - 3
-    groups = groups_of_passes(job, len(arrays) * cells_of_a_chunk(whole[0], job))
+    n_series = len(arrays) * cells_of_a_chunk(whole[0], job)
+    groups = groups_of_passes(job, n_series, int(np.prod(lazy[0].chunksize)))
     # The clock and the grid may be large: one object in the graph, not one a task.
     shared = delayed(job, traverse=False, pure=True)
     token = tokenize(whole.name, job, groups)

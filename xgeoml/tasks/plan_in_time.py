@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Hashable
 from dataclasses import dataclass
 from typing import Any
@@ -141,7 +142,8 @@ def plan_in_time(obj: GeoObject, variable: Hashable | None, wish: Wish) -> TimeP
     n_series = len(group) * cells_of_a_chunk(value, job)
     chunks: tuple[int, ...] = (len(job.wanted),)
     if is_lazy(value):
-        cut = [job.times(*passes) for passes in groups_of_passes(job, n_series)]
+        groups = groups_of_passes(job, n_series, math.prod(value.chunksize))
+        cut = [job.times(*passes) for passes in groups]
         chunks = tuple(times.stop - times.start for times in cut)
     passes = [job.times(k, k + 1) for k in range(job.n_passes)]
     device = "cpu"
