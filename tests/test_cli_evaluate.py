@@ -89,6 +89,12 @@ def test_a_picture(files):
         (["--period", "2018:"], {"period": ("2018", None)}),
         (["--period", ":2010-05"], {"period": (None, "2010-05")}),
         (["--variable", "lwe_thickness"], {"variable": "lwe_thickness"}),
+        (["--freq", "MS"], {"freq": "MS"}),
+        (
+            ["--argument", "max-gap=3", "mask=land", "positive=False", "--argument", "minimum=-0.5"],
+            {"arguments": {"max_gap": 3, "mask": "land", "positive": False, "minimum": -0.5}},
+        ),
+        (["--argument", "vectors=u:v"], {"arguments": {"vectors": [("u", "v")]}}),
         (["--metric", "rmse", "pearson_r"], {"metrics": ["rmse", "pearson_r"]}),
         (["--factor", "3", "--dims", "T=time"], {"factor": 3, "dims": {"T": "time"}}),
         (["--length", "30s"], {"length": "30s"}),
@@ -113,10 +119,13 @@ def test_arrays_of_other_files_reach_the_function(files, monkeypatch):
         assert [c if isinstance(c, str) else c.name for c in options["covariates"]] == ["a", "tp"]
         assert options["target"].name == "t2m"
         assert options["greens"].name == "greens"
+        assert options["arguments"]["mask"].name == "tp"
+        assert "t2m" in options["arguments"]["like"]
         raise InputError("that will do")
 
     monkeypatch.setattr("xgeoml.tasks.evaluate.evaluate", evaluate)
     given = ["--covariates", "a", "era5.nc:tp", "--target", "era5.nc:t2m"]
+    given += ["--argument", "mask=era5.nc:tp", "like=era5.nc"]
     done = run("downscale", "tws.nc", *given, "--greens", "waves.nc:greens")
     assert "that will do" in done.output, done.output
 
@@ -128,6 +137,7 @@ def test_arrays_of_other_files_reach_the_function(files, monkeypatch):
         (["fill_gaps", "no.nc"], "'no.nc' does not exist"),
         (["fill_gaps", "tws.nc", "--holdout", "runs=x"], "expected a kind and a number"),
         (["fill_gaps", "tws.nc", "--period", "2018"], "expected FROM:TO"),
+        (["fill_gaps", "tws.nc", "--argument", "max_gap"], "expected NAME=VALUE"),
         (["fill_gaps", "tws.nc", "--target", "t2m"], "--target t2m: expected FILE:NAME"),
         (["fill_gaps", "tws.nc", "--out", "a.txt"], "ends in .nc or .csv or .json"),
         (["fill_gaps", "tws.nc", "--plot", "a.txt"], "ends in .png or .pdf or .svg"),
@@ -144,3 +154,6 @@ def test_errors_of_the_task(files):
     done = run("fill_gaps", "tws.nc", "--holdout", "stripes")
     assert done.exit_code == 1
     assert "--holdout stripes: expected one of" in done.output
+    done = run("fill_gaps", "tws.nc", "--argument", "positive=true")
+    assert done.exit_code == 1
+    assert "'positive' is none of fill" in done.output, done.output

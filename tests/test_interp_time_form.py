@@ -387,9 +387,9 @@ def test_nothing_else_is_warned_of(data):
 
 
 def test_the_progress_is_shown(data, capsys, monkeypatch):
-    from xgeoml.engine import in_time_run
+    from xgeoml.engine import passes
 
-    monkeypatch.setattr(in_time_run, "_DELAY", 0.0)
+    monkeypatch.setattr(passes, "_DELAY", 0.0)
     data.geoml.interp_time("1h", "akima", progress=True)
     assert "akima: 100%" in capsys.readouterr().err
     data.geoml.interp_time("1h", "akima", progress=False)

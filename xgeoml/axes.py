@@ -18,7 +18,7 @@ those two-dimensional ones that are in memory.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Hashable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple, TypeAlias, cast
 
@@ -169,8 +169,9 @@ def find_axes(obj: xr.DataArray | xr.Dataset, dims: Mapping[str, str] | None = N
     _check_dimensions(obj)
     given = _check_dims(obj, dims or {})
     claims = [_Claim(0, axis, dim, _own(obj, dim), "dims=") for axis, dim in given.items()]
-    marked = {key: tuple(map(str, names)) for key, names in obj.cf.coordinates.items()}
-    claims += _attribute_claims(obj, marked)
+    told = _without_data(obj).cf
+    marked = {key: tuple(map(str, names)) for key, names in told.coordinates.items()}
+    claims += _attribute_claims(obj, told.axes, marked)
     plane = _plane(obj, marked)
     if plane is not None:
         how = "index dimension of 2-D latitude and longitude"
@@ -290,6 +291,21 @@ def _check_dims(obj: xr.DataArray | xr.Dataset, dims: Mapping[str, str]) -> dict
     return cast("dict[AxisName, str]", dict(dims))
 
 
+def _without_data(obj: xr.DataArray | xr.Dataset) -> xr.Dataset:
+    """Return what cf_xarray reads of an object.
+
+    xarray keeps ``.cf`` on the object asked for it, which ``.cf`` holds in turn: its data would
+    stay in memory until Python looks for circles.
+    """
+    wide = {name: v for name, v in obj.coords.variables.items() if v.ndim > 1}
+    if isinstance(obj, xr.Dataset):
+        wide |= {name: v for name, v in obj.data_vars.variables.items() if "cf_role" in v.attrs}
+    none = {n: v.copy(deep=False, data=np.broadcast_to(0.0, v.shape)) for n, v in wide.items()}
+    made = obj.coords.to_dataset().assign(none)
+    made.attrs, made.encoding = obj.attrs, obj.encoding
+    return made
+
+
 def _own(obj: xr.DataArray | xr.Dataset, dim: str) -> str | None:
     """Return the name of the dimension's own coordinate, or None."""
     return dim if dim in obj.coords else None
@@ -307,11 +323,13 @@ def _along(obj: xr.DataArray | xr.Dataset) -> Iterator[tuple[str, str, xr.DataAr
 
 
 def _attribute_claims(
-    obj: xr.DataArray | xr.Dataset, marked: Mapping[str, tuple[str, ...]]
+    obj: xr.DataArray | xr.Dataset,
+    lettered: Mapping[AxisName, list[Hashable]],
+    marked: Mapping[str, tuple[str, ...]],
 ) -> list[_Claim]:
     """Return what CF attributes say of one-dimensional coordinates."""
     marks: dict[str, list[tuple[float, str, AxisName]]] = {}
-    for letter, names in obj.cf.axes.items():
+    for letter, names in lettered.items():
         for name in names:
             attrs = obj.coords[name].attrs if name in obj.coords else {}
             marks.setdefault(str(name), []).append((*_axis_reason(attrs), letter))

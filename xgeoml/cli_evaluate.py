@@ -21,6 +21,7 @@ from xgeoml.cli_parts import (
     greens_in,
     named,
     number_or_text,
+    pair,
     reading,
     running,
 )
@@ -52,6 +53,9 @@ TABLES = (".nc", ".csv", ".json")
 @click.option(
     "--period", help="Hide in this part of the time only, FROM:TO such as 2018: or :2010."
 )
+@click.option(
+    "--freq", type=click.Choice(["MS", "ME"]), help="Of fill-gaps: compare months, not steps."
+)
 @click.option("--factor", type=int, help="Of downscale, 4 by default; of interp-time, 2.")
 @click.option("--target", metavar="FILE:NAME", help="The fine fields, or the known sources.")
 @click.option(
@@ -61,6 +65,12 @@ TABLES = (".nc", ".csv", ".json")
 )
 @click.option("--dim", multiple=True, help="Dims whose records have one source, such as station.")
 @click.option("--length", help="Of the source: samples, or such as 30s.")
+@click.option(
+    "--argument",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="Of the task, for every model: max_gap=3, mask=land or FILE:NAME, positive=false.",
+)
 @click.option("--metric", multiple=True, help="Further scores, by name.")
 @click.option(
     "--out",
@@ -96,7 +106,8 @@ def evaluate(
     """
     from xgeoml.tasks.evaluate import evaluate as compare
 
-    others = files_in(*options["covariates"], options["target"], options["greens"])
+    beside = [text.partition("=")[2] for text in options["argument"]]
+    others = files_in(*options["covariates"], options["target"], options["greens"], *beside)
     for path, kinds in ((out, TABLES), (plot, PICTURES)):
         if path is not None:
             check_out(path, data, others, overwrite, kinds)
@@ -109,6 +120,8 @@ def evaluate(
             typed["target"] = array_in(typed["target"], files)
         if "greens" in typed:
             typed["greens"] = greens_in(typed["greens"], found, files)
+        if "argument" in typed:
+            typed["arguments"] = dict(_argument(text, files) for text in typed.pop("argument"))
         scores = compare(found, task, **typed)
     click.echo(described(scores))
     if out is not None:
@@ -139,6 +152,25 @@ def _typed(options: dict[str, Any]) -> dict[str, Any]:
     if "length" in made:
         made["length"] = number_or_text(made["length"])
     return made
+
+
+def _argument(text: str, files: ExitStack) -> tuple[str, Any]:
+    """Return name and value in NAME=VALUE: a number, true or false, a file, or a text."""
+    name, is_said, value = text.partition("=")
+    if not is_said or not value:
+        raise click.UsageError(f"--argument {text}: expected NAME=VALUE, such as max_gap=3")
+    name = name.replace("-", "_")
+    if value.lower() in ("true", "false"):
+        return name, value.lower() == "true"
+    try:
+        return name, int(value) if value.lstrip("-").isdecimal() else float(value)
+    except ValueError:
+        pass
+    if name == "vectors":
+        return name, [pair(value)]
+    if name == "like":
+        return name, files.enter_context(opened([Path(value)]))
+    return name, named(value, files)
 
 
 def _holdout(text: str) -> str | dict[str, float]:

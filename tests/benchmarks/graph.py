@@ -13,7 +13,6 @@ import pickle
 import time
 
 import cloudpickle
-import dask
 import dask.array as da
 import numpy as np
 import pandas as pd

@@ -20,8 +20,8 @@ from xgeoml.engine.execute import (
 from xgeoml.engine.in_time import InTime, fields_in_time
 from xgeoml.engine.passes import processors, run_passes
 
-# Values of a dask chunk of the result, as many as one of the data has: 64 MB in float32 at most, and
-# where chunks are small 16 MB, so that there are several for the workers.
+# Values of a dask chunk of the result, as many as one of the data has: 64 MB in float32 at most,
+# and where chunks are small 16 MB, so that there are several for the workers.
 CHUNK_ELEMENTS, _FEWEST = 2**24, 2**22
 
 

@@ -32,7 +32,7 @@ def zonal_spectrum(field: xr.DataArray, *, where: xr.DataArray | None = None) ->
     """Return the power of a field at each wavenumber along its rows, mean over rows and steps.
 
     Each row's mean is taken off first, and missing cells then count as 0, so that spectra of two
-    fields compare only where both lack the same cells.
+    fields compare only where both lack the same cells. Rows without any value do not count.
 
     Parameters
     ----------
@@ -65,8 +65,9 @@ def zonal_spectrum(field: xr.DataArray, *, where: xr.DataArray | None = None) ->
     values = field.values.astype(np.float64)
     if where is not None:
         values = np.where(like(where, field), values, np.nan)
-    power = row_power(values)
-    power = power.reshape(-1, power.shape[-1]).mean(0)
+    rows = values.reshape(-1, values.shape[-1])
+    some = np.isfinite(rows).any(-1)
+    power = row_power(rows[some] if some.any() else rows).mean(0)
     number = np.arange(1, len(power) + 1)
     given = units(field).get("units", "")
     squared = f"{given}2" if given.isalpha() else f"({given})2"

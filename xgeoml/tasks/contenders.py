@@ -18,6 +18,7 @@ from xgeoml.registry import all_models, get_model
 from xgeoml.spec import ModelSpec, Task
 from xgeoml.tasks.choose import ModelLike, make_handle
 from xgeoml.tasks.filling import gives_months
+from xgeoml.tasks.inspect import lacking
 from xgeoml.weights.download import shown
 from xgeoml.weights.store import is_there, places
 
@@ -176,11 +177,13 @@ def ready_models(
     data: xr.DataArray, task: Task, lineup: Lineup, dims: Mapping[str, str] | None = None
 ) -> list[str]:
     """Return the models that can be run on a variable as they are, their weights being here."""
-    there: set[str] = set(find_axes(data, dims).names)
+    axes = find_axes(data, dims)
+    there: set[str] = set(axes.names)
     # The time axis of records is one of samples, whatever it is called.
     there |= {"T"} if task == "invert_waveform" else set()
     fit_in = [s for s in all_models() if s.task == task and {a.axis for a in s.axes} <= there]
-    found = sorted(s.name for s in fit_in if s.listed and is_ready(s, lineup.months))
+    large = [s for s in fit_in if s.listed and not lacking(s, data.sizes, axes)]
+    found = sorted(s.name for s in large if is_ready(s, lineup.months))
     twice = {n for n, same in _THE_SAME_WITHOUT.items() if task == "fill_gaps" and same in found}
     return [name for name in found if lineup.drivers or name not in twice]
 
