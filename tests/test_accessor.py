@@ -1,6 +1,8 @@
 """The methods are the functions: same names, signatures and docstrings on every kind of object."""
 
+import gc
 import inspect
+import weakref
 
 import numpy as np
 import pandas as pd
@@ -168,6 +170,31 @@ def test_the_accessor_keeps_no_state(record):
     record.geoml.fill_gaps("linear")
     assert list(before) == ["_obj"]
     assert vars(record.geoml).keys() == before.keys()
+
+
+@pytest.mark.parametrize("kind", ["DataArray", "Dataset"])
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda obj: obj.geoml.axes,
+        lambda obj: repr(obj.geoml),
+        lambda obj: obj.geoml.fill_gaps("linear"),
+        lambda obj: obj.geoml.downscale(2, "bilinear"),
+        lambda obj: obj.geoml.plan(model="kalman"),
+    ],
+    ids=["axes", "repr", "fill_gaps", "downscale", "plan"],
+)
+def test_data_are_gone_as_soon_as_nobody_holds_them(record, kind, call):
+    given = record[["lwe_thickness"]].copy(deep=True)
+    obj = given if kind == "Dataset" else given.lwe_thickness
+    held = weakref.ref(given.lwe_thickness.data)
+    gc.disable()
+    try:
+        call(obj)
+        del given, obj
+        assert held() is None, "the data wait for Python to look for circles"
+    finally:
+        gc.enable()
 
 
 def test_a_tree_without_data_has_no_axes():

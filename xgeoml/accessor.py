@@ -235,8 +235,18 @@ for _name, _function in {
     getattr(GeoMLAccessor, _name).__doc__ = _function.__doc__
 
 
-def register() -> None:
+class _Fresh:
+    """``.geoml`` of an object, made each time it is asked for.
+
+    An accessor that is registered with xarray is kept on the object, which it holds in turn: the
+    object's data would stay in memory until Python looks for circles.
+    """
+
+    def __get__(self, obj: Any, owner: type) -> Any:
+        return GeoMLAccessor if obj is None else GeoMLAccessor(obj)
+
+
+def register(name: str = "geoml") -> None:
     """Give every xarray object its ``.geoml``."""
-    xr.register_dataarray_accessor("geoml")(GeoMLAccessor)
-    xr.register_dataset_accessor("geoml")(GeoMLAccessor)
-    xr.register_datatree_accessor("geoml")(GeoMLAccessor)
+    for kind in (xr.DataArray, xr.Dataset, xr.DataTree):
+        setattr(kind, name, _Fresh())

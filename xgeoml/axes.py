@@ -292,11 +292,7 @@ def _check_dims(obj: xr.DataArray | xr.Dataset, dims: Mapping[str, str]) -> dict
 
 
 def _without_data(obj: xr.DataArray | xr.Dataset) -> xr.Dataset:
-    """Return what cf_xarray reads of an object.
-
-    xarray keeps ``.cf`` on the object asked for it, which ``.cf`` holds in turn: its data would
-    stay in memory until Python looks for circles.
-    """
+    """Return what cf_xarray reads: on `obj` xarray would keep ``.cf``, and that `obj` in memory."""
     wide = {name: v for name, v in obj.coords.variables.items() if v.ndim > 1}
     if isinstance(obj, xr.Dataset):
         wide |= {name: v for name, v in obj.data_vars.variables.items() if "cf_role" in v.attrs}
