@@ -1,14 +1,11 @@
 """The same kernel on NumPy and dask: same bits, whatever the chunks, threads or processes."""
 
-import pickle
-
 import dask
 import dask.array as da
 import numpy as np
 import pytest
 import torch
 import toys
-from safetensors.torch import save_file
 from threadpoolctl import threadpool_limits
 
 from xgeoml.engine import execute as execute_module
@@ -17,8 +14,7 @@ from xgeoml.engine.execute import execute as engine_execute
 from xgeoml.engine.handle import ModelHandle
 from xgeoml.engine.kernel import Job
 from xgeoml.engine.plan import plan_axes
-from xgeoml.engine.runner import resolve_device, run_network
-from xgeoml.exceptions import ExecutionError, HashError, InputError
+from xgeoml.exceptions import InputError
 from xgeoml.options import Options
 from xgeoml.spec import AxisSpec, Channel, ModelSpec
 
@@ -167,39 +163,11 @@ def test_lazy_stays_lazy_and_small():
     assert lazy.dtype == values.dtype
 
 
-def test_memory_that_runs_out_halves_the_batch_and_is_remembered():
-    handle = ModelHandle(series_spec(factory=toys.Hungry, options={"most": 4}))
-    samples = np.ones((20, 2, 5), np.float32)
-    with pytest.warns(UserWarning, match="batch_size=4"):
-        output = run_network(handle, samples, Options(device="cpu", batch_size=8))
-    np.testing.assert_array_equal(output, samples[:, :1])
-    run_network(handle, samples, Options(device="cpu", batch_size=8))  # no warning: remembered
-
-
-def test_memory_that_never_suffices_says_so():
-    spec = series_spec(factory=toys.Hungry, options={"most": 0})
-    with pytest.raises(ExecutionError, match="one sample at a time"):
-        run_network(
-            ModelHandle(spec), np.ones((2, 2, 5), np.float32), Options(device="cpu", batch_size=1)
-        )
-
-
-def test_a_wrong_output_shape_is_named():
-    spec = series_spec(factory=toys.WrongShape)
-    with pytest.raises(ExecutionError, match="returned shape"):
-        run_network(ModelHandle(spec), np.ones((2, 2, 5), np.float32), QUIET)
-
-
 def test_low_precision_is_close_and_differs():
     values = records(8, 8, 30)
     exact = execute([values], series_job(values.shape), np.ones((8, 8)))
     rough = execute([values], series_job(values.shape, precision="bfloat16"), np.ones((8, 8)))
     assert 0 < np.abs(exact - rough).max() < 0.1
-
-
-def test_a_device_that_is_not_here_is_named():
-    with pytest.raises(InputError, match=r"'cuda:99' is not here; found .*'cpu'"):
-        resolve_device("cuda:99")
 
 
 @pytest.mark.gpu
@@ -254,24 +222,6 @@ def test_chunks_that_have_to_be_torn_are_joined_to_few_tiles(chunks, monkeypatch
     assert np.prod(made.chunksize[1:]) <= 24 * 256
     kept = execute([da.zeros(shape, chunks=(32, 64, 24))], job, np.ones(shape[:2]))
     assert kept.chunksize[1:] == (32, 64, 24)
-
-
-def test_a_weights_file_that_has_changed_is_another_model(tmp_path):
-    network = toys.SeriesNet()
-    path = tmp_path / "net.safetensors"
-    save_file(network.state_dict(), path)
-    before = ModelHandle(series_spec(), str(path))
-    first = before.network("cpu").state_dict()
-    with torch.no_grad():
-        for parameter in network.parameters():
-            parameter += 1.0
-    save_file(network.state_dict(), path)
-    after = ModelHandle(series_spec(), str(path))
-    assert before != after
-    second = after.network("cpu").state_dict()
-    assert all(torch.equal(second[k], first[k] + 1.0) for k in first)
-    with pytest.raises(HashError, match="has changed"):
-        pickle.loads(pickle.dumps(before)).network("meta")
 
 
 @pytest.mark.parametrize("model", ["kalman", "dineof"])

@@ -260,6 +260,8 @@ def _threads(count: int) -> ThreadPoolExecutor:
 
     def prepare(_number: int) -> None:
         all_here.wait()
+        # Asked first: a thread that was never asked takes the number of all others once it works.
+        torch.get_num_threads()
         torch.set_num_threads(count // workers)
 
     pool = ThreadPoolExecutor(workers, thread_name_prefix="xgeoml")
