@@ -259,6 +259,12 @@ def _check_dimensions(obj: xr.DataArray | xr.Dataset) -> None:
                 f"expected text. Type obj = obj.rename({{{name!r}: 'my_name'}})"
             )
     for name, size in obj.sizes.items():
+        along = obj.coords[name].dims if name in obj.coords else (name,)
+        if name not in along:
+            raise AxisError(
+                f"coordinate {name!r} lies along {', '.join(map(repr, along))}, and a dimension is "
+                f"called so, too; expected its own. Type obj = obj.rename_dims({name}='my_dim')"
+            )
         if np.isnan(size):
             raise AxisError(
                 f"dimension {name!r} is of unknown length, in dask chunks of unknown size; "
@@ -375,6 +381,7 @@ def _not_points(obj: xr.DataArray | xr.Dataset, claims: list[_Claim]) -> list[_C
         letters = {other.axis for other in claims if other.dim == claim.dim}
         own = obj.coords.get(claim.dim)
         labelled = own is not None and own.dtype.kind in "OUST"
+        labelled |= claim.coord is not None and obj.coords[claim.coord].dtype.kind in "US"
         points = claim.axis != "T" and {"X", "Y"} <= letters
         if not (points or labelled) and claim.coord is not None and _monotonic(obj, claim.coord):
             kept.append(claim)

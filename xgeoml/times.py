@@ -14,7 +14,7 @@ from xgeoml.axes import is_cftime
 from xgeoml.calendars import read_clock
 from xgeoml.exceptions import TimeAxisError
 
-__all__ = ["check_time", "decimal_years"]
+__all__ = ["check_time", "check_zone", "decimal_years"]
 
 
 def decimal_years(coord: xr.DataArray | ArrayLike) -> NDArray[np.float64]:
@@ -78,6 +78,7 @@ def check_time(coord: xr.DataArray) -> None:
         )
     if coord.size == 0:
         raise TimeAxisError(f"the time coordinate {name!r} is empty; expected at least one step")
+    check_zone(coord)
     values = coord.values
     if values.dtype.kind != "M" and not is_cftime(values):
         raise TimeAxisError(_wrong_dtype(coord, name, dim))
@@ -120,6 +121,27 @@ def _show(stamp: object) -> str:
     """Return a stamp without the digits that say nothing."""
     text = str(stamp).replace(" ", "T").split(".")[0]
     return text.removesuffix("T00:00:00")
+
+
+def check_zone(coord: xr.DataArray) -> None:
+    """Raise if stamps have a time zone: NumPy's have none.
+
+    Parameters
+    ----------
+    coord
+        A time coordinate.
+
+    Raises
+    ------
+    TimeAxisError
+    """
+    zone = getattr(coord.dtype, "tz", None)
+    if zone is not None:
+        raise TimeAxisError(
+            f"the time coordinate {coord.name!r} is of the time zone {zone}; expected dates "
+            f"without one, such as those of UTC: obj = obj.assign_coords({coord.name}="
+            f'obj.indexes["{coord.name}"].tz_convert(None))'
+        )
 
 
 def _wrong_dtype(coord: xr.DataArray, name: str, dim: str) -> str:

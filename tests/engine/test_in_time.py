@@ -117,7 +117,7 @@ def test_chunks_hold_whole_passes():
         many = in_time_run.groups_of_passes(job(), 2**24 // 60, own)
         assert many == [(0, 2), (2, 4)]
     # Of small chunks smaller ones are made, but not tiny ones.
-    small = in_time_run.groups_of_passes(job(), 2**22 // 60, 1)
+    small = in_time_run.groups_of_passes(job(), 2**20 // 60, 1)
     assert small == [(0, 2), (2, 4)]
     few = job(wanted=np.array([1.5, 28.5]), owner=np.array([1, 28]), copied=np.array([-1, -1]))
     assert in_time_run.groups_of_passes(few, 2**24, 1) == [(0, 1), (3, 4)]

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xgeoml.engine.handle import ModelHandle
-from xgeoml.engine.kernel import check_size
+from xgeoml.engine.kernel import check_size, in_dtype
 from xgeoml.engine.threads import one_blas_thread
 from xgeoml.engine.totals import Totals, divide, signs
 from xgeoml.exceptions import ExecutionError
@@ -186,7 +186,7 @@ def _pass(
     place : Place
         Of the cells.
     """
-    value = given.astype(np.float64)
+    value = given.astype(np.float64, order="C")
     check_size(value)
     value[~np.isfinite(value)] = np.nan
     copied = job.copied[times]
@@ -195,8 +195,8 @@ def _pass(
     if job.totals is None:
         made = np.empty((len(given), len(copied), *given.shape[2:]), given.dtype)
         made[:, on_step] = given[:, copied[on_step] - seen.start]
-        with np.errstate(over="ignore"):
-            made[:, ~on_step] = _estimates(value, between, seen, job, place)
+        estimates = _estimates(value, between, seen, job, place)
+        made[:, ~on_step] = in_dtype(estimates, given.dtype)
         return made
     rate = np.empty((len(given), len(copied), *given.shape[2:]))
     pace = job.totals.rates(value, seen)
@@ -204,7 +204,7 @@ def _pass(
     rate[:, ~on_step] = _estimates(pace, between, seen, job, place)
     owner = job.owner[times] - seen.start
     parts = divide(value, rate, owner, job.totals.parts[times], signs(value))
-    return parts.astype(given.dtype)
+    return in_dtype(parts, given.dtype)
 
 
 def _estimates(value: Floats, which: Ints, seen: slice, job: InTime, place: Place) -> Floats:

@@ -21,8 +21,8 @@ from xgeoml.engine.in_time import InTime, fields_in_time
 from xgeoml.engine.passes import processors, run_passes
 
 # Values of a dask chunk of the result, as many as one of the data has: 64 MB in float32 at most,
-# and where chunks are small 16 MB, so that there are several for the workers.
-CHUNK_ELEMENTS, _FEWEST = 2**24, 2**22
+# and where chunks are small 4 MB: a network takes 5 s for so many, and workers need several.
+CHUNK_ELEMENTS, _FEWEST = 2**24, 2**20
 
 
 def interpolate(arrays: Sequence[Array], job: InTime) -> Array:

@@ -147,7 +147,7 @@ def summarise(
     raw = sample.reshape(len(sample), -1, len(years))
     kept = np.flatnonzero(np.isfinite(raw[0]).any(-1))
     kept = kept[:: math.ceil(kept.size * len(sample) * len(years) / SUMMARY_ELEMENTS) or 1]
-    flat = raw[:, kept].astype(np.float64)
+    flat = raw[:, kept].astype(np.float64, order="C")
     check_size(flat)
     flat[~np.isfinite(flat)] = np.nan
     series = Series(flat[0], years, np.ones(len(years), bool), flat[1:], area.reshape(-1)[kept])
@@ -168,7 +168,7 @@ def _patches(arrays: Sequence[NDArray[np.floating]], series: Series, job: Job) -
     tile = (rows.unit, columns.unit)
     for array, cut in zip(arrays, job.plan.patches(), strict=True):
         given = array[:-1] if job.masked else array
-        piece: Floats = given.reshape(len(given), *given.shape[-3:]).astype(np.float64)
+        piece: Floats = given.reshape(len(given), *given.shape[-3:]).astype(np.float64, order="C")
         piece[~np.isfinite(piece)] = np.nan
         if np.isfinite(piece[0]).any():
             years, trusted = series.years[cut[-1]], series.trusted[cut[-1]]
@@ -247,7 +247,7 @@ def _run_fields(fields: NDArray[np.floating], job: Job, summary: Summary | None)
         Without halos.
     """
     assert summary is not None
-    values = fields.astype(np.float64)
+    values = fields.astype(np.float64, order="C")
     check_size(values)
     values[~np.isfinite(values)] = np.nan
     (name, model), *_ = job.handle.series_models(drivers=len(values) > 1).items()
@@ -341,6 +341,14 @@ def check_size(values: Floats) -> None:
             f"the data hold {largest:g}; expected values within {LARGEST:g}: is it what stands for "
             f"missing? Type obj = obj.where(abs(obj) < {LARGEST:g})"
         )
+
+
+def in_dtype(values: Floats, dtype: np.dtype[Any]) -> NDArray[np.floating]:
+    """Return estimates in the dtype of the result; those that it cannot hold are missing."""
+    with np.errstate(over="ignore"):
+        made: NDArray[np.floating] = values.astype(dtype)
+    made[np.isinf(made)] = np.nan
+    return made
 
 
 def of_each(models: Mapping[str, Any], call: Callable[[str, Any], _Made]) -> dict[str, _Made]:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xgeoml.engine.handle import ModelHandle
-from xgeoml.engine.kernel import check_size
+from xgeoml.engine.kernel import check_size, in_dtype
 from xgeoml.engine.noise import Spot
 from xgeoml.engine.plan import AxisPlan, Plan
 from xgeoml.engine.refine_network import run_refiner
@@ -140,11 +140,12 @@ def refine_block(
     with one_blas_thread():
         for p, first in itertools.product(range(fields.shape[1]), range(0, steps, axes[0].unit)):
             last = min(first + axes[0].unit, steps)
-            part = fields[:, p, first : last + 2 * axes[0].halo].astype(np.float64)
+            part = fields[:, p, first : last + 2 * axes[0].halo].astype(np.float64, order="C")
             check_size(part)
             part[~np.isfinite(part)] = np.nan
             corner = (start[-3] + first, *start[-2:])
-            made[:, p, first:last] = _fine(part, corner, int(numbers[p]), job)
+            fields_made = _fine(part, corner, int(numbers[p]), job)
+            made[:, p, first:last] = in_dtype(fields_made, block.dtype)
     return made.reshape(job.n_fields, *across, *made.shape[2:])
 
 

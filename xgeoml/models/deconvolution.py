@@ -55,7 +55,9 @@ class _Equations:
 
     def source(self, x: Floats) -> Floats:
         """Return the source that x stands for."""
-        return self.gather.samples(self.gather.transform(x) * self.pulse, self.gather.length)
+        made = self.gather.samples(self.gather.transform(x) * self.pulse, self.gather.length)
+        # Of x that is nowhere negative the sum of pulses is not, but for rounding.
+        return np.maximum(made, 0.0) if self.gather.positive else made
 
 
 def _equations(gather: Gather, smooth: float) -> _Equations:

@@ -23,7 +23,7 @@ from xgeoml.tasks.placing import Grid, factor_for, place
 from xgeoml.tasks.refined import fine_angles
 from xgeoml.tasks.units import check_units
 from xgeoml.tasks.values import in_numbers, in_shares
-from xgeoml.times import check_time, decimal_years
+from xgeoml.times import check_time, check_zone, decimal_years
 
 # Share of a day, from which on the time of the day says nothing.
 _A_DAY = 0.999
@@ -47,6 +47,7 @@ def clock_of(data: xr.DataArray, axes: Axes, hours: bool | None = None) -> Clock
     unknown = Clock(*(np.full(size, np.nan) for _ in range(3)))
     if time is None or time not in data.coords or size == 0:
         return unknown
+    check_zone(data[time])
     stamps = np.atleast_1d(data[time].values)
     if stamps.dtype.kind != "M" and not is_cftime(stamps):
         return unknown
@@ -231,7 +232,7 @@ def sort_out(
         name = data.name
         own = dataset.drop_vars([v for v in dataset.data_vars if v == name])
         aligned = align_covariates(
-            moving, own.assign({name: data}), data, data, axes, infer_steps(data[time])
+            moving, own.assign({name: data.variable}), data, data, axes, infer_steps(data[time])
         )
     names = (*names_of(moving), *names_of(static)) if moving else tuple(names_of(static))
     names = names if static else tuple(names_of(moving))

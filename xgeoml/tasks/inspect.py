@@ -9,7 +9,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from xgeoml.axes import Axes, find_axes, is_cftime
-from xgeoml.exceptions import GeoMLError, InputError
+from xgeoml.exceptions import GeoMLError, InputError, TimeAxisError
 from xgeoml.months import are_months
 from xgeoml.registry import all_models, check_task
 from xgeoml.spec import ModelSpec, Task
@@ -24,6 +24,7 @@ from xgeoml.tasks.dispatch import (
 from xgeoml.tasks.filling import gives_months
 from xgeoml.tasks.quantities import plain
 from xgeoml.tasks.samples import Samples, samples_of
+from xgeoml.times import check_time
 
 # Seconds between samples of seismograms, at most.
 _SLOWEST = 60.0
@@ -97,7 +98,7 @@ def models_for(obj: GeoObject, task: Task | None = None) -> list[str]:
     axes, stamps = find_axes(first), None
     if "T" in axes.names:
         coord = first[axes.names["T"]]
-        stamps = infer_steps(coord).stamps if _are_dates(coord.values) else None
+        stamps = infer_steps(coord).stamps if _are_in_order(coord) else None
     found = specs_for(axes, seismograms_in(first), stamps)
     able = (s for s in found if task in (None, s.task))
     return sorted({s.name for s in able if not lacking(s, first.sizes, axes, stamps)})
@@ -168,6 +169,15 @@ def lacking(
 def _are_months(stamps: Stamps) -> bool:
     """Whether steps are dates, and months or longer."""
     return stamps is not None and _are_dates(stamps) and are_months(stamps)
+
+
+def _are_in_order(coord: xr.DataArray) -> bool:
+    """Whether a coordinate holds dates that a task can use."""
+    try:
+        check_time(coord)
+    except TimeAxisError:
+        return False
+    return True
 
 
 def _are_dates(values: NDArray[Any]) -> bool:

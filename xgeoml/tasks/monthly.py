@@ -163,15 +163,18 @@ def _whole(
     named = {c for c in given if isinstance(c, str) and c in dataset.variables}
     bounds = bounds_name(dataset[time].variable)
     beside = {made(name) for name in names for made in (flag_name, spread_name)}
-    needed = {*names, *named, *beside, time, bounds}
+    # Of a stacked dim all levels go, or none: `check_time` has something to say of it.
+    levels = dataset.xindexes.get_all_coords(time, errors="ignore")
+    needed = {*names, *named, *beside, *levels, time, bounds}
     # What will not be in the result need not be able to hold absent steps either.
     ordered = dataset.drop_vars(
         [n for n, v in dataset.variables.items() if time in v.dims and n not in needed]
     )
     ordered = _by_time(ordered, time, dataset)
     check_time(ordered[time])
+    variables = [n for n in ordered.data_vars if n in names]
     ordered = ordered.assign(
-        {n: in_numbers(ordered[n], f"variable {n!r}") for n in ordered.data_vars if n in names}
+        {n: in_numbers(ordered[n], f"variable {n!r}").variable for n in variables}
     )
     mask = request.mask
     if isinstance(mask, xr.DataArray):

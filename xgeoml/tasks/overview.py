@@ -272,7 +272,7 @@ def _time_of(
         told = f"time: {error}"
         if waves is not None:
             return _wave_rows(waves), _of_samples(waves), told
-        return (), Timeline(dim, np.arange(coord.size), np.arange(coord.size)), told
+        return (), Timeline(dim, np.arange(obj.sizes[dim]), np.arange(obj.sizes[dim])), told
     timeline = Timeline(dim, steps.index, steps.stamps, _characters(steps))
     if steps.freq == IRREGULAR:
         told = "irregular" if coord.size > 1 else "a single one"

@@ -154,7 +154,11 @@ def calls_for(
             return (*_with(told, "invert_waveform", "plan"), ".geoml.plot.gaps()")
         return _with(told, "invert_waveform", "plan", "evaluate")
     named = isinstance(obj, xr.Dataset)
-    floats = [g for g in gaps if (obj[g.variable] if named else obj).dtype.kind == "f"]
+    if isinstance(obj, xr.Dataset):
+        kinds = {str(n): v.dtype.kind for n, v in obj.data_vars.items()}
+    else:
+        kinds = dict.fromkeys((g.variable for g in gaps), obj.dtype.kind)
+    floats = [g for g in gaps if kinds[g.variable] == "f"]
     dated = [g for g in floats if g.steps]
     lacking = [g for g in dated if g.fillable is not False]
     if "fill_gaps" in tasks and lacking and freq:

@@ -237,6 +237,11 @@ def _search(points: Grid, cells: Grid) -> Placement:
 
     where, there = _on_sphere(*points.plane()), _on_sphere(*cells.plane())
     rows, columns = there.shape[:2]
+    if min(rows, columns) < 2:
+        raise InputError(
+            f"the grid has {rows} x {columns} cells; expected two or more along both axes: one "
+            "centre alone says nothing of its cell's width"
+        )
     flat = there.reshape(-1, 3)
     known = np.flatnonzero(np.isfinite(flat).all(1))
     wanted = where.reshape(-1, 3)

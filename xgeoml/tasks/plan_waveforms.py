@@ -131,11 +131,11 @@ def plan_waveforms(obj: GeoObject, variable: Hashable | None, wish: Wish) -> Wav
     )
     handle = resolve(wish)
     # Lazy, so that nothing is resampled or inverted here.
-    lazy = dataset.assign({name: dataset[name].chunk()})
+    lazy = dataset.assign({name: dataset[name].variable.chunk()})
     if isinstance(wish.greens, xr.DataArray):
         wish = replace(wish, greens=wish.greens.chunk())
     elif wish.greens in lazy.data_vars:
-        lazy = lazy.assign({wish.greens: lazy[wish.greens].chunk()})
+        lazy = lazy.assign({wish.greens: lazy[wish.greens].variable.chunk()})
     ready = make_ready(lazy, name, handle, wish)
     record, samples, job, spec = ready.record, ready.samples, ready.job, handle.spec
     quiet = replace(ready, job=replace(job, options=replace(job.options, progress=False)))

@@ -191,7 +191,7 @@ def prepare(
     steps = infer_steps(original[time])
     _check_apart(steps, time)
     if numbers is not original:
-        dataset = dataset.assign({name: numbers})
+        dataset = dataset.assign({name: numbers.variable})
     complete = add_steps(dataset, time, steps)
     data = complete[name]
     native = data.dtype.newbyteorder("=")

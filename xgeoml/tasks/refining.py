@@ -444,7 +444,9 @@ def _share(wish: Wish, target: Target, grid: Grid) -> Floats | None:
         )
     if wish.conserve == "mean":
         return np.ones(target.placement.shape)
-    points = xr.Dataset(coords=dict(target.coords))
+    # Bounds, which may be coordinates, have a dim more than the points.
+    flat = {n: v for n, v in target.coords.items() if set(v.dims) <= set(target.dims)}
+    points = xr.Dataset(coords=flat)
     for dim, size in zip(target.dims, target.placement.shape, strict=True):
         if dim not in points.dims:
             points = points.expand_dims({dim: size})

@@ -16,6 +16,7 @@ from xgeoml.axes import find_axes, is_cftime
 from xgeoml.exceptions import AxisError, InputError, TimeAxisError
 from xgeoml.models.series import Floats
 from xgeoml.sampling import SAMPLE_DIMS, SECONDS, rounded_to
+from xgeoml.times import check_zone
 
 # Names of times where they are no index.
 _TIMES = ("time", "times", "t", "seconds")
@@ -162,6 +163,7 @@ def samples_of(
     coord = _times_along(array, dim)
     if coord is None:
         return Samples(dim, "none", 0.0, 1.0, None, count, None)
+    check_zone(coord)
     values = coord.values
     if is_cftime(values) or values.dtype.kind in "mM":
         clock: Clock = "lengths" if values.dtype.kind == "m" else "dates"

@@ -66,7 +66,9 @@ def _forget(said: dict[Any, Any], gone: set[Hashable]) -> None:
 
 def _write_as_doubles(variable: xr.Variable) -> None:
     """Have dates counted in floats, which every tool reads, not in xarray's integers of 64 bits."""
-    if "dtype" in variable.encoding or variable.chunks is not None:
+    # Of pandas' own dtypes, such as dates of a time zone, nothing is written.
+    numpys = isinstance(variable.dtype, np.dtype)
+    if "dtype" in variable.encoding or variable.chunks is not None or not numpys:
         return
     dates = variable.values.ravel()
     if variable.dtype.kind == "M":
@@ -84,7 +86,9 @@ def _write_without_fill(variable: xr.Variable) -> None:
     """Have no ``_FillValue`` of NaN written; xarray adds one to whatever is written as floats."""
     fill = variable.encoding.get("_FillValue", np.nan)
     is_number = isinstance(fill, (int, float, np.number)) and bool(fill == fill)
-    written = np.dtype(variable.encoding.get("dtype", variable.dtype))
+    said = variable.encoding.get("dtype")
+    # The dtype of a coordinate may be one of pandas alone, such as period[M].
+    written = variable.dtype if said is None else np.dtype(said)
     # With both an attribute and an encoding xarray refuses to write.
     if written.kind == "f" and not is_number and "_FillValue" not in variable.attrs:
         variable.encoding["_FillValue"] = None
