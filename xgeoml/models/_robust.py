@@ -5,9 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from xgeoml.models.series import Bools, Floats, Series
-
-Places = NDArray[np.int64]
+from xgeoml.models.series import Bools, Floats, Rows, Series
 
 # Deviations kept at full weight: wide, because a skewed series (rain) must keep its mean; what is
 # beyond the second number is no tail and loses its pull as it grows.
@@ -69,7 +67,7 @@ def huber(residual: Floats, scale: Floats) -> Floats:
     return np.minimum(ratio, 1.0, out=ratio)
 
 
-def downweighted(size: Floats, scale: Floats) -> tuple[Places, Floats]:
+def downweighted(size: Floats, scale: Floats) -> tuple[Rows, Floats]:
     """Return which residuals of a block have a weight below one, and that weight.
 
     Few have: to look at these alone takes a fifth of the time of `huber` over all.
@@ -101,7 +99,7 @@ def robust_scale(residual: Floats, usable: Bools) -> Floats:
     return scale_of(np.where(usable, np.abs(residual), 0.0), usable.sum(axis=1))
 
 
-def scale_of(size: Floats, count: Places) -> Floats:
+def scale_of(size: Floats, count: Rows) -> Floats:
     """Return what `robust_scale` does, of absolute residuals.
 
     Parameters
@@ -138,7 +136,7 @@ def quantiles(values: Floats, usable: Bools, *levels: float) -> list[Floats]:
 
 
 def _quantile(
-    ordered: NDArray[np.floating], first: Places, count: Places, level: float
+    ordered: NDArray[np.floating], first: Rows, count: Rows, level: float
 ) -> Floats:
     """Return a quantile of each row's `count` values from `first` on, (series,), 0 of none."""
     rows = np.arange(len(ordered))

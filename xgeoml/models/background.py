@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
 from xgeoml.models._cycles import Terms, terms
-from xgeoml.models._robust import Places, downweighted, learnable, scale_of, standardise
+from xgeoml.models._robust import downweighted, learnable, scale_of, standardise
 from xgeoml.models.drivers import regress, summarise_drivers
-from xgeoml.models.series import Bools, Floats, Series, State
+from xgeoml.models.series import Bools, Floats, Rows, Series, State
 
 __all__ = ["background", "background_of_some", "design", "explain", "learnable", "summarise_drivers"]
 
@@ -92,8 +91,8 @@ def explain(series: Series, state: State | None = None) -> tuple[Floats, Floats]
     return found.mean, found.error_variance
 
 
-def background_of_some(series: Series, most: int) -> tuple[Places, Floats]:
-    """Return `most` of the series or about so many, spread evenly, and their `background`.
+def background_of_some(series: Series, most: int) -> tuple[Rows, Floats]:
+    """Return at most so many of the series, spread evenly, and their `background`.
 
     What is found here need not be found again for all.
 
@@ -103,50 +102,46 @@ def background_of_some(series: Series, most: int) -> tuple[Places, Floats]:
     ndarray, (row, time)
     """
     found = _found(series, None)
-    blocks = _blocks(len(series.values))
-    found.complete(series, None, blocks[:: math.ceil(len(series.values) / most) or 1])
-    rows = np.flatnonzero(found.done)
+    rows = np.arange(0, len(series.values), math.ceil(len(series.values) / most) or 1)
+    found.complete(series, None, rows)
     return rows, found.mean[rows]
 
 
 class _Found:
     """The background of some series, as far as it was found."""
 
-    def __init__(self, series: Series) -> None:
-        self.mean = np.empty_like(series.values)
-        self.error_variance = np.zeros_like(series.values)
-        self.done = np.zeros(len(series.values), dtype=bool)
+    def __init__(self, series: Series, more: tuple[_Found, Rows] | None) -> None:
+        if more is None:
+            self.mean = np.empty_like(series.values)
+            self.error_variance = np.zeros_like(series.values)
+            self.done = np.zeros(len(series.values), dtype=bool)
+        else:
+            before, rows = more
+            self.mean, self.error_variance = before.mean[rows], before.error_variance[rows]
+            self.done = before.done[rows]
 
-    def complete(
-        self, series: Series, state: State | None, blocks: Sequence[slice] | None = None
-    ) -> None:
-        """Find that of some blocks of the series, by default of all."""
+    def complete(self, series: Series, state: State | None, rows: Rows | None = None) -> None:
+        """Find that of some series, by default of all."""
+        left = np.flatnonzero(~self.done) if rows is None else rows[~self.done[rows]]
 
-        def fit(part: slice) -> None:
+        def fit(part: Rows) -> None:
             self.mean[part], self.error_variance[part] = _explain(series.rows(part), state)
             self.done[part] = True
 
-        if blocks is None:
-            blocks = _blocks(len(self.done))
-        left = [part for part in blocks if not self.done[part].all()]
-        if len(left) > _FEW_BLOCKS:
+        parts = [left[i : i + _AT_ONCE] for i in range(0, len(left), _AT_ONCE)]
+        if len(parts) > _FEW_BLOCKS:
             with ThreadPoolExecutor(_THREADS) as pool:
-                list(pool.map(fit, left))
+                list(pool.map(fit, parts))
         else:
-            for part in left:
+            for part in parts:
                 fit(part)
 
 
 def _found(series: Series, state: State | None) -> _Found:
     # Drivers count in the light of the whole field: another state is another background.
     drivers = id(state["driver_patterns"]) if state and "driver_patterns" in state else None
-    return series.once(("background", drivers), lambda: _Found(series))
-
-
-def _blocks(count: int) -> list[slice]:
-    """Return blocks of so many series, each spread over all of them."""
-    number = math.ceil(count / _AT_ONCE)
-    return [slice(first, None, number) for first in range(number)]
+    key = "background", drivers
+    return series.once(key, lambda: _Found(series, series.found(key)))
 
 
 def _explain(series: Series, state: State | None) -> tuple[Floats, Floats]:
@@ -254,7 +249,7 @@ def _beside(known: Floats) -> Floats:
 
 
 def _red_spectrum(
-    residual: Floats, square: Floats, count: Places, beside: Floats, angle: Floats
+    residual: Floats, square: Floats, count: Rows, beside: Floats, angle: Floats
 ) -> Floats:
     """Return the power of each row's red noise at some frequencies, relative to its variance.
 
