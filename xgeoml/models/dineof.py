@@ -192,15 +192,16 @@ def hold_out(known: Bools, random: np.random.Generator) -> Bools:
     ndarray of bool, (series, time)
         No step and no series loses more than three quarters of its values.
     """
-    held = np.zeros_like(known)
+    held, count = np.zeros_like(known), 0
     wanted = max(_LEAST_HELD, _HELD * known.sum())
     for step in random.permutation(known.shape[1]):
         lost = known[:, step] & ~known[:, random.integers(known.shape[1])]
         if 0 < lost.sum() <= 0.75 * known[:, step].sum():
             held[:, step] = lost
-        if held.sum() >= wanted:
+            count += int(lost.sum())
+        if count >= wanted:
             break
-    if held.sum() < wanted and len(known) > 3:
+    if count < wanted and len(known) > 3:
         share = min(wanted / known.sum(), 0.2)
         held |= known & (random.random(known.shape) < share)
     held[held.sum(axis=1) > 0.75 * known.sum(axis=1)] = False
@@ -267,26 +268,29 @@ def _iterate(
     time, and a new fill; the gaps start from the modes that are given.
     """
     missing = ~known
+    gaps = int(missing.sum())
     filled = np.where(known, field, np.float32(0.0)) * root
     # Steps that border on each other are filtered together, those beyond an absence are not.
     apart = np.diff(years)
     joined = (apart <= 1.5 * np.median(apart)).astype(np.float32)[:, None]
     modes = np.linalg.qr(start)[0].astype(np.float32)
-    fill = (filled @ modes) @ modes.T
-    np.copyto(filled, fill, where=missing)
+    fill, before = np.zeros_like(filled), np.zeros_like(filled)
+    # Without gaps the field stays as it is.
+    short = not gaps and filled.shape[1] < filled.shape[0]
+    gram = filled.T @ filled if short else None
     for iteration in range(rounds):
-        turned = filled.T @ (filled @ modes)
+        if gaps:
+            before, fill = fill, np.matmul(filled @ modes, modes.T, out=before)
+            np.copyto(filled, fill, where=missing)
+        if gaps and iteration and iteration % 4 == 0:
+            if np.linalg.norm((fill - before)[missing]) < _TOLERANCE * np.sqrt(gaps):
+                break
+        turned = filled.T @ (filled @ modes) if gram is None else gram @ modes
         for _ in range(passes):
             flow = np.float32(_DIFFUSION) * joined * np.diff(turned, axis=0)
             turned[:-1] += flow
             turned[1:] -= flow
         modes = np.linalg.qr(turned)[0].astype(np.float32)
-        before, fill = fill, (filled @ modes) @ modes.T
-        np.copyto(filled, fill, where=missing)
-        if iteration % 4 == 3:
-            change = np.linalg.norm((fill - before)[missing]) if missing.any() else 0.0
-            if change < _TOLERANCE * np.sqrt(missing.sum()):
-                break
     found: Floats = modes.astype(np.float64) * np.sqrt(len(modes))
     return found
 
