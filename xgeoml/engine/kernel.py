@@ -384,7 +384,7 @@ def of_each(models: Mapping[str, Any], call: Callable[[str, Any], _Made]) -> dic
 
 def _joined(model: Any, parts: Sequence[Series], state: State, threads: int) -> Estimate:
     """Return one model's estimate of all parts, so many at a time."""
-    made = list(together(lambda part: model.predict(part, state), parts, threads))
+    made: list[Estimate] = list(together(lambda part: model.predict(part, state), parts, threads))
     if len(made) == 1:
         return made[0]
     return Estimate(*(np.concatenate(each) for each in zip(*made, strict=True)))
