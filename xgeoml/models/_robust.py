@@ -135,9 +135,7 @@ def quantiles(values: Floats, usable: Bools, *levels: float) -> list[Floats]:
     return [_quantile(ordered, np.zeros_like(count), count, level) for level in levels]
 
 
-def _quantile(
-    ordered: NDArray[np.floating], first: Rows, count: Rows, level: float
-) -> Floats:
+def _quantile(ordered: NDArray[np.floating], first: Rows, count: Rows, level: float) -> Floats:
     """Return a quantile of each row's `count` values from `first` on, (series,), 0 of none."""
     rows = np.arange(len(ordered))
     last = np.maximum(count - 1, 0)

@@ -12,7 +12,14 @@ from xgeoml.models._robust import downweighted, learnable, scale_of, standardise
 from xgeoml.models.drivers import regress, summarise_drivers
 from xgeoml.models.series import Bools, Floats, Rows, Series, State
 
-__all__ = ["background", "background_of_some", "design", "explain", "learnable", "summarise_drivers"]
+__all__ = [
+    "background",
+    "background_of_some",
+    "design",
+    "explain",
+    "learnable",
+    "summarise_drivers",
+]
 
 # Reweighting: rounds at most, and the change, in units of the sampling error, after which a series
 # has settled: its next would be far smaller.
@@ -151,7 +158,7 @@ def _explain(series: Series, state: State | None) -> tuple[Floats, Floats]:
     line = basis.matrix[:, 1] if basis.matrix.shape[1] > 1 else None
     bounds = None if line is None else _bounds(line, usable)
     if series.covariates.shape[0]:
-        trend = None if bounds is None else np.clip(line, *bounds)
+        trend = None if line is None or bounds is None else np.clip(line, *bounds)
         mean, error_variance = regress(scaled, usable, series, trend, state)
         error_variance = error_variance * scale**2
     else:

@@ -227,9 +227,7 @@ class _Trial:
     def modes(self, start: Floats, passes: int) -> Floats:
         """Return the modes after a few rounds, (time, k)."""
         first = start.astype(np.float32)
-        return _iterate(
-            self.field, self.kept, self.root, first, self.years, passes, _SEARCH_ROUNDS
-        )
+        return _iterate(self.field, self.kept, self.root, first, self.years, passes, _SEARCH_ROUNDS)
 
     def error(self, modes: Floats) -> float:
         """Return the root mean square error of what the modes make of held-out values."""
@@ -242,7 +240,8 @@ def _path(trial: _Trial, start: Floats, passes: int, ranks: list[int]) -> tuple[
     best, found, late = np.inf, start[:, :1], 0
     modes = start[:, :0]
     for rank in ranks:
-        modes = trial.modes(np.concatenate([modes, start[:, modes.shape[1] : rank]], axis=1), passes)
+        first = np.concatenate([modes, start[:, modes.shape[1] : rank]], axis=1)
+        modes = trial.modes(first, passes)
         error = trial.error(modes)
         late += 1
         # Half a per cent is no reason for more modes.
@@ -282,9 +281,9 @@ def _iterate(
         if gaps:
             before, fill = fill, np.matmul(filled @ modes, modes.T, out=before)
             np.copyto(filled, fill, where=missing)
-        if gaps and iteration and iteration % 4 == 0:
-            if np.linalg.norm((fill - before)[missing]) < _TOLERANCE * np.sqrt(gaps):
-                break
+        judged = gaps and iteration and iteration % 4 == 0
+        if judged and np.linalg.norm((fill - before)[missing]) < _TOLERANCE * np.sqrt(gaps):
+            break
         turned = filled.T @ (filled @ modes) if gram is None else gram @ modes
         for _ in range(passes):
             flow = np.float32(_DIFFUSION) * joined * np.diff(turned, axis=0)
@@ -308,7 +307,8 @@ def _penalty(field: Singles, known: Bools, modes: Floats) -> tuple[Floats, float
 
 def _held_back(coefficients: Floats, noise: float) -> Floats:
     power = np.maximum(np.mean(coefficients**2, axis=0), 1e-12)
-    return np.maximum(noise / power, 1e-9)
+    held: Floats = np.maximum(noise / power, 1e-9)
+    return held
 
 
 def _guess(field: Singles, known: Bools, modes: Floats) -> Floats:
@@ -320,7 +320,8 @@ def _guess(field: Singles, known: Bools, modes: Floats) -> Floats:
     noise = float(np.mean((field - plain @ modes.T)[known] ** 2))
     normal = packed_normal(there, modes, np.matmul)
     normal += np.diag(_held_back(plain, noise))
-    return np.linalg.solve(normal, right[:, :, None])[:, :, 0] @ modes.T
+    found: Floats = np.linalg.solve(normal, right[:, :, None])[:, :, 0] @ modes.T
+    return found
 
 
 def _interpolate(modes: Floats, seen: Floats, years: Floats) -> tuple[Floats, Floats]:

@@ -186,9 +186,7 @@ class _Pairs(NamedTuple):
     number: Floats  # (lag, series)
 
 
-def _pairs(
-    value: Floats, known: Bools, lattice: Lattice, lags: Sequence[int] = _LAGS
-) -> _Pairs:
+def _pairs(value: Floats, known: Bools, lattice: Lattice, lags: Sequence[int] = _LAGS) -> _Pairs:
     """Return the sums that correlations in time are made of; `value` is 0 where not known."""
     sums = np.zeros((3, len(lags), len(value)))
     seen, kind = kinds(known)
@@ -260,7 +258,7 @@ def _regress(
         packed = times_each(products.T, seen[part])
         normal = np.empty((len(packed), count, count))
         normal[:, upper[0], upper[1]] = normal[:, upper[1], upper[0]] = packed
-        inverse = np.linalg.inv(normal + ridge)
+        inverse = np.asarray(np.linalg.inv(normal + ridge), float)
         rows = np.flatnonzero((kind >= part.start) & (kind < part.stop))
         own = kind[rows] - start
         loading[rows] = of_each_kind(inverse, right[rows], own)

@@ -65,7 +65,7 @@ class _Gaps(NamedTuple):
 
 def _gaps(known: Bools, years: Floats) -> _Gaps:
     steps = len(years)
-    some = known.any(axis=1)
+    some = np.asarray(known.any(axis=1))
     place = np.flatnonzero(~known & some[:, None])
     there = np.flatnonzero(known)
     row, step = np.divmod(place, max(steps, 1))
