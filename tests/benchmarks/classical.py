@@ -62,7 +62,7 @@ def gaps() -> dict[str, Run]:
     if find_spec("xeofs"):
         from xeofs.single import EOF
 
-        filled = given.interpolate_na("time").ffill("time").bfill("time")
+        filled = given.interpolate_na("time", fill_value="extrapolate")
         runs["xeofs EOF, 30 modes"] = lambda: EOF(n_modes=30).fit(filled, dim="time")
     else:
         print("xeofs is not installed: left out")
