@@ -79,7 +79,7 @@ def test_a_model_fitted_and_used(files, tmp_path):
     [
         (["--out", "out.txt"], "ends in .nc or .zarr"),
         (["--out", "out.nc", "--covariates", "{fine}:height"], "no 'height'"),
-        (["--out", "out.nc"], "factor=4"),
+        (["--out", "out.nc"], "--factor 4"),
         (["--out", "out.nc", "--factor", "9"], "expected a whole number, 2 to 8"),
         (["--out", "{fine}", "--like", "{fine}"], "is one of the files that are read"),
         (["--out", "{fine}", "--factor", "4", "--mask", "{fine}:land"], "files that are read"),

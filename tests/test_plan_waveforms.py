@@ -240,7 +240,7 @@ def test_the_command(waves, files, data, given, same):
         (["--greens", "greens", "--spread", "--out", "s.nc"], "does not tell how sure it is"),
         (
             ["--greens", "greens", "--length", "long", "--out", "s.nc"],
-            "length='long': expected a",
+            "--length long: expected a",
         ),
         (["--greens", "greens", "--gaps", "skip", "--out", "s.nc"], "is not one of"),
     ],

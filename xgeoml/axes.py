@@ -28,7 +28,7 @@ import pandas as pd
 import xarray as xr
 from numpy.typing import ArrayLike
 
-from xgeoml.exceptions import AxisError, did_you_mean
+from xgeoml.exceptions import AxisError, instead_of
 
 __all__ = ["Axes", "AxisName", "find_axes", "is_cftime", "require"]
 
@@ -285,11 +285,9 @@ def _check_dims(obj: xr.DataArray | xr.Dataset, dims: Mapping[str, str]) -> dict
                 cure = 'e.g. dims={"T": "time"}'
             raise AxisError(f"dims= has the axis {axis!r}; expected X, Y, Z or T. Type {cure}")
         if dim not in present:
-            near = did_you_mean(dim, present)
-            hint = f"did you mean {' or '.join(repr(name) for name in near)}? " if near else ""
             raise AxisError(
-                f'dims={{"{axis}": {dim!r}}} names a dimension that is not there; {hint}'
-                f"the dimensions are {', '.join(repr(name) for name in present) or 'none at all'}"
+                f'dims={{"{axis}": {dim!r}}} names a dimension that is not there: '
+                f"{instead_of(dim, present)}"
             )
     twice = [dim for dim in set(dims.values()) if list(dims.values()).count(dim) > 1]
     if twice:

@@ -111,12 +111,18 @@ def _execute_numpy(
         index = _sample_index(plan)
         patches = [np.stack([a[cut] for a in arrays]) for cut in _patches(plan)]
         sample = np.stack([a[index] for a in arrays])
-        summary = summarise(sample, area[index], years, job, patches)
+        # Other inputs than covariates are no part of the summary's series.
+        keep = not (plan.tiled or job.given) and all(n == 1 for n in plan.sample_steps())
+        summary = summarise(sample, area[index], years, job, patches, keep)
         del patches, sample
     result = np.empty((job.n_outputs, *plan.output_shape), arrays[0].dtype)
 
     def run(corner: _Corner) -> None:
-        estimate = run_block(np.stack([cut_block(a, corner, plan) for a in arrays]), job, summary)
+        block = np.stack([cut_block(a, corner, plan) for a in arrays])
+        place = summary.place if summary else None
+        if place is not None:
+            place = place[tuple(slice(*edge) for edge in corner[: plan.n_pointwise])]
+        estimate = run_block(block, job, summary, place)
         cells = [
             (start // a.coarsen, stop // a.coarsen)
             for (start, stop), a in zip(corner, plan.axes, strict=True)

@@ -26,7 +26,7 @@ from xgeoml.engine.threads import one_blas_thread
 from xgeoml.exceptions import InputError
 from xgeoml.models.field import Field, FieldSample
 from xgeoml.models.screen import suspect_steps
-from xgeoml.models.series import Bools, Estimate, Floats, Series, State
+from xgeoml.models.series import Bools, Estimate, Floats, Rows, Series, State
 from xgeoml.options import Options
 
 _Made = TypeVar("_Made")
@@ -117,11 +117,17 @@ class Summary:
         False at suspect steps.
     states : dict
         The state of each classical model involved, by name.
+    whole : Series, optional
+        All series that have a value, where these have been seen, with what was found of each.
+    place : ndarray of int, (*axes across), optional
+        Where in `whole` the series of each cell is, -1 where it has no value.
     """
 
     years: Floats
     trusted: Bools
     states: dict[str, State]
+    whole: Series | None = None
+    place: Rows | None = None
 
 
 def summarise(
@@ -130,6 +136,7 @@ def summarise(
     years: Floats,
     job: Job,
     patches: Sequence[NDArray[np.floating]] = (),
+    keep: bool = False,
 ) -> Summary:
     """Return what the whole field knows, from a sample of its series.
 
@@ -141,12 +148,15 @@ def summarise(
     job : Job
     patches : sequence of ndarray, (value and covariates, *axes)
         The pieces that `Plan.patches` names, for a model of tiles.
+    keep : bool
+        Whether the sample is every series, so that blocks can be taken from it.
     """
     if job.masked:
         sample = sample[:-1]
     raw = sample.reshape(len(sample), -1, len(years))
     kept = np.flatnonzero(np.isfinite(raw[0]).any(-1))
-    kept = kept[:: math.ceil(kept.size * len(sample) * len(years) / SUMMARY_ELEMENTS) or 1]
+    thin = math.ceil(kept.size * len(sample) * len(years) / SUMMARY_ELEMENTS) or 1
+    kept = kept[::thin]
     flat = raw[:, kept].astype(np.float64, order="C")
     check_size(flat)
     flat[~np.isfinite(flat)] = np.nan
@@ -158,7 +168,11 @@ def summarise(
         models = job.handle.series_models(drivers=len(series.covariates) > 0)
         seen = FieldSample(series, _patches(patches, series, job)) if job.plan.tiled else series
         states = of_each(models, lambda _, model: model.summarise(seen))
-    return Summary(years, series.trusted, states)
+    if not keep or thin > 1:
+        return Summary(years, series.trusted, states)
+    place = np.full(area.size, -1)
+    place[kept] = np.arange(len(kept))
+    return Summary(years, series.trusted, states, series, place.reshape(area.shape))
 
 
 def _patches(arrays: Sequence[NDArray[np.floating]], series: Series, job: Job) -> tuple[Field, ...]:
@@ -177,7 +191,7 @@ def _patches(arrays: Sequence[NDArray[np.floating]], series: Series, job: Job) -
 
 
 def run_block(
-    block: NDArray[np.floating], job: Job, summary: Summary | None
+    block: NDArray[np.floating], job: Job, summary: Summary | None, place: Rows | None = None
 ) -> NDArray[np.floating]:
     """Return the model's estimate of a block.
 
@@ -189,6 +203,8 @@ def run_block(
     job : Job
     summary : Summary, optional
         Needed by models of whole series.
+    place : ndarray of int, (*axes across), optional
+        The block's part of that of the summary.
 
     Returns
     -------
@@ -220,7 +236,8 @@ def run_block(
         elif windowed:
             estimate = _run_windows(given, shared)[crop]
         else:
-            estimate = _run_samples(given, shared, summary)
+            rows = None if place is None else place[tile].ravel()
+            estimate = _run_samples(given, shared, summary, rows)
         if job.finish is not None:
             own = fields[inside]
             trusted = summary.trusted if summary else None
@@ -303,29 +320,42 @@ def _groups(n: int, size: int) -> Iterator[NDArray[np.intp]]:
         yield np.arange(start, min(start + size, n))
 
 
-def _run_samples(samples: NDArray[np.floating], job: Job, summary: Summary | None) -> Floats:
-    """Run the model on ``(channel, sample, *axes)``; samples without any data stay NaN."""
-    flat = np.asarray(samples, np.float64).reshape(*samples.shape[:2], -1)
-    if samples.dtype.itemsize > 4:
-        check_size(flat)
+def _run_samples(
+    samples: NDArray[np.floating], job: Job, summary: Summary | None, rows: Rows | None = None
+) -> Floats:
+    """Run the model on ``(channel, sample, *axes)``; samples without any data stay NaN.
+
+    With `rows` of the summary's series, one a sample, these are taken instead.
+    """
     shape = _coarse(samples.shape[2:], job)
-    result = np.full((job.n_estimates, flat.shape[1], math.prod(shape)), np.nan)
-    finite = np.isfinite(flat[0])
-    some = finite.any(-1)
-    if some.any():
-        values = np.where(finite[some], flat[0, some], np.nan)
-        length = flat.shape[-1]
-        block = Series(
-            values,
-            summary.years if summary else np.arange(length, dtype=np.float64),
-            summary.trusted if summary else np.ones(length, bool),
-            flat[1 + len(job.given) :, some],
-            np.ones(len(values)),
-        )
+    result = np.full((job.n_estimates, samples.shape[1], math.prod(shape)), np.nan)
+    given: dict[str, Floats] = {}
+    if rows is not None and summary is not None and summary.whole is not None:
+        some = rows >= 0
+        block = summary.whole.rows(rows[some])
+    else:
+        flat = np.asarray(samples, np.float64).reshape(*samples.shape[:2], -1)
+        if samples.dtype.itemsize > 4:
+            check_size(flat)
+        some = np.isfinite(flat[0]).any(-1)
+        block = _series(flat[:, some], job, summary)
         given = {name: flat[i, some] for i, name in enumerate(job.given, start=1)}
+    if some.any():
         estimate = _estimate(block, given, samples.shape[2:], job, summary)
         result[:, some] = np.stack(estimate)[: job.n_estimates]
     return result.reshape(job.n_estimates, len(some), *shape)
+
+
+def _series(flat: Floats, job: Job, summary: Summary | None) -> Series:
+    """Return ``(channel, sample, time)`` as series."""
+    length = flat.shape[-1]
+    return Series(
+        np.where(np.isfinite(flat[0]), flat[0], np.nan),
+        summary.years if summary else np.arange(length, dtype=np.float64),
+        summary.trusted if summary else np.ones(length, bool),
+        flat[1 + len(job.given) :],
+        np.ones(flat.shape[1]),
+    )
 
 
 def _coarse(shape: tuple[int, ...], job: Job) -> tuple[int, ...]:

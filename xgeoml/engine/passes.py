@@ -69,7 +69,7 @@ def together(
 def _with_bar(
     passes: Iterable[None], count: int, options: Options, name: str, unit: str
 ) -> Iterable[None]:
-    if not shows_progress(options.progress) or count < 2:
+    if not shows_progress(options.progress):
         return passes
     # `tqdm.auto` warns in a notebook without widgets; text does not, and serves there as well.
     from tqdm import tqdm

@@ -14,7 +14,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from scipy.linalg.lapack import dposv
+from scipy.linalg.lapack import dpotrf, dpotri
 
 from xgeoml.models.series import Bools, Floats
 
@@ -180,21 +180,34 @@ def smooth_red(
     mean, variance : ndarray, (step, process)
         Of the process, given all that is known of it.
     """
-    noise = np.broadcast_to(noise, value.shape)
-    mean, variance = np.zeros_like(value), np.zeros_like(value)
-    ahead, ahead_variance = np.zeros_like(value), np.zeros_like(value)
-    m, c = np.zeros(value.shape[1]), signal
-    for t in range(len(value)):
-        if t:
-            m, c = memory[t] * m, memory[t] ** 2 * c + signal * (1.0 - memory[t] ** 2)
-        ahead[t], ahead_variance[t] = m, c
-        gain = known[t] * c / (c + noise[t])
-        m, c = m + gain * (value[t] - m), c * (1.0 - gain)
-        mean[t], variance[t] = m, c
-    for t in range(len(value) - 2, -1, -1):
-        back = memory[t + 1] * variance[t] / np.maximum(ahead_variance[t + 1], 1e-12)
-        mean[t] += back * (mean[t + 1] - ahead[t + 1])
-        variance[t] += back**2 * (variance[t + 1] - ahead_variance[t + 1])
+    # Of variance one, so that a process of none has a precision as well. Its precision given the
+    # values has a diagonal and one beside it: eliminated forwards, solved backwards.
+    steps = len(value)
+    root = np.sqrt(signal)
+    inside = memory[1:]
+    beside = inside / (inside**2 - 1.0)
+    whole = np.where(known, 1.0 / noise, 0.0)
+    right = whole * value * root
+    whole *= signal
+    whole[0] += 1.0
+    whole[1:] += 1.0 / (1.0 - inside**2)
+    whole[:-1] -= inside * beside
+    for t in range(1, steps):
+        share = beside[t - 1] / whole[t - 1]
+        whole[t] -= share * beside[t - 1]
+        share *= right[t - 1]
+        right[t] -= share
+    variance = 1.0 / whole
+    mean = right * variance
+    back = beside * variance[:-1]
+    square = back**2
+    for t in range(steps - 2, -1, -1):
+        back[t] *= mean[t + 1]
+        mean[t] -= back[t]
+        square[t] *= variance[t + 1]
+        variance[t] += square[t]
+    mean *= root
+    variance *= signal
     return mean, variance
 
 
@@ -230,16 +243,24 @@ def _coupled(observed: Observed, variance: Floats) -> _Path:
     noise = left.T @ left / max(len(later), 1) + 1e-6 * np.eye(k)
     error = np.full(k, _FIRST_NOISE)
     move = _moves(own, coupling, season)
-    path = _smooth(value, error_variance + np.diag(error), seen, move, noise)
+    path = _smooth(value, _sure(observed, error_variance, error), move, noise)
     for _ in range(_ROUNDS if len(value) <= _LONG else 0):
         coupling, noise = _relearn(path, own, season, ridge)
-        sure = np.einsum("tii->ti", path.covariance)
         if observed.whole.any():
-            square = (value - path.mean) ** 2 + sure
+            square = (value - path.mean) ** 2 + np.einsum("tii->ti", path.covariance)
             error = np.maximum(square[observed.whole].mean(axis=0), _LEAST_NOISE)
         move = _moves(own, coupling, season)
-        path = _smooth(value, error_variance + np.diag(error), seen, move, noise)
+        path = _smooth(value, _sure(observed, error_variance, error), move, noise)
     return path
+
+
+def _sure(observed: Observed, error_variance: Floats, error: Floats) -> Floats:
+    """Return the inverse of the error's covariance at each step, 0 where nothing was seen."""
+    part = observed.seen & ~observed.whole
+    sure = np.zeros_like(error_variance)
+    sure[observed.whole] = np.diag(1.0 / error)
+    sure[part] = np.linalg.inv(error_variance[part] + np.diag(error))
+    return sure
 
 
 def _moves(own: Floats, coupling: Floats, season: Floats) -> Floats:
@@ -276,38 +297,49 @@ def _relearn(path: _Path, own: Floats, season: Floats, ridge: Floats) -> tuple[F
     return coupling, 0.5 * (noise + noise.T) + 1e-6 * np.eye(k)
 
 
-def _smooth(
-    value: Floats, error_variance: Floats, seen: Bools, move: Floats, noise: Floats
-) -> _Path:
-    """Filter forwards, smooth backwards; `error_variance` is a covariance for each value."""
-    steps, k = value.shape
-    mean, covariance = np.zeros((steps, k)), np.zeros((steps, k, k))
-    ahead, ahead_covariance = np.zeros((steps, k)), np.zeros((steps, k, k))
-    m, c = np.zeros(k), _stationary(move.mean(axis=0), noise)
-    for t in range(steps):
-        if t:
-            m, c = move[t] @ m, move[t] @ c @ move[t].T + noise
-        ahead[t], ahead_covariance[t] = m, c
-        if seen[t]:
-            gain = _solve(c + error_variance[t], c).T
-            m, c = m + gain @ (value[t] - m), c - gain @ c
-            c = 0.5 * (c + c.T)
-        mean[t], covariance[t] = m, c
-    carried = move[1:] @ covariance[:-1]
-    back = np.linalg.solve(ahead_covariance[1:] + 1e-9 * np.eye(k), carried).transpose(0, 2, 1)
-    for t in range(steps - 2, -1, -1):
-        mean[t] += back[t] @ (mean[t + 1] - ahead[t + 1])
-        covariance[t] += back[t] @ (covariance[t + 1] - ahead_covariance[t + 1]) @ back[t].T
-    return _Path(mean, covariance, covariance[1:] @ back.transpose(0, 2, 1))
+def _smooth(value: Floats, sure: Floats, move: Floats, noise: Floats) -> _Path:
+    """Smooth a path; `sure` is the inverse of the error's covariance, 0 where nothing was seen.
 
-
-def _solve(matrix: Floats, right: Floats) -> Floats:
-    """Solve a small symmetric system, positive definite but for rounding.
-
-    LAPACK directly: of a hundred thousand small systems `numpy.linalg` takes most of the time.
+    The precision of the path given the values links each step to the two beside it: the steps are
+    eliminated forwards, then solved for backwards. That takes half of the operations of a filter
+    and its smoother, which counts where each takes as long as to call it.
     """
-    _, found, failed = dposv(matrix, right)
-    return np.asarray(np.linalg.solve(matrix, right), float) if failed else found
+    steps, k = value.shape
+    of_noise = np.linalg.inv(noise)
+    links = -(of_noise @ move[1:])
+    precise = sure.copy()
+    precise[0] += np.linalg.inv(_stationary(move.mean(axis=0), noise))
+    precise[1:] += of_noise
+    precise[:-1] -= move[1:].transpose(0, 2, 1) @ links
+    right = (sure @ value[:, :, None])[:, :, 0]
+    covariance, back = np.empty((steps, k, k)), np.empty((steps - 1, k, k))
+    for t, link in enumerate(links):
+        covariance[t] = inverse = _inverse(precise[t])
+        back[t] = carry = link @ inverse
+        precise[t + 1] -= carry @ link.T
+        right[t + 1] -= carry @ right[t]
+    covariance[-1] = _inverse(precise[-1])
+    mean = (covariance @ right[:, :, None])[:, :, 0]
+    # Of the last step all is known now; each step before follows from the one after.
+    for t in range(steps - 2, -1, -1):
+        carry = back[t]
+        mean[t] -= mean[t + 1] @ carry
+        covariance[t] += carry.T @ covariance[t + 1] @ carry
+    return _Path(mean, covariance, -(covariance[1:] @ back))
+
+
+def _inverse(matrix: Floats) -> Floats:
+    """Invert a small symmetric matrix, positive definite but for rounding.
+
+    LAPACK directly: of a hundred thousand small matrices `numpy.linalg` takes most of the time.
+    """
+    factor, failed = dpotrf(matrix.T, lower=True)
+    if failed:
+        return np.asarray(np.linalg.inv(matrix), float)
+    lower = dpotri(factor, lower=True, overwrite_c=True)[0]
+    inverse: Floats = lower + lower.T
+    inverse.ravel("A")[:: len(inverse) + 1] *= 0.5
+    return inverse
 
 
 def _stationary(move: Floats, noise: Floats) -> Floats:

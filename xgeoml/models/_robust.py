@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
-from xgeoml.models.series import Bools, Floats, Series
+from xgeoml.models.series import Bools, Floats, Rows, Series
 
 # Deviations kept at full weight: wide, because a skewed series (rain) must keep its mean; what is
 # beyond the second number is no tail and loses its pull as it grows.
@@ -40,7 +41,7 @@ def standardise(values: Floats, usable: Bools) -> tuple[Floats, Floats, Floats]:
     """
     centre = quantiles(values, usable, 0.5)[0][:, None]
     anomaly = np.where(usable, values - centre, 0.0)
-    scale = robust_scale(anomaly, usable)[:, None]
+    scale = scale_of(np.abs(anomaly), usable.sum(axis=1))[:, None]
     # The last digits of a constant are no signal.
     scale = np.where(scale > 1e-12 * np.abs(centre), scale, 1.0)
     return anomaly / scale, centre, scale
@@ -66,17 +67,61 @@ def huber(residual: Floats, scale: Floats) -> Floats:
     return np.minimum(ratio, 1.0, out=ratio)
 
 
+def downweighted(size: Floats, scale: Floats) -> tuple[Rows, Floats]:
+    """Return which residuals of a block have a weight below one, and that weight.
+
+    Few have: to look at these alone takes a fifth of the time of `huber` over all.
+
+    Parameters
+    ----------
+    size : ndarray, (series, time)
+        Absolute residuals.
+    scale : ndarray, (series, 1)
+        As in `huber`.
+
+    Returns
+    -------
+    place : ndarray of int, (residual,)
+        Of the flat block.
+    weight : ndarray, (residual,)
+    """
+    place = np.flatnonzero(size > _HUBER * scale)
+    row = place // max(size.shape[1], 1)
+    return place, huber(size.ravel()[place], scale.ravel()[row])
+
+
 def robust_scale(residual: Floats, usable: Bools) -> Floats:
     """Return the standard deviation of each row, (series,), that a tenth of absurd values spares.
 
     From the median of the absolute residuals, or half of what their ninth decile says where that
     is more: of a series of zeros and bursts (rain) the median sees nothing.
     """
-    size = np.where(usable, np.abs(residual), 0.0)
-    median, decile = quantiles(size, usable, 0.5, 0.9)
+    return scale_of(np.where(usable, np.abs(residual), 0.0), usable.sum(axis=1))
+
+
+def scale_of(size: Floats, count: Rows) -> Floats:
+    """Return what `robust_scale` does, of absolute residuals.
+
+    Parameters
+    ----------
+    size : ndarray, (series, time)
+        0 where not usable.
+    count : ndarray of int, (series,)
+        Of the usable residuals.
+    """
+    steps = size.shape[1]
+    if steps == 0:
+        return np.zeros(len(size))
+    rms = np.sqrt(np.einsum("st,st->s", size, size) / np.maximum(count, 1))
+    unit = np.where(rms > 0.0, rms, 1.0)
+    # In single precision, of any unit: it sorts in a quarter of the time.
+    ordered = np.empty(size.shape, dtype=np.float32)
+    np.multiply(size, (1.0 / unit)[:, None], out=ordered, casting="same_kind")
+    ordered.sort(axis=1)
+    # What is not usable comes first, as 0.
+    median, decile = (_quantile(ordered, steps - count, count, level) for level in (0.5, 0.9))
     found = np.maximum(1.4826 * median, 0.5 * decile / 1.645)
-    rms = np.sqrt(np.einsum("st,st->s", size, size) / np.maximum(usable.sum(axis=1), 1))
-    scale: Floats = np.where(found > 1e-12 * rms, found, rms)
+    scale: Floats = np.where(found > 1e-12, found, 1.0) * rms
     return scale
 
 
@@ -84,15 +129,23 @@ def quantiles(values: Floats, usable: Bools, *levels: float) -> list[Floats]:
     """Return quantiles of the usable values of each row, each (series,), 0 where there are none."""
     if values.shape[1] == 0:
         return [np.zeros(len(values)) for _ in levels]
-    ordered = np.sort(np.where(usable, values, np.inf), axis=1)
+    ordered = np.where(usable, values, np.inf)
+    ordered.sort(axis=1)
     count = usable.sum(axis=1)
-    rows = np.arange(len(values))
+    return [_quantile(ordered, np.zeros_like(count), count, level) for level in levels]
+
+
+def _quantile(ordered: NDArray[np.floating], first: Rows, count: Rows, level: float) -> Floats:
+    """Return a quantile of each row's `count` values from `first` on, (series,), 0 of none."""
+    rows = np.arange(len(ordered))
     last = np.maximum(count - 1, 0)
-    found = []
-    for level in levels:
-        place = level * last
-        low = np.floor(place).astype(np.int64)
-        below, above = ordered[rows, low], ordered[rows, np.minimum(low + 1, last)]
-        below, above = (np.where(count > 0, x, 0.0) for x in (below, above))
-        found.append(below + (place - low) * (above - below))
+    place = level * last
+    low = np.floor(place).astype(np.int64)
+    # A row of no value has its place at the end.
+    start = np.minimum(first, ordered.shape[1] - 1)
+    below, above = (
+        np.where(count > 0, ordered[rows, start + at], 0.0).astype(np.float64)
+        for at in (low, np.minimum(low + 1, last))
+    )
+    found: Floats = below + (place - low) * (above - below)
     return found

@@ -13,6 +13,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from xgeoml.models._each import times_each
+from xgeoml.models._on_modes import Fit, Regression, packed_normal
 from xgeoml.models.background import background
 from xgeoml.models.series import Bools, Estimate, Floats, Series, State
 
@@ -23,9 +25,10 @@ _RANKS = (1, 2, 3, 4, 6, 8, 11, 15, 20, 27, 36, 48)
 # Passes of the filter in time, each with a diffusion of 0.3 steps squared.
 _PASSES = (0, 1, 3)
 _DIFFUSION = 0.3
-_FEW_RANKS = 4
+# Rounds for each number of modes, and series whose held-out values tell how good they are.
+_SEARCH_ROUNDS, _MOST_SERIES = 6, 512
 # Exchanges between the background of a series and its fit on the modes.
-_BACKFITS = 3
+_BACKFITS = 1
 # Share of the values held out, and at how many values the share may end.
 _HELD, _LEAST_HELD = 0.03, 20
 _ITERATIONS, _TOLERANCE = 40, 1e-3
@@ -79,19 +82,18 @@ class Dineof:
         inside = known[np.ix_(rows, steps)]
         field = (anomaly[np.ix_(rows, steps)] / scale).astype(np.float32)
         root = np.sqrt(sample.area[rows] / sample.area[rows].mean()).astype(np.float32)
-        found = _search(field, inside, root[:, None], sample.years[steps], self.seed)
+        root = root[:, None]
+        found = _search(field, inside, root, sample.years[steps], self.seed)
         modes, error_variance = _interpolate(found.modes, sample.years[steps], sample.years)
         if found.error > 0.0:
             # Once more, from a background that the modes have been taken out of.
-            base = _backfit(sample, modes, found.penalty)[0]
+            base = _backfit(sample, Regression(known, modes, found.penalty))[0]
             anomaly = np.where(known, sample.values - base, 0.0)
             field = (anomaly[np.ix_(rows, steps)] / scale).astype(np.float32)
             start = modes[steps].astype(np.float32)
-            better = _iterate(
-                field, inside, root[:, None], start, sample.years[steps], found.passes
-            )
-            penalty, fit = _penalty(field, inside, better)
-            found = found._replace(modes=better, penalty=penalty, noise=float(np.mean(fit.noise)))
+            better = _iterate(field, inside, root, start, sample.years[steps], found.passes)
+            penalty, noise = _penalty(field, inside, better)
+            found = found._replace(modes=better, penalty=penalty, noise=noise)
             modes, error_variance = _interpolate(found.modes, sample.years[steps], sample.years)
         inflation = 1.0
         if found.noise > 0.0:
@@ -119,13 +121,14 @@ class Dineof:
         """
         modes = np.asarray(state["modes"], dtype=np.float64)
         penalty = np.asarray(state["penalty"], dtype=np.float64)
-        base, fit = _backfit(block, modes, penalty)
-        mean = base + np.einsum("tk,sk->st", modes, fit.coefficients)
-        variance = _quadratic(fit.inverse, modes) + 1.0
+        regression = Regression(block.usable(), modes, penalty)
+        base, fit = _backfit(block, regression)
+        mean = base + times_each(modes, fit.coefficients)
+        variance = regression.leverage() + 1.0
         variance *= (fit.noise * float(state["inflation"]))[:, None]
         error_variance = np.asarray(state["error_variance"], dtype=np.float64)
-        variance += np.einsum("tk,sk->st", error_variance, fit.coefficients**2)
-        spread = np.sqrt(variance)
+        variance += times_each(error_variance, fit.coefficients**2)
+        spread = np.sqrt(variance, out=variance)
         spread[np.isnan(base)] = np.nan
         return Estimate(mean, spread)
 
@@ -138,26 +141,17 @@ class _Found(NamedTuple):
     passes: int  # of the filter in time
 
 
-class _Fit(NamedTuple):
-    coefficients: Floats  # (series, k)
-    inverse: Floats  # (series, k, k), of the normal equations
-    noise: Floats  # (series,), residual variance
-
-
-def _backfit(block: Series, modes: Floats, penalty: Floats) -> tuple[Floats, _Fit]:
+def _backfit(block: Series, regression: Regression) -> tuple[Floats, Fit]:
     """Return the background of each series and its fit on the modes, each freed of the other.
 
     A background fitted alone takes its share of every mode; from half a record it takes a lot.
     """
-    known = block.usable()
-    normal = _normal(known, modes)
     base = background(block)
     for _ in range(_BACKFITS):
-        fit = _ridge(np.where(known, block.values - base, 0.0), known, modes, penalty, normal)
-        rest = block.values - np.einsum("tk,sk->st", modes, fit.coefficients)
+        fit = regression.fit(block.values - base)
+        rest = block.values - times_each(regression.modes, fit.coefficients)
         base = background(replace(block, values=rest))
-    anomaly = np.where(known, block.values - base, 0.0)
-    return base, _ridge(anomaly, known, modes, penalty, normal)
+    return base, regression.fit(block.values - base)
 
 
 def _search(field: Singles, known: Bools, root: Singles, years: Floats, seed: int) -> _Found:
@@ -165,21 +159,21 @@ def _search(field: Singles, known: Bools, root: Singles, years: Floats, seed: in
     random = np.random.default_rng(seed)
     held = hold_out(known, random)
     kept = known & ~held
-    start = random.standard_normal((field.shape[1], max(_RANKS))).astype(np.float32)
+    start = random.standard_normal((field.shape[1], max(_RANKS)))
     most = min(min(field.shape) - 1, int(known.sum()) // (2 * sum(field.shape)) + 1)
     ranks = [k for k in _RANKS if k <= most] or [1]
     if not held.any():
-        modes = _iterate(field, known, root, start[:, :1], years, 0)
-        penalty, fit = _penalty(field, known, modes)
-        return _Found(modes, penalty, float(np.mean(fit.noise)), 0.0, 0)
-    # A few rounds at a few ranks tell the filters apart.
-    few = ranks[:_FEW_RANKS]
-    scores = [_path(field, kept, held, root, start, years, p, few, 12)[0] for p in _PASSES]
-    passes = _PASSES[int(np.argmin(scores))]
-    error, modes = _path(field, kept, held, root, start, years, passes, ranks)
+        modes = _iterate(field, known, root, start[:, :1].astype(np.float32), years, 0)
+        return _Found(modes, *_penalty(field, known, modes), 0.0, 0)
+    trial = _Trial(field, kept, held, root, years)
+    error, modes = _path(trial, start, 0, ranks)
+    filtered = {p: trial.error(trial.modes(modes, p)) for p in _PASSES}
+    passes = min(_PASSES, key=lambda p: filtered[p])
+    if passes:
+        # With a filter there may be more modes.
+        error, modes = _path(trial, start, passes, ranks)
     modes = _iterate(field, known, root, modes.astype(np.float32), years, passes)
-    penalty, fit = _penalty(field, known, modes)
-    return _Found(modes, penalty, float(np.mean(fit.noise)), error, passes)
+    return _Found(modes, *_penalty(field, known, modes), error, passes)
 
 
 def hold_out(known: Bools, random: np.random.Generator) -> Bools:
@@ -198,15 +192,16 @@ def hold_out(known: Bools, random: np.random.Generator) -> Bools:
     ndarray of bool, (series, time)
         No step and no series loses more than three quarters of its values.
     """
-    held = np.zeros_like(known)
+    held, count = np.zeros_like(known), 0
     wanted = max(_LEAST_HELD, _HELD * known.sum())
     for step in random.permutation(known.shape[1]):
         lost = known[:, step] & ~known[:, random.integers(known.shape[1])]
         if 0 < lost.sum() <= 0.75 * known[:, step].sum():
             held[:, step] = lost
-        if held.sum() >= wanted:
+            count += int(lost.sum())
+        if count >= wanted:
             break
-    if held.sum() < wanted and len(known) > 3:
+    if count < wanted and len(known) > 3:
         share = min(wanted / known.sum(), 0.2)
         held |= known & (random.random(known.shape) < share)
     held[held.sum(axis=1) > 0.75 * known.sum(axis=1)] = False
@@ -214,30 +209,40 @@ def hold_out(known: Bools, random: np.random.Generator) -> Bools:
     return held
 
 
-def _path(
-    field: Singles,
-    kept: Bools,
-    held: Bools,
-    root: Singles,
-    start: Singles,
-    years: Floats,
-    passes: int,
-    ranks: list[int],
-    rounds: int = _ITERATIONS,
-) -> tuple[float, Floats]:
+class _Trial:
+    """A field with some of its values held out."""
+
+    def __init__(
+        self, field: Singles, kept: Bools, held: Bools, root: Singles, years: Floats
+    ) -> None:
+        self.field = np.where(kept, field, np.float32(0.0))
+        self.kept, self.root, self.years = kept, root, years
+        # Some of the series tell how good the modes are.
+        some = np.flatnonzero(held.any(axis=1))
+        some = some[:: -(-len(some) // _MOST_SERIES)]
+        self._part, self._known, self._held = self.field[some], kept[some], held[some]
+        self._truth = field[some][self._held].astype(np.float64)
+        self._weight = np.broadcast_to(root[some] ** 2, self._held.shape)[self._held]
+
+    def modes(self, start: Floats, passes: int) -> Floats:
+        """Return the modes after a few rounds, (time, k)."""
+        first = start.astype(np.float32)
+        return _iterate(self.field, self.kept, self.root, first, self.years, passes, _SEARCH_ROUNDS)
+
+    def error(self, modes: Floats) -> float:
+        """Return the root mean square error of what the modes make of held-out values."""
+        guess = _guess(self._part, self._known, modes)[self._held]
+        return float(np.sqrt(np.average((guess - self._truth) ** 2, weights=self._weight)))
+
+
+def _path(trial: _Trial, start: Floats, passes: int, ranks: list[int]) -> tuple[float, Floats]:
     """Return the least error of held-out values and the modes that reach it."""
-    truth = field[held].astype(np.float64)
-    weight = np.broadcast_to(root**2, field.shape)[held]
-    best, found, late = np.inf, start[:, :1].astype(np.float64), 0
-    modes = start[:, :0].astype(np.float64)
-    filled = np.where(kept, field, np.float32(0.0))
+    best, found, late = np.inf, start[:, :1], 0
+    modes = start[:, :0]
     for rank in ranks:
-        more = start[:, modes.shape[1] : rank]
-        first = np.concatenate([modes.astype(np.float32), more], axis=1)
-        modes = _iterate(filled, kept, root, first, years, passes, rounds)
-        fit = _penalty(filled, kept, modes)[1]
-        guess = (fit.coefficients @ modes.T)[held]
-        error = float(np.sqrt(np.average((guess - truth) ** 2, weights=weight)))
+        first = np.concatenate([modes, start[:, modes.shape[1] : rank]], axis=1)
+        modes = trial.modes(first, passes)
+        error = trial.error(modes)
         late += 1
         # Half a per cent is no reason for more modes.
         if error < 0.995 * best:
@@ -262,76 +267,61 @@ def _iterate(
     time, and a new fill; the gaps start from the modes that are given.
     """
     missing = ~known
+    gaps = int(missing.sum())
     filled = np.where(known, field, np.float32(0.0)) * root
     # Steps that border on each other are filtered together, those beyond an absence are not.
     apart = np.diff(years)
     joined = (apart <= 1.5 * np.median(apart)).astype(np.float32)[:, None]
     modes = np.linalg.qr(start)[0].astype(np.float32)
-    fill = (filled @ modes) @ modes.T
-    np.copyto(filled, fill, where=missing)
+    fill, before = np.zeros_like(filled), np.zeros_like(filled)
+    # Without gaps the field stays as it is.
+    short = not gaps and filled.shape[1] < filled.shape[0]
+    gram = filled.T @ filled if short else None
     for iteration in range(rounds):
-        turned = filled.T @ (filled @ modes)
+        if gaps:
+            before, fill = fill, np.matmul(filled @ modes, modes.T, out=before)
+            np.copyto(filled, fill, where=missing)
+        judged = gaps and iteration and iteration % 4 == 0
+        if judged and np.linalg.norm((fill - before)[missing]) < _TOLERANCE * np.sqrt(gaps):
+            break
+        turned = filled.T @ (filled @ modes) if gram is None else gram @ modes
         for _ in range(passes):
             flow = np.float32(_DIFFUSION) * joined * np.diff(turned, axis=0)
             turned[:-1] += flow
             turned[1:] -= flow
         modes = np.linalg.qr(turned)[0].astype(np.float32)
-        before, fill = fill, (filled @ modes) @ modes.T
-        np.copyto(filled, fill, where=missing)
-        if iteration % 4 == 3:
-            change = np.linalg.norm((fill - before)[missing]) if missing.any() else 0.0
-            if change < _TOLERANCE * np.sqrt(missing.sum()):
-                break
     found: Floats = modes.astype(np.float64) * np.sqrt(len(modes))
     return found
 
 
-def _normal(known: Bools, modes: Floats) -> Floats:
-    """Return the normal equations of each series' known steps, (series, k, k)."""
-    k = modes.shape[1]
-    upper = np.triu_indices(k)
-    # By einsum, so that a series' result does not depend on the number of its neighbours.
-    products = modes[:, upper[0]] * modes[:, upper[1]]
-    packed = np.einsum("st,tp->sp", known.astype(np.float64), products)
-    normal = np.zeros((len(known), k, k))
-    normal[:, upper[0], upper[1]] = packed
-    normal[:, upper[1], upper[0]] = packed
-    return normal
-
-
-def _ridge(anomaly: Floats, known: Bools, modes: Floats, penalty: Floats, normal: Floats) -> _Fit:
-    """Fit each series on the modes by ridge regression over its known steps."""
-    inverse = np.linalg.inv(normal + np.diag(penalty)).astype(np.float64, copy=False)
-    right = np.einsum("st,tk->sk", anomaly, modes)
-    coefficients = np.einsum("skl,sl->sk", inverse, right)
-    free = known.sum(axis=1) - np.einsum("skl,slk->s", inverse, normal)
-    # |a - M c|^2 from its three products; the anomaly is 0 where it is not known.
-    square = (anomaly**2).sum(axis=1) - 2.0 * np.einsum("sk,sk->s", coefficients, right)
-    square += np.einsum("sk,skl,sl->s", coefficients, normal, coefficients, optimize=True)
-    noise: Floats = np.maximum(square, 0.0) / np.maximum(free, 1.0)
-    return _Fit(coefficients, inverse, noise)
-
-
-def _penalty(field: Singles, known: Bools, modes: Floats) -> tuple[Floats, _Fit]:
-    """Return how far to draw the coefficients to 0, (k,), noise over variance, and the fit so."""
+def _penalty(field: Singles, known: Bools, modes: Floats) -> tuple[Floats, float]:
+    """Return how far to draw the coefficients to 0, (k,), noise over variance, and the noise."""
     values = np.where(known, field, np.float32(0.0)).astype(np.float64)
-    normal = _normal(known, modes)
-    penalty = np.full(modes.shape[1], 1e-3)
-    fit = _ridge(values, known, modes, penalty, normal)
+    regression = Regression(known, modes, np.full(modes.shape[1], 1e-3))
+    fit = regression.fit(values)
     for _ in range(2):
-        power = np.maximum(np.mean(fit.coefficients**2, axis=0), 1e-12)
-        penalty = np.maximum(np.mean(fit.noise) / power, 1e-9)
-        fit = _ridge(values, known, modes, penalty, normal)
-    return penalty, fit
+        regression = regression.held_by(_held_back(fit.coefficients, float(np.mean(fit.noise))))
+        fit = regression.fit(values)
+    return regression.penalty, float(np.mean(fit.noise))
 
 
-def _quadratic(inverse: Floats, modes: Floats) -> Floats:
-    """Return m' P m for each series' P and each step's m, (series, time)."""
-    upper = np.triu_indices(modes.shape[1])
-    twice = np.where(upper[0] == upper[1], 1.0, 2.0)
-    products = modes[:, upper[0]] * modes[:, upper[1]] * twice
-    result: Floats = np.einsum("sp,tp->st", inverse[:, upper[0], upper[1]], products)
-    return np.maximum(result, 0.0)
+def _held_back(coefficients: Floats, noise: float) -> Floats:
+    power = np.maximum(np.mean(coefficients**2, axis=0), 1e-12)
+    held: Floats = np.maximum(noise / power, 1e-9)
+    return held
+
+
+def _guess(field: Singles, known: Bools, modes: Floats) -> Floats:
+    """Return the field as the modes have it, fitted to its known values alone."""
+    there = known.astype(np.float64)
+    right = np.where(known, field, np.float32(0.0)) @ modes
+    # As if all were known, which tells enough of how far to draw the coefficients to 0.
+    plain = right / np.maximum(there.sum(axis=1, keepdims=True), 1.0)
+    noise = float(np.mean((field - plain @ modes.T)[known] ** 2))
+    normal = packed_normal(there, modes, np.matmul)
+    normal += np.diag(_held_back(plain, noise))
+    found: Floats = np.linalg.solve(normal, right[:, :, None])[:, :, 0] @ modes.T
+    return found
 
 
 def _interpolate(modes: Floats, seen: Floats, years: Floats) -> tuple[Floats, Floats]:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from xgeoml.models._dynamics import Observed, smooth_amplitudes, smooth_red
+from xgeoml.models._each import kinds, of_each_kind, times_each
 from xgeoml.models._eof import Modes, leading_modes
 from xgeoml.models.background import background, design, explain, learnable, summarise_drivers
 from xgeoml.models.series import Bools, Estimate, Floats, Series, State, without_drivers
@@ -22,7 +24,7 @@ _LONGEST_PAUSE = 400
 _LAGS = (1, 2, 3, 4, 5, 6)
 _MEMORIES = np.array([0.3, 0.5, 0.7, 0.8, 0.87, 0.92, 0.95, 0.97, 0.985, 0.995])
 _PAIRS = 60.0
-# Series whose regressions are held in memory together.
+# Kinds of series whose regressions are held in memory together.
 _AT_ONCE = 512
 
 
@@ -79,7 +81,7 @@ class Kalman:
                 pattern = modes.patterns * np.sqrt(modes.variance)
                 rest = np.where(known, anomaly - pattern @ mean.T, 0.0)
                 autocorrelation = _pooled(_pairs(rest, known, lattice), weight)
-                persistence = _pooled(_pairs(anomaly, known, lattice), weight)[0]
+                persistence = _pooled(_pairs(anomaly, known, lattice, _LAGS[:1]), weight)[0]
                 if not len(sample.covariates):
                     excess = _excess(sample, float(persistence), len(steps))
         return drivers | {
@@ -112,21 +114,28 @@ class Kalman:
         lattice = _lattice(block.years)
         base, base_variance = explain(block, state)
         known = learnable(block)
-        anomaly = np.where(known, block.values - base, 0.0)
+        anomaly = block.values - base
+        anomaly[~known] = 0.0
         loading, leverage = _regress(anomaly, known, mean, explained)
-        pattern = np.einsum("sk,tk->st", loading, mean)
-        rest = np.where(known, anomaly - pattern, 0.0)
+        found = times_each(mean, loading)
+        rest = np.subtract(anomaly, found, out=anomaly)
+        rest *= known
         count = known.sum(axis=1, keepdims=True)
         # Regressed amplitudes take their share of freedom from the rest.
-        used = np.where(known, leverage, 0.0).sum(axis=1, keepdims=True)
-        variance = (rest**2).sum(axis=1, keepdims=True) / np.maximum(count - used, 1.0)
+        used = np.einsum("st,st->s", known, leverage)[:, None]
+        variance = np.einsum("st,st->s", rest, rest)[:, None] / np.maximum(count - used, 1.0)
         signal, memory = _memory(_pairs(rest, known, lattice), autocorrelation)
-        carried, open_variance = _smooth_rest(rest, known, lattice, signal, memory)
-        spread = np.einsum("sk,tk->st", loading**2, error_variance)
-        spread += variance * (open_variance + leverage)
-        spread = np.sqrt(spread * (1.0 + float(state["excess"])) + base_variance)
+        carried, spread = _smooth_rest(rest, known, lattice, signal, memory)
+        spread += leverage
+        spread *= variance
+        spread += times_each(error_variance, loading**2)
+        spread *= 1.0 + float(state["excess"])
+        spread += base_variance
+        np.sqrt(spread, out=spread)
         spread[count[:, 0] < 2] = np.nan
-        return Estimate(base + pattern + carried, spread)
+        found += base
+        found += carried
+        return Estimate(found, spread)
 
 
 def _lattice(years: Floats) -> Lattice:
@@ -177,17 +186,18 @@ class _Pairs(NamedTuple):
     number: Floats  # (lag, series)
 
 
-def _pairs(value: Floats, known: Bools, lattice: Lattice) -> _Pairs:
+def _pairs(value: Floats, known: Bools, lattice: Lattice, lags: Sequence[int] = _LAGS) -> _Pairs:
     """Return the sums that correlations in time are made of; `value` is 0 where not known."""
-    sums = np.zeros((3, len(_LAGS), len(value)))
-    there = known.astype(np.float64)
-    square = value**2
-    for i, lag in enumerate(_LAGS):
+    sums = np.zeros((3, len(lags), len(value)))
+    seen, kind = kinds(known)
+    beside = np.zeros((len(seen), len(lags), known.shape[1]))
+    for i, lag in enumerate(lags):
         one, two = _apart(lattice, lag)
         sums[0, i] = np.einsum("st,st->s", value[:, one], value[:, two])
-        sums[1, i] = 0.5 * np.einsum("st,st->s", square[:, one], there[:, two])
-        sums[1, i] += 0.5 * np.einsum("st,st->s", square[:, two], there[:, one])
-        sums[2, i] = np.einsum("st,st->s", there[:, one], there[:, two])
+        beside[:, i, one] = 0.5 * seen[:, two]
+        beside[:, i, two] += 0.5 * seen[:, one]
+        sums[2, i] = np.einsum("gt,gt->g", seen[:, one], seen[:, two])[kind]
+    sums[1] = of_each_kind(beside, value**2, kind).T
     return _Pairs(*sums)
 
 
@@ -237,21 +247,23 @@ def _regress(
     count = mean.shape[1]
     if count == 0:
         return np.zeros((len(anomaly), 0)), np.zeros(anomaly.shape)
-    products = (mean[:, :, None] * mean[:, None, :]).reshape(len(mean), count * count)
+    upper = np.triu_indices(count)
+    products = mean[:, upper[0]] * mean[:, upper[1]]
     ridge = np.diag(max(1.0 - float(explained.sum()), 0.01) / np.maximum(explained, 1e-9))
-    loading, leverage = np.zeros((len(anomaly), count)), np.zeros(anomaly.shape)
-    # By einsum, so that no series' result depends on the number of its neighbours.
-    for start in range(0, len(anomaly), _AT_ONCE):
+    right = times_each(mean.T, anomaly)
+    seen, kind = kinds(known)
+    loading, leverage = np.empty((len(anomaly), count)), np.empty(anomaly.shape)
+    for start in range(0, len(seen), _AT_ONCE):
         part = slice(start, start + _AT_ONCE)
-        # Most series share where they are missing: one matrix for each kind.
-        kinds, kind = np.unique(np.packbits(known[part], axis=1), axis=0, return_inverse=True)
-        seen = np.unpackbits(kinds, axis=1, count=known.shape[1]).astype(np.float64)
-        normal = np.einsum("gt,tq->gq", seen, products).reshape(-1, count, count)
-        inverse = np.linalg.inv(normal + ridge)
-        right = np.einsum("st,tk->sk", anomaly[part], mean)
-        loading[part] = np.einsum("skj,sj->sk", inverse[kind.ravel()], right)
-        inverse = inverse.reshape(-1, count * count)
-        leverage[part] = np.einsum("gq,tq->gt", inverse, products)[kind.ravel()]
+        packed = times_each(products.T, seen[part])
+        normal = np.empty((len(packed), count, count))
+        normal[:, upper[0], upper[1]] = normal[:, upper[1], upper[0]] = packed
+        inverse = np.asarray(np.linalg.inv(normal + ridge), float)
+        rows = np.flatnonzero((kind >= part.start) & (kind < part.stop))
+        own = kind[rows] - start
+        loading[rows] = of_each_kind(inverse, right[rows], own)
+        packed = inverse[:, upper[0], upper[1]] * np.where(upper[0] == upper[1], 1.0, 2.0)
+        leverage[rows] = times_each(products, packed)[own]
     return loading, leverage
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 
 from xgeoml.models.background import learnable
-from xgeoml.models.series import Estimate, Floats, Series, State
+from xgeoml.models.series import Bools, Estimate, Floats, Rows, Series, State
 
 
 class Linear:
@@ -31,52 +33,75 @@ class Linear:
             ends tell nothing more, and is NaN for a series of one value.
         """
         known = learnable(block)
-        rows, steps = known.shape
-        if steps == 0:
-            return Estimate(block.values.copy(), block.values.copy())
-        index = np.arange(steps)
-        before = np.maximum.accumulate(np.where(known, index, -1), axis=1)
-        after = np.minimum.accumulate(np.where(known, index, steps)[:, ::-1], axis=1)[:, ::-1]
-        left, right = before >= 0, after < steps
-        before, after = np.where(left, before, after), np.where(right, after, before)
-        before = np.clip(before, 0, steps - 1)
-        after = np.clip(after, 0, steps - 1)
-        values = np.where(known, block.values, 0.0)
-        row = np.arange(rows)[:, None]
-        from_left = block.years[None, :] - block.years[before]
-        to_right = block.years[after] - block.years[None, :]
-        length = block.years[after] - block.years[before]
-        share = np.where(length > 0.0, from_left / np.where(length > 0.0, length, 1.0), 0.0)
-        start, end = values[row, before], values[row, after]
-        mean = start + share * (end - start)
-        mean = np.where(known, values, mean)
-        mean[~known.any(axis=1)] = np.nan
+        mean, spread = block.values.copy(), np.zeros(known.shape)
+        if not known.shape[1]:
+            return Estimate(mean, spread)
+        # Only what is not known takes time.
+        gaps = _gaps(known, block.years)
+        value = block.values.ravel()
+        start, end = value[gaps.before], value[gaps.after]
+        mean.ravel()[gaps.place] = start + gaps.share * (end - start)
 
-        rate, variance = _walk(values, known, before, block.years)
-        inside = left & right
-        away = np.where(inside, share * (1.0 - share) * length, np.abs(from_left + 0.0))
-        away = np.where(left, away, np.abs(to_right))
+        rate, variance = (x[gaps.row] for x in _walk(block.values, known, block.years))
         # Two uncorrelated ends: their weighted mean adds 1 ... 0.5 of the variance to the value's.
-        most = np.where(inside, share**2 + (1.0 - share) ** 2, 1.0) + 1.0
-        spread = np.sqrt(np.minimum(rate * away, most * variance))
-        spread = np.where(known, 0.0, spread)
-        spread[known.sum(axis=1) < 2] = np.nan
+        most = gaps.share**2 + (1.0 - gaps.share) ** 2 + 1.0
+        spread.ravel()[gaps.place] = np.sqrt(np.minimum(rate * gaps.away, most * variance))
+        count = known.sum(axis=1)
+        mean[count == 0] = np.nan
+        spread[count < 2] = np.nan
         return Estimate(mean, spread)
 
 
-def _walk(
-    values: Floats, known: np.ndarray, before: np.ndarray, years: Floats
-) -> tuple[Floats, Floats]:
-    """Return the variance a year of the steps of each series and that of its values."""
-    count = np.maximum(known.sum(axis=1, keepdims=True), 1)
-    centre = values.sum(axis=1, keepdims=True) / count
-    variance = np.where(known, values - centre, 0.0) ** 2
-    variance = variance.sum(axis=1, keepdims=True) / np.maximum(count - 1, 1)
-    last = np.concatenate([np.full((len(values), 1), -1), before[:, :-1]], axis=1)
-    pair = known & (last >= 0)
-    pair[:, 1:] &= np.maximum.accumulate(known, axis=1)[:, :-1]
-    last = np.maximum(last, 0)
-    jump = np.where(pair, values - np.take_along_axis(values, last, axis=1), 0.0)
-    time = np.where(pair, years[None, :] - years[last], 0.0).sum(axis=1, keepdims=True)
-    rate = (jump**2).sum(axis=1, keepdims=True) / np.where(time > 0.0, time, 1.0)
-    return rate, variance
+class _Gaps(NamedTuple):
+    """What is missing of series of which something is known, (value,) each."""
+
+    place: Rows  # in the flat block
+    row: Rows
+    before: Rows  # the neighbours, in the flat block, both the same beyond the ends
+    after: Rows
+    share: Floats  # of the way from the one to the other
+    away: Floats  # years, as long as a random walk from the one neighbour would take
+
+
+def _gaps(known: Bools, years: Floats) -> _Gaps:
+    steps = len(years)
+    some = np.asarray(known.any(axis=1))
+    place = np.flatnonzero(~known & some[:, None])
+    there = np.flatnonzero(known)
+    row, step = np.divmod(place, max(steps, 1))
+    # How many known values lie before each that is missing, in this and the rows above.
+    number = place - np.arange(len(place)) - np.concatenate([[0], np.cumsum(~some)])[row] * steps
+    if not len(there):
+        none = np.zeros(0, dtype=np.int64)
+        return _Gaps(none, none, none, none, np.zeros(0), np.zeros(0))
+    before, after = there[number - 1], there[np.minimum(number, len(there) - 1)]
+    first, last = before // steps != row, (after // steps != row) | (number == len(there))
+    first |= number == 0
+    before, after = np.where(first, after, before), np.where(last, before, after)
+    start, end = years[before - row * steps], years[after - row * steps]
+    from_start = years[step] - start
+    length = end - start
+    inside = length > 0.0
+    share = np.where(inside, from_start / np.where(inside, length, 1.0), 0.0)
+    away = np.where(inside, share * (1.0 - share) * length, np.abs(from_start))
+    return _Gaps(place, row, before, after, share, away)
+
+
+def _walk(values: Floats, known: Bools, years: Floats) -> tuple[Floats, Floats]:
+    """Return the variance a year of the steps of each series and that of its values, (series,)."""
+    count = known.sum(axis=1)
+    value = np.where(known, values, 0.0)
+    centre = value.sum(axis=1, keepdims=True) / np.maximum(count, 1)[:, None]
+    value -= centre
+    value *= known
+    variance = np.einsum("st,st->s", value, value) / np.maximum(count - 1, 1)
+    # From each known value to the next, those of all series in one line.
+    there = np.flatnonzero(known)
+    ends = np.cumsum(count)
+    jump = np.diff(values.ravel()[there], append=0.0)
+    jump[ends[count > 0] - 1] = 0.0
+    square = np.zeros(len(values))
+    square[count > 0] = np.add.reduceat(jump**2, (ends - count)[count > 0])
+    first, last = known.argmax(axis=1), known.shape[1] - 1 - known[:, ::-1].argmax(axis=1)
+    time = np.where(count > 1, years[last] - years[first], 0.0)
+    return square / np.where(time > 0.0, time, 1.0), variance

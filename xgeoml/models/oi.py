@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import NamedTuple, TypeVar
 
@@ -118,10 +118,9 @@ class OptimalInterpolation:
         scaled = ((piece, _level(piece, variance)) for piece in pieces)
         shares = fit(pairs(run for piece, one in scaled for run in _runs(piece, one)))
         # A fit to correlations cannot tell a smooth field with a little noise from a rough one.
-        held_out = {
-            noise: _held_out(pieces, neighbourhood(shares, noise), variance) for noise in _NOISES
-        }
-        noise, held = min(held_out.items(), key=lambda one: one[1].misfit)
+        near = [neighbourhood(shares, noise) for noise in _NOISES]
+        held_out = zip(_NOISES, _held_out(pieces, near, variance), strict=True)
+        noise, held = min(held_out, key=lambda one: one[1].misfit)
         return state | {
             "shares": shares,
             "variance": np.array(variance),
@@ -366,10 +365,12 @@ class _HeldOut(NamedTuple):
         return float(square.mean()) if len(square) else 0.0
 
 
-def _held_out(pieces: list[Record], near: Neighbourhood, variance: float) -> _HeldOut:
-    """Return what is made of values that are withheld in the shape of gaps."""
+def _held_out(
+    pieces: list[Record], near: Sequence[Neighbourhood], variance: float
+) -> list[_HeldOut]:
+    """Return what several neighbourhoods make of values withheld in the shape of gaps."""
     random = np.random.default_rng(0)
-    errors, expected = [np.zeros(0)], [np.zeros(0)]
+    made = [([np.zeros(0)], [np.zeros(0)]) for _ in near]
     tiles = [
         (piece, y, x)
         for piece in pieces
@@ -385,17 +386,18 @@ def _held_out(pieces: list[Record], near: Neighbourhood, variance: float) -> _He
         tile = slice(None), slice(y + HALO, y + HALO + TILE), slice(x + HALO, x + HALO + TILE)
         out = held[tile][:-1] & np.isfinite(inner(here.centre))
         at = np.flatnonzero(out.any(axis=(1, 2)))
-        mean, square, _ = (
-            part.reshape(-1, TILE, TILE) for part in guess(here, piece.around[at], near)
-        )
         deviation = inner(here.deviation)
         truth = value[tile][at] - inner(here.centre) - here.level[at, None, None]
-        with np.errstate(divide="ignore", invalid="ignore"):
-            error = np.abs(truth / deviation - mean)
-        told = out[at] & np.isfinite(error)
-        errors.append(error[told])
-        expected.append(np.sqrt(square)[told])
-    return _HeldOut(np.concatenate(errors), np.concatenate(expected))
+        for (errors, expected), one in zip(made, near, strict=True):
+            mean, square, _ = (
+                part.reshape(-1, TILE, TILE) for part in guess(here, piece.around[at], one)
+            )
+            with np.errstate(divide="ignore", invalid="ignore"):
+                error = np.abs(truth / deviation - mean)
+            told = out[at] & np.isfinite(error)
+            errors.append(error[told])
+            expected.append(np.sqrt(square)[told])
+    return [_HeldOut(np.concatenate(error), np.concatenate(size)) for error, size in made]
 
 
 def _inflation(held: _HeldOut) -> float:

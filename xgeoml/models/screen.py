@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 
-from xgeoml.models.background import background
+from xgeoml.models.background import background_of_some
 from xgeoml.models.series import Bools, Floats, Series, without_drivers
 
 # A bad step departs from its neighbours further than the largest of so many Gaussian departures,
@@ -49,10 +47,9 @@ def suspect_steps(sample: Series) -> Bools:
     if not sample.usable().any():
         return suspect
     plain = without_drivers(sample)
-    # Of the whole field, which other models need as well; some of its series show what is usual.
-    some = slice(None, None, math.ceil(len(plain.values) / _MOST_SERIES))
-    rest = plain.values[some] - background(plain)[some]
-    anomaly = np.where(plain.usable()[some], rest, np.nan)
+    some, usual = background_of_some(plain, _MOST_SERIES)
+    anomaly = plain.values[some] - usual
+    anomaly[:, ~plain.trusted] = np.nan
     observed = np.flatnonzero(np.isfinite(anomaly).any(axis=0))
     while len(observed) >= _FEWEST_STEPS:
         worst = _worst(anomaly[:, observed], sample.years[observed], sample.area[some])

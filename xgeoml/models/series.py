@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
+Rows = NDArray[np.int64]
 State = dict[str, NDArray[np.generic]]
 _Made = TypeVar("_Made")
 
@@ -39,6 +40,8 @@ class Series:
     covariates: Floats
     area: Floats
     _made: dict[Hashable, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
+    # Not given on by `replace`: of other values, nothing is found there.
+    _more: tuple[Series, Rows] | None = field(default=None, init=False, repr=False, compare=False)
 
     def once(self, key: Hashable, make: Callable[[], _Made]) -> _Made:
         """Return what `make` returns, made once for all models that ask it of these series.
@@ -50,14 +53,23 @@ class Series:
         made: _Made = self._made[key]
         return made
 
-    def rows(self, which: slice) -> Series:
-        """Return some of the series."""
-        return replace(
+    def rows(self, which: slice | Rows) -> Series:
+        """Return some of the series; what is found of these can be looked up there."""
+        part = replace(
             self,
             values=self.values[which],
             covariates=self.covariates[:, which],
             area=self.area[which],
         )
+        more, rows = self._more or (self, np.arange(len(self.values)))
+        object.__setattr__(part, "_more", (more, rows[which]))
+        return part
+
+    def found(self, key: Hashable) -> tuple[Any, Rows] | None:
+        """Return what was made of the series that these are some of, and which rows these are."""
+        if self._more is None or key not in self._more[0]._made:
+            return None
+        return self._more[0]._made[key], self._more[1]
 
     def usable(self) -> Bools:
         """Return the mask, (series, time), of values that a model may learn from."""

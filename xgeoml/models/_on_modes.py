@@ -1,0 +1,95 @@
+"""Ridge regression of series on temporal modes, over the steps that each has."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+
+from xgeoml.models._each import kinds, of_each_kind, times_each
+from xgeoml.models.series import Bools, Floats
+
+
+class Fit(NamedTuple):
+    """The fit of some series.
+
+    Attributes
+    ----------
+    coefficients : ndarray, (series, k)
+    noise : ndarray, (series,)
+        Residual variance.
+    """
+
+    coefficients: Floats
+    noise: Floats
+
+
+class Regression:
+    """The equations of series on modes, the same for those that are missing at the same steps.
+
+    Parameters
+    ----------
+    known : ndarray of bool, (series, time)
+    modes : ndarray, (time, k)
+    penalty : ndarray, (k,)
+        Of each coefficient, in units of the noise.
+    """
+
+    def __init__(self, known: Bools, modes: Floats, penalty: Floats) -> None:
+        self.modes, self.penalty = modes, penalty
+        self._known = known
+        seen, self._kind = kinds(known)
+        self._normal = packed_normal(seen, modes, lambda there, each: times_each(each.T, there))
+        self._invert()
+
+    def held_by(self, penalty: Floats) -> Regression:
+        """Return the same with another penalty."""
+        other = object.__new__(Regression)
+        other.__dict__.update(self.__dict__, penalty=penalty)
+        other._invert()
+        return other
+
+    def _invert(self) -> None:
+        inverse = np.linalg.inv(self._normal + np.diag(self.penalty))
+        self._inverse: Floats = inverse.astype(np.float64, copy=False)
+
+    def fit(self, values: Floats) -> Fit:
+        """Fit series, (series, time); where they are not known they may be anything."""
+        anomaly = np.where(self._known, values, 0.0)
+        right = times_each(self.modes.T, anomaly)
+        coefficients = of_each_kind(self._inverse, right, self._kind)
+        taken = np.einsum("gkl,glk->g", self._inverse, self._normal)[self._kind]
+        # |a - M c|^2 from its three products.
+        square = np.einsum("st,st->s", anomaly, anomaly)
+        normal = of_each_kind(self._normal, coefficients, self._kind)
+        square += np.einsum("sk,sk->s", coefficients, normal - 2.0 * right)
+        free = np.maximum(self._known.sum(axis=1) - taken, 1.0)
+        return Fit(coefficients, np.maximum(square, 0.0) / free)
+
+    def leverage(self) -> Floats:
+        """Return the error variance of the fit over that of the noise, (series, time)."""
+        one, two = np.triu_indices(self.modes.shape[1])
+        products = self.modes[:, one] * self.modes[:, two]
+        packed = self._inverse[:, one, two] * np.where(one == two, 1.0, 2.0)
+        return np.maximum(times_each(products, packed), 0.0)[self._kind]
+
+
+def packed_normal(
+    there: Floats, modes: Floats, times: Callable[[Floats, Floats], Floats]
+) -> Floats:
+    """Return the normal equations of each row's known steps, (row, k, k).
+
+    Parameters
+    ----------
+    there : ndarray, (row, time)
+        1 or 0.
+    modes : ndarray, (time, k)
+    times : callable
+        How rows, (row, time), are multiplied with (time, product).
+    """
+    k = modes.shape[1]
+    one, two = np.triu_indices(k)
+    normal = np.empty((len(there), k, k))
+    normal[:, one, two] = normal[:, two, one] = times(there, modes[:, one] * modes[:, two])
+    return normal
