@@ -14,7 +14,7 @@ import numpy as np
 import toy_training
 import xarray as xr
 from random_calls import CLASSICAL, Made, beside, first, mask, random_call, some_dims
-from random_inputs import Dice, chunked, framed, random_object
+from random_inputs import Dice, Frame, chunked, plane, random_object, time_axis
 from random_inputs import array as random_array
 from random_results import strictly, unchanged_by
 
@@ -65,7 +65,7 @@ def random_evaluation(seed: int) -> Made:
     if dice.chance(6):
         made["period"] = dice.odd(("2001-01-03", None), slice(None, "2001-03"), ("x", 3), (1, 2, 3))
     if dice.chance(8):
-        made["metrics"] = dice.odd(["rmse"], {"own": lambda a, b: abs(a - b).mean()}, ["x"], 3)
+        made["metrics"] = dice.odd(["pearson_r"], {"own": lambda a, b: abs(a - b).mean()}, ["x"], 3)
     return Made("evaluate", obj, made)
 
 
@@ -99,6 +99,8 @@ def random_fit(seed: int) -> Made:
     if kind == "pairs":
         return _fit_on_pairs(dice)
     obj = random_object(dice, 40, 4, kind == "record")
+    if isinstance(obj, xr.DataTree) and not dice.chance(8):
+        obj = first(obj)
     if kind == "record":
         models = dice.odd(dice.pick(["ridge", "diurnal"]), "linear", "kalman")
         return Made("fit", obj, {"model": models, "progress": False, **_settings(dice)})
@@ -114,9 +116,12 @@ def _settings(dice: Dice) -> dict[str, Any]:
 
 
 def _fit_on_pairs(dice: Dice) -> Made:
-    frame = framed(dice, 24, 6, maps=True)
-    fine = random_array(dice, frame)
     factor = dice.odd(2, 3)
+    sizes = [factor * dice.number(2, 3) for _ in range(2)]
+    frame = Frame()
+    time_axis(dice, frame, dice.odd(24, 3, 0))
+    plane(dice, frame, *sizes)
+    fine = random_array(dice, frame)
     last = [d for d in frame.sizes if d not in ("time", "date")][:2]
     whole = all(fine.sizes.get(d, 0) % factor == 0 and fine.sizes.get(d, 0) for d in last)
     numbers = fine.dtype.kind == "f" and "point" not in fine.dims

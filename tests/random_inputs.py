@@ -340,8 +340,8 @@ def chunked(dice: Dice, obj: Any) -> Any:
     return obj.chunk(chunks)
 
 
-def array(dice: Dice, frame: Frame, name: Hashable = "tas") -> xr.DataArray:
-    """Return values in a frame, dims in any order."""
+def array(dice: Dice, frame: Frame, name: Hashable = "tas", stacked: bool = True) -> xr.DataArray:
+    """Return values in a frame, dims in any order, two of them in some cases as one."""
     shape = tuple(frame.sizes.values())
     values = typed(dice, with_gaps(dice, numbers(dice, shape)))
     made = xr.DataArray(values, dims=tuple(frame.sizes), name=name, attrs=dice.attrs())
@@ -357,7 +357,7 @@ def array(dice: Dice, frame: Frame, name: Hashable = "tas") -> xr.DataArray:
         }
     if len(made.dims) > 1 and dice.chance(3):
         made = made.transpose(*dice.rng().permutation(list(made.dims)))
-    if len(made.dims) > 1 and made.size and dice.chance(20):
+    if len(made.dims) > 1 and made.size and stacked and dice.chance(20):
         pair = made.dims[-2:]
         made = made.stack(
             point=pair, create_index=all(d in made.indexes and made[d].dtype.isnative for d in pair)
@@ -393,7 +393,7 @@ def dataset(dice: Dice, frame: Frame) -> xr.Dataset:
         if dims and dice.chance(2):
             dims.remove(dice.pick(dims))
         part = Frame({dim: frame.sizes[dim] for dim in dims})
-        made[name] = array(dice, part, name).variable
+        made[name] = array(dice, part, name, stacked=False).variable
     for name, (dims, values) in frame.bounds.items():
         made[name] = (dims, values)
     made.attrs = dice.attrs()

@@ -91,7 +91,14 @@ def test_a_picture(files):
         (["--variable", "lwe_thickness"], {"variable": "lwe_thickness"}),
         (["--freq", "MS"], {"freq": "MS"}),
         (
-            ["--argument", "max-gap=3", "mask=land", "positive=False", "--argument", "minimum=-0.5"],
+            [
+                "--argument",
+                "max-gap=3",
+                "mask=land",
+                "positive=False",
+                "--argument",
+                "minimum=-0.5",
+            ],
             {"arguments": {"max_gap": 3, "mask": "land", "positive": False, "minimum": -0.5}},
         ),
         (["--argument", "vectors=u:v"], {"arguments": {"vectors": [("u", "v")]}}),

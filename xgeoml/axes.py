@@ -67,12 +67,9 @@ _NAMES: dict[AxisName, tuple[tuple[str, ...], ...]] = {
         ("month", "year", "day", "hour", "week", "doy", "dayofyear", "day_of_year", "yyyymm"),
     ),
 }
-_COORDINATES: dict[str, AxisName] = {
-    "longitude": "X",
-    "latitude": "Y",
-    "vertical": "Z",
-    "time": "T",
-}
+_COORDINATES: dict[str, AxisName] = dict(
+    zip(("longitude", "latitude", "vertical", "time"), LETTERS, strict=True)
+)
 _DEGREES = re.compile(r"degrees?[\s_]*(?P<side>n|north|e|east)", re.IGNORECASE)
 
 
@@ -262,8 +259,8 @@ def _check_dimensions(obj: xr.DataArray | xr.Dataset) -> None:
         along = obj.coords[name].dims if name in obj.coords else (name,)
         if name not in along:
             raise AxisError(
-                f"coordinate {name!r} lies along {', '.join(map(repr, along))}, and a dimension is "
-                f"called so, too; expected its own. Type obj = obj.rename_dims({name}='my_dim')"
+                f"coordinate {name!r} has the dims {along}, and a dimension is called so, too; "
+                f"expected one of a name. Type obj = obj.rename_dims({name}='my_dim')"
             )
         if np.isnan(size):
             raise AxisError(

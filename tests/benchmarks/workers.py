@@ -2,12 +2,13 @@
 
     OMP_NUM_THREADS=1 python tests/benchmarks/workers.py [--model kalman subgrid] [--size 0.2]
 
-Both clusters stand ready, their modules and weights loaded, and take turns. With `--keep-memory` the
-workers keep memory that they have freed, as docs/clusters.md advises; else they give it back at
-once, as dask has them do. Prints the medians in
+Both clusters stand ready, their modules and weights loaded, and take turns. Prints the medians in
 seconds, the ratio of one worker to two, and what part of the time of one worker its longest task
 is: for so long the others may have nothing to do. First comes a control: products of matrices in
 two processes without dask; where that ratio is far below 2, the machine is busy.
+
+With `--keep-memory` the workers keep memory that they have freed, as docs/clusters.md advises; else
+they give it back at once, as dask has them do.
 """
 
 from __future__ import annotations

@@ -19,7 +19,8 @@ import sys
 from toy_training import DROPPING, cycles, fit
 
 own = fit(cycles(3, 4), DROPPING, logdir=sys.argv[1], {arguments})
-print(own.history[-1]["val_loss"], own.path)
+# At once, since another process may write as well.
+sys.stdout.write(f"{{own.history[-1]['val_loss']}} {{own.path}}\\n")
 """
 
 

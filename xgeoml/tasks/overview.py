@@ -201,7 +201,10 @@ def _extent(obj: _Object, axes: Axes, letter: str) -> str:
     if coord is None or coord.size == 0 or coord.chunks is not None:
         return ""
     if coord.dtype.kind not in "iuf":
-        return "" if coord.ndim > 1 else " to ".join(str(v)[:19] for v in coord.values[[0, -1]])
+        # NumPy has no dates of a time zone.
+        zone = getattr(coord.dtype, "tz", None)
+        labels = coord.values if zone is None else coord.to_index()
+        return "" if coord.ndim > 1 else " to ".join(str(v)[:19] for v in labels[[0, -1]])
     values = coord.values if coord.ndim == 1 else _extremes(coord)
     ends = dict.fromkeys(f"{v:.6g}" for v in (values[0], values[-1]))
     return f"{' to '.join(ends)} {coord.attrs.get('units', '')}".strip()

@@ -125,8 +125,9 @@ class Couple:
             weight = np.where(known, share.reshape(blocks.shape[1:]), 0.0)
             with np.errstate(invalid="ignore", divide="ignore"):
                 mean = (np.where(known, blocks, 0.0) * weight).sum((2, 4)) / weight.sum((2, 4))
-            off = np.nanmean((mean - few) ** 2) ** 0.5 if np.isfinite(mean - few).any() else np.inf
-            if off <= _EQUAL * np.nanstd(few):
+            both = np.isfinite(mean) & np.isfinite(few)
+            off = np.mean((mean - few)[both] ** 2) ** 0.5 if both.any() else np.inf
+            if both.any() and off <= _EQUAL * np.std(few[both]):
                 return share
         return np.zeros(shape)
 
@@ -301,6 +302,11 @@ def _same_times(
 ) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     """Return the steps of each that have the same stamps."""
     ours, theirs = coarse.dims[0], fine.dims[0]
+    if not (coarse.sizes[ours] and fine.sizes[theirs]):
+        raise InputError(
+            f"the data have {coarse.sizes[ours]} steps, the target {fine.sizes[theirs]}; expected "
+            "some in both, of the same times"
+        )
     if ours not in coarse.coords or theirs not in fine.coords:
         if coarse.sizes[ours] != fine.sizes[theirs]:
             raise InputError(

@@ -82,7 +82,9 @@ class Record:
         """Return what a model is given: the record without some of its values."""
         values = self.data.values.copy()
         values[hidden] = np.nan
-        return self.bare.assign({self.name: self.data.copy(data=values).transpose(*self.order)})
+        # Of a MultiIndex a whole array cannot be assigned without a warning.
+        data = self.data.variable.copy(data=values).transpose(*self.order)
+        return self.bare.assign({self.name: data})
 
 
 def record_of(dataset: xr.Dataset, name: Hashable, wish: Wish) -> Record:

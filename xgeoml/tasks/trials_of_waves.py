@@ -236,7 +236,8 @@ def explained(
     # What comes of a part of the source that is not known is not known either.
     told = rates.notnull().pad({_LAG: (0, max(record.sizes[time] - rates.sizes[_LAG], 0))}, "edge")
     told = told.isel({_LAG: slice(0, record.sizes[time])}).rename({_LAG: time})
-    right, wrong, known = xr.broadcast(record, made, record.notnull() & told)
+    finite = record.copy(data=np.isfinite(record.values))
+    right, wrong, known = xr.broadcast(record, made, finite & told)
     if wish.arguments.get("amplitudes") == "free":
         # How large the Green's functions of these stations should be nobody knows.
         product, energy = ((v * wrong).where(known).sum(time) for v in (right, wrong))

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.random import Generator
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
 
@@ -201,7 +202,7 @@ class Batches(Dataset[Batch]):
         """Return some months of random windows under clouds, turned round and moved in time."""
         layout, axis = self.layout, self.time
         rows = rng.integers(len(pattern), size=count)
-        signal = pattern.area * pattern.deviation
+        signal = _signal(pattern)
         made = []
         for row in rows:
             wanted = pattern.truth[row]
@@ -227,7 +228,7 @@ class Batches(Dataset[Batch]):
                 _rescale_window(spell, truth, layout)
             made.append((spell, truth))
         x, truths = (np.stack(each) for each in zip(*made, strict=True))
-        return x, truths, signal[rows] / signal.mean()
+        return x, truths, (signal[rows] / signal.mean()).astype(np.float32)
 
     def _clouds(self, pattern: Pattern, row: int, rng: Generator) -> Bools:
         """Return what to hide of a window: its own clouds, or those of any other."""
@@ -251,7 +252,7 @@ def mix(
     rows = rng.integers(len(pattern), size=(count, 3))
     factor = rng.standard_normal((count, 3)).astype(np.float32)
     factor[:, 1:] *= rng.random((count, 2)) < 0.6
-    signal = pattern.area * pattern.deviation
+    signal = _signal(pattern)
     known = pattern.x[:, layout.validity] if layout.validity is not None else None
     if known is None or np.ptp(known, axis=0).any():
         # Series with gaps of their own have no sum.
@@ -305,8 +306,14 @@ def _windows(pattern: Pattern, count: int, rng: Generator) -> tuple[Single, Sing
     """Return input, truth and weight of `count` random windows of a pattern."""
     rows = rng.integers(len(pattern), size=count)
     # As for pieces of series. A window that is all but constant has large errors in its own scale.
-    signal = pattern.area * pattern.deviation
-    return pattern.x[rows], pattern.truth[rows], signal[rows] / signal.mean()
+    signal = _signal(pattern)
+    weight = signal[rows] / signal.mean()
+    return pattern.x[rows], pattern.truth[rows], weight.astype(np.float32)
+
+
+def _signal(pattern: Pattern) -> NDArray[np.float64]:
+    """Return how much each sample counts; single precision does not hold the sums of all data."""
+    return np.asarray(pattern.area, np.float64) * pattern.deviation
 
 
 def _start(pattern: Pattern, length: int, rng: Generator) -> int:
