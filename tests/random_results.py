@@ -74,6 +74,8 @@ def unchanged(one: Any, other: Any) -> bool:
             mine.update(o.variables if isinstance(o, xr.Dataset) else {"": o.variable})
         kept = [[(n, v.dtype, v.chunks, v.encoding) for n, v in m.items()] for m in variables]
         return bool(one.identical(other)) and kept[0] == kept[1]
+    if isinstance(one, dict):
+        return one.keys() == other.keys() and all(unchanged(v, other[k]) for k, v in one.items())
     if isinstance(one, list | tuple):
         return all(unchanged(*pair) for pair in zip(one, other, strict=True))
     if isinstance(one, np.ndarray | pd.Index):

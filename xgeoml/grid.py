@@ -284,7 +284,7 @@ class GridInfo:
 def describe_grid(obj: xr.DataArray | xr.Dataset, axes: Axes) -> GridInfo:
     """Return what the coordinates say of the horizontal grid.
 
-    Lazy two-dimensional coordinates are not computed.
+    Lazy coordinates are not computed.
     """
     letters: list[AxisName] = [axis for axis in ("Y", "X") if axis in axes.names]
     lat, lon = latitude(obj, axes), longitude(obj, axes)
@@ -297,9 +297,15 @@ def describe_grid(obj: xr.DataArray | xr.Dataset, axes: Axes) -> GridInfo:
         angle = lat if axis == "Y" else lon
         if one_d is None and angle is not None and angle.ndim == 1:
             one_d = angle
-        if one_d is None:
+        if one_d is None or one_d.chunks is not None:
             resolution[axis] = None
-            if axis == "Y" and lat is not None and lat.chunks is None and dim in lat.dims:
+            if (
+                axis == "Y"
+                and lat is not None
+                and lat.chunks is None
+                and lat.size
+                and dim in lat.dims
+            ):
                 south, north = (float(lat.isel({dim: at}).mean()) for at in (0, -1))
                 orientation = "descending" if north < south else "ascending"
             continue
@@ -310,7 +316,7 @@ def describe_grid(obj: xr.DataArray | xr.Dataset, axes: Axes) -> GridInfo:
             orientation = "descending" if one_d.values[-1] < one_d.values[0] else "ascending"
     convention, around = "", False
     if lon is not None:
-        around = lon.ndim == 1 and is_global(lon.values)
+        around = lon.ndim == 1 and lon.chunks is None and is_global(lon.values)
         convention = "unknown" if lon.chunks is not None else lon_convention(lon.values)
     return GridInfo(
         resolution=resolution,

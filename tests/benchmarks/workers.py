@@ -3,9 +3,11 @@
     OMP_NUM_THREADS=1 python tests/benchmarks/workers.py [--model kalman subgrid] [--size 0.2]
 
 Both clusters stand ready, their modules and weights loaded, and take turns. Prints the medians in
-seconds, the ratio of one worker to two, and what part of the time of one worker its longest task
-is: for so long the others may have nothing to do. First comes a control: products of matrices in
-two processes without dask; where that ratio is far below 2, the machine is busy.
+seconds and the ratio of one worker to two. On a busy machine two other columns tell more: the same
+ratio of processor time, that of one worker over that of the busier of two; and what part of the
+time of one worker its longest task is, since for so long the others may have nothing to do. First
+comes a control: products of matrices in two processes without dask; where that ratio is far below
+2, the machine is busy.
 
 With `--keep-memory` the workers keep memory that they have freed, as docs/clusters.md advises; else
 they give it back at once, as dask has them do.
@@ -151,20 +153,24 @@ def measure(name: str, clusters: list[LocalCluster], size: float, repeats: int) 
             made.to_zarr(target, consolidated=False, mode="w")
 
         took: list[list[float]] = []
+        worked: list[list[float]] = []
         longest = 0.0
         # The first round loads modules and weights.
         for _ in range(1 + repeats):
-            round_: list[float] = []
+            took.append([])
+            worked.append([])
             for cluster in clusters:
                 with Client(cluster) as client:
-                    start = first_of_stream(client)
-                    round_.append(timed(run))
-                    if len(round_) == 1:
-                        longest = longest_task(client, start) / round_[0]
-            took.append(round_)
+                    start, before = first_of_stream(client), client.run(time.process_time)
+                    took[-1].append(timed(run))
+                    after = client.run(time.process_time)
+                    worked[-1].append(max(after[worker] - before[worker] for worker in before))
+                    if len(took[-1]) == 1:
+                        longest = longest_task(client, start) / took[-1][0]
     one, two = np.median(took[1:], axis=0)
-    ratio = np.median([one / two for one, two in took[1:]])
-    return f"{case.task:16} {name:13} {one:7.1f} {two:7.1f} {ratio:7.2f} {longest:9.2f}"
+    ratio, work = (np.median([a / b for a, b in each[1:]]) for each in (took, worked))
+    times = f"{one:7.1f} {two:7.1f} {ratio:7.2f} {work:9.2f} {longest:9.2f}"
+    return f"{case.task:16} {name:13} {times}"
 
 
 def first_of_stream(client: Client) -> float:
@@ -195,7 +201,7 @@ def main() -> None:
         LocalCluster(n_workers=1, **options) as one,
         LocalCluster(n_workers=2, **options) as two,
     ):
-        print(f"{'':30} {'one':>7} {'two':>7} {'ratio':>7} {'longest':>9}")
+        print(f"{'':30} {'one':>7} {'two':>7} {'ratio':>7} {'processor':>9} {'longest':>9}")
         for name in a.model:
             print(measure(name, [one, two], a.size, a.repeats), flush=True)
 

@@ -352,6 +352,7 @@ def _error(
             matrix = whole[np.ix_(s, s)]
             matrix += noise[np.ix_(s, s)]
             made = whole[np.ix_(h, s)] @ _solve(matrix, known - mean)
-            total += float(((made + mean - target.value[place[h]]) ** 2).sum())
+            off = (made + mean - target.value[place[h]]).astype(np.float64)
+            total += float((off**2).sum())
             count += made.size
     return total / max(1, count)

@@ -232,7 +232,7 @@ def sort_out(
         name = data.name
         own = dataset.drop_vars([v for v in dataset.data_vars if v == name])
         aligned = align_covariates(
-            moving, own.assign({name: data.variable}), data, data, axes, infer_steps(data[time])
+            moving, own.assign({name: data}), data, data, axes, infer_steps(data[time])
         )
     names = (*names_of(moving), *names_of(static)) if moving else tuple(names_of(static))
     names = names if static else tuple(names_of(moving))

@@ -101,7 +101,7 @@ def skill(network: nn.Module, spec: ModelSpec, patterns: Sequence[Pattern]) -> S
         wanted = np.isfinite(pattern.truth)
         each = pattern.area.reshape(-1, *(1,) * (wanted.ndim - 1))
         weight = np.where(wanted, each, 0.0)
-        unit = pattern.deviation.reshape(each.shape)
+        unit = pattern.deviation.reshape(each.shape).astype(np.float64)
         truth = np.where(wanted, pattern.truth, 0.0)
         for name, estimate in estimates.items():
             error = (weight * (unit * (estimate - truth)) ** 2).sum()
