@@ -357,7 +357,8 @@ def array(dice: Dice, frame: Frame, name: Hashable = "tas", stacked: bool = True
         }
     if len(made.dims) > 1 and dice.chance(3):
         made = made.transpose(*dice.rng().permutation(list(made.dims)))
-    if len(made.dims) > 1 and made.size and stacked and dice.chance(20):
+    zoned = any(hasattr(c.dtype, "tz") for c in made.coords.values())  # which xarray cannot stack
+    if len(made.dims) > 1 and made.size and stacked and not zoned and dice.chance(20):
         pair = made.dims[-2:]
         made = made.stack(
             point=pair, create_index=all(d in made.indexes and made[d].dtype.isnative for d in pair)

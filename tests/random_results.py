@@ -23,6 +23,7 @@ VOLATILE = {
     "cell_measures",
     "cell_methods",
     "coordinates",
+    "grid_mapping",
     "history",
     "missing_value",
     "units",
@@ -113,7 +114,8 @@ def keeps_form(made: Made, given: xr.Dataset, whole: xr.Dataset, lazy: xr.Datase
 def dtypes_of(made: Made, variable: xr.DataArray) -> set[np.dtype[Any]]:
     """Return the dtypes that a result may have: its own, or of halves single precision."""
     known = {variable.dtype, variable.dtype.newbyteorder("=")}
-    halves = variable.dtype.itemsize == 2 and made.task != "fill_gaps"
+    own = made.task == "fill_gaps" and made.arguments.get("freq") is None
+    halves = variable.dtype.itemsize == 2 and not own
     return known | {np.dtype(np.float32)} if halves else known
 
 

@@ -286,3 +286,17 @@ def test_the_repr_is_short_and_readable():
         == str(axes)
         == "\n".join(["X: -", "Y: lat (guessed from the name)", "Z: -", "T: -", "others: station"])
     )
+
+
+def test_text_along_points_is_no_axis():
+    points = field(("point",), {"lat": ("point", ["a", "b", "c", "d"])})
+    assert find_axes(points).names == {}
+
+
+def test_a_coordinate_that_lies_along_another_dim():
+    obj = xr.Dataset(
+        {"a": ("point", np.zeros(3)), "b": ("time", np.zeros(4))},
+        {"time": ("point", DAYS[:3])},
+    )
+    with pytest.raises(AxisError, match=r"'time' has the dims \('point',\).*rename_dims"):
+        find_axes(obj)

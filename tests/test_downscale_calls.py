@@ -1,13 +1,14 @@
 """Other ways to ask for finer fields: the command line, a plan, a network that was trained here."""
 
 import numpy as np
+import pandas as pd
 import pytest
 import xarray as xr
 from click.testing import CliRunner
 
 import xgeoml
 from xgeoml import cli
-from xgeoml.exceptions import InputError
+from xgeoml.exceptions import InputError, TimeAxisError
 from xgeoml.testing import finer
 
 
@@ -184,3 +185,57 @@ def test_the_card_of_a_network_names_the_baselines():
     simple = coarse.geoml.fit("delta", target=fine, validation=0.25).card.skill[0]
     for name in ("bicubic", "conservative", "delta", "ridge"):
         assert row.values[name] == pytest.approx(simple.values[name], rel=1e-4), "the same steps"
+
+
+@pytest.fixture(scope="module")
+def coarse():
+    return finer.pairs()[0].isel(time=slice(0, 3))
+
+
+def test_means_by_area_beside_bounds_that_are_coordinates(coarse):
+    edges = xgeoml.grid.cell_edges(coarse.lat.values)
+    bounds = (("lat", "bnds"), np.stack([edges[:-1], edges[1:]], 1))
+    given = coarse.to_dataset(name="a").assign_coords(lat_bnds=bounds)
+    given.lat.attrs["bounds"] = "lat_bnds"
+    made = given.geoml.downscale(2, "bilinear", conserve="area")
+    plain = coarse.geoml.downscale(2, "bilinear", conserve="area")
+    assert np.array_equal(made.a, plain)
+    assert made.lat_bnds.sizes == {"lat": 2 * coarse.sizes["lat"], "bnds": 2}
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [
+        pd.period_range("2001-01", periods=3, freq="M"),
+        pd.CategoricalIndex(["a", "b", "c"]),
+    ],
+    ids=["periods", "categories"],
+)
+def test_labels_of_pandas_alone_are_kept(coarse, labels):
+    made = coarse.assign_coords(time=labels).geoml.downscale(2, "bilinear")
+    assert made.indexes["time"].equals(pd.Index(labels))
+
+
+def test_dates_of_a_time_zone_are_refused(coarse):
+    stamps = pd.date_range("2001-01-01", periods=3, tz="Asia/Tokyo")
+    with pytest.raises(TimeAxisError, match=r"of the time zone Asia/Tokyo.*tz_convert\(None\)"):
+        coarse.assign_coords(time=stamps).geoml.downscale(2, "bilinear")
+
+
+@pytest.mark.parametrize("model", ["bicubic", "conservative"])
+def test_parts_that_the_dtype_does_not_hold_are_missing(coarse, model):
+    given = coarse.astype(np.float32)
+    given[1, 2, 2], given[1, 2, 3] = 3.3e38, -3.3e38
+    made = given.geoml.downscale(2, model)
+    assert not np.isinf(made).any()
+    assert 0 < made[1].isnull().sum() < made[1].size
+    assert made[[0, 2]].notnull().all()
+
+
+def test_the_order_of_dims_and_chunks_change_no_bit(coarse):
+    given = coarse.astype(np.float64).transpose("lat", "lon", "time").copy()
+    whole = given.geoml.downscale(2, "conservative")
+    lazy = given.chunk().geoml.downscale(2, "conservative")
+    other = given.transpose("time", "lat", "lon").copy().geoml.downscale(2, "conservative")
+    assert np.array_equal(lazy, whole)
+    assert np.array_equal(other.transpose(*whole.dims), whole)

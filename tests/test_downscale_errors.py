@@ -152,3 +152,12 @@ def test_points_need_a_place(coarse):
     far = fine.rename("height").assign_coords(lat=fine["lat"] - 90.0)
     with pytest.raises(InputError, match="no point of the result lies on the grid of covariate"):
         coarse.geoml.downscale(2, covariates=far)
+
+
+def test_a_curved_grid_of_one_column(coarse):
+    lat, lon = np.meshgrid(coarse.lat.values, coarse.lon.values[:1], indexing="ij")
+    row = coarse.isel(lon=[0]).drop_vars(["lat", "lon"]).rename(lat="y", lon="x")
+    row = row.assign_coords(lat=(("y", "x"), lat), lon=(("y", "x"), lon))
+    for call in (row.geoml.downscale, lambda **k: row.geoml.plan("downscale", **k)):
+        with pytest.raises(InputError, match=r"6 x 1 cells; expected two or more"):
+            call(model="bicubic", like=grid([41.0, 42.0], [11.0, 12.0]))

@@ -212,7 +212,7 @@ def test_steps_in_time_that_cannot_be_hidden(hourly):
     scores = evaluated(half, "interp_time", ["linear"])
     assert int(scores.hidden.sum()) == 6 * hourly[0].size
     twice = hourly.isel(time=[0, 1, 1, 2, 3, 4, 5])
-    with pytest.raises(TimeAxisError, match="1 duplicate stamps"):
+    with pytest.raises(TimeAxisError, match="1 duplicate stamp: "):
         evaluated(twice, "interp_time", ["linear"])
     scores = evaluated(hourly, "interp_time", ["linear"], fit="ridge", repeats=1)
     assert "1 in a row are left to learn from" in str(scores.error.values[1])
@@ -288,3 +288,33 @@ def test_the_best_model_serves_what_is_asked_for(months, hills, waves, hourly):
     with pytest.raises(InputError, match="would be kept") as caught:
         hourly[:4].geoml.interp_time("30min", "best")
     assert "name a model instead" in caught.value.__notes__[0]
+
+
+def test_cells_that_are_stacked(months):
+    stacked = months.isel(lat=slice(0, 2), lon=slice(0, 2)).stack(point=("lat", "lon"))
+    scores = evaluated(stacked, "fill_gaps", ["linear"], holdout="steps")
+    assert np.isfinite(scores.rmse).all()
+
+
+def test_a_metric_that_stacks_cells_that_are_stacked(months):
+    pytest.importorskip("xskillscore")
+    stacked = months.isel(lat=slice(0, 2), lon=slice(0, 2)).stack(point=("lat", "lon"))
+    options = {"holdout": "steps", "metrics": ["pearson_r"]}
+    scores = evaluated(stacked, "fill_gaps", ["linear"], **options)
+    assert np.isfinite(scores.pearson_r).all()
+
+
+def test_a_region_along_a_time_with_labels_that_occur_twice(hills):
+    field = hills["t2m"].isel(time=[0, 0, 1, 2])
+    region = {"a": (field > field.mean()).isel(lon=0, drop=True)}
+    with pytest.raises(InputError, match="along 'time', of which labels occur twice"):
+        evaluated(field, "downscale", ["bilinear"], regions=region)
+
+
+def test_dates_of_a_time_zone(hills):
+    stamps = pd.date_range("2001-01-01", periods=8, tz="UTC")
+    with pytest.raises(TimeAxisError, match="of the time zone UTC"):
+        evaluated(hills.assign_coords(time=stamps), "downscale", ["bilinear"], variable="t2m")
+    days = hills["t2m"].assign_coords(time=stamps)
+    with pytest.raises(TimeAxisError, match="of the time zone UTC"):
+        evaluated(days, "fill_gaps", ["linear"], freq="MS")

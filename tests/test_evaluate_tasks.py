@@ -185,3 +185,12 @@ def test_trees(fine):
     np.testing.assert_array_equal(one.rmse, other.rmse)
     with pytest.raises(GeoMLError, match="w"):
         tree.geoml.evaluate("downscale", ["bilinear"], variable="w")
+
+
+@pytest.mark.parametrize("station", [0, 3])
+def test_records_that_are_infinite_are_told_of_whoever_is_left_out(waves, station):
+    broken = waves.record.copy()
+    broken[station, 100] = np.inf
+    options = {"greens": waves.greens, "dim": "station", "baselines": False, "repeats": 4}
+    with pytest.raises(GeoMLError, match="infinite samples"):
+        broken.geoml.evaluate("invert_waveform", ["nnls"], arguments={"gaps": "window"}, **options)

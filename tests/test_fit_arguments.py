@@ -72,3 +72,33 @@ def test_weights_of_a_network_with_other_options_are_refused(record):
     other = DROPPING.replace(options={"width": 5})
     with pytest.raises(InputError, match="options differ"):
         fit(record, other, start=own)
+
+
+def test_values_whose_squares_single_precision_does_not_hold(record):
+    own = fit((record * 1e36).astype(np.float32), max_epochs=1, validation=0.3)
+    assert own.card is not None
+
+
+def coarse_and_fine(steps=12):
+    fine = cycles(6, 6, steps=steps)
+    return fine.coarsen(lat=2, lon=2).mean(), fine
+
+
+def test_pairs_without_steps():
+    coarse, fine = coarse_and_fine()
+    with pytest.raises(InputError, match="the data have 0 steps, the target 12"):
+        coarse[:0].geoml.fit("delta", target=fine)
+
+
+def test_pairs_with_what_stands_for_missing():
+    coarse, fine = coarse_and_fine()
+    fine[3, 1, 1] = 9.97e36
+    with pytest.raises(InputError, match=r"'tws' holds 9.97e\+36.*what stands for missing"):
+        coarse.geoml.fit("delta", target=fine)
+
+
+def test_pairs_of_which_never_both_have_a_value():
+    coarse, fine = coarse_and_fine()
+    coarse[:6], fine[6:] = np.nan, np.nan
+    with pytest.raises(InputError, match="at 0 of 12 steps both"):
+        coarse.geoml.fit("delta", target=fine)

@@ -281,3 +281,28 @@ def test_how_many_in_a_row_there_are(shape, share):
             count = len(list(cells))
             assert not there or [next(lengths) for _ in range(count)] == [count] * count
     assert list(lengths) == []
+
+
+def test_a_variable_that_is_called_by_a_number():
+    assert "  3 [K]" in repr(days().to_dataset(name=3).geoml)
+
+
+def test_dates_of_a_time_zone():
+    text = repr(days(time=DAYS.tz_localize("Asia/Tokyo")).geoml)
+    assert "2001-01-01 00:00:00 to 2001-01-30 00:00:00" in text
+    assert "of the time zone Asia/Tokyo; expected dates" in text
+
+
+def test_lazy_coordinates_are_not_computed():
+    places = {"lat": ("y", 10.0 + np.arange(4)), "lon": ("x", 20.0 + np.arange(5))}
+    obj = days().drop_vars(["lat", "lon"]).rename(lat="y", lon="x").assign_coords(places)
+    stamps = days().swap_dims(time="step").reset_coords("time").set_coords("time").sst
+    with dask.config.set(scheduler=never):
+        assert "4 x 5 cells" in repr(obj.chunk().geoml)
+        assert "lazy: not read" in repr(stamps.chunk().geoml)
+
+
+def test_a_curved_grid_without_cells():
+    plane = {"lat": (("y", "x"), np.zeros((0, 5))), "lon": (("y", "x"), np.zeros((0, 5)))}
+    obj = xr.DataArray(np.zeros((30, 0, 5)), plane, ("time", "y", "x"))
+    assert "0 x 5 cells" in repr(obj.geoml)

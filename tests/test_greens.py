@@ -358,3 +358,10 @@ def test_pint_is_asked_for_only_where_it_is_needed():
 
 def test_paths_of_the_toys_are_those_of_the_records():
     np.testing.assert_array_equal(waves(3, dtype=np.float64).greens, paths(0, 3))
+
+
+def test_one_path_that_still_has_the_label_of_its_station(data):
+    one = data.greens.isel(station=0)
+    made = invert(data.record, greens=one, dim="station")
+    plain = invert(data.record, greens=one.drop_vars(["station", "distance"]), dim="station")
+    assert np.array_equal(made, plain)

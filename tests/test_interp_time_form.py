@@ -284,7 +284,7 @@ def test_wrong_calls_say_what_to_type(data, given, error, told):
     ("change", "error", "told"),
     [
         (lambda d: d[::-1], TimeAxisError, "is not in order"),
-        (lambda d: d[[0, 0, 1]], TimeAxisError, "duplicate stamps"),
+        (lambda d: d[[0, 0, 1]], TimeAxisError, "duplicate stamp"),
         (lambda d: d[:1], TimeAxisError, "has 1 step; expected two or more"),
         (lambda d: d[0], xgeoml.AxisError, "interpolation in time needs a T axis"),
         (lambda d: d.assign_coords(time=np.arange(12)), TimeAxisError, "expected datetime64"),

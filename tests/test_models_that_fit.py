@@ -125,3 +125,15 @@ def test_no_such_task():
     for ask in (xgeoml.list_models, OBJECTS["daily"].geoml.models):
         with pytest.raises(InputError, match="no task 'fillgaps': did you mean 'fill_gaps'"):
             ask("fillgaps")
+
+
+@pytest.mark.parametrize("order", [[0, 0, 1, 2], [0, 2, 1, 3], [0, 1, 3, 2]])
+def test_steps_that_no_task_can_use_say_nothing_of_models(order):
+    obj = maps(4, "D").isel(time=order)
+    assert obj.geoml.models("downscale") == maps(4, "D").geoml.models("downscale")
+
+
+def test_a_step_without_a_date_says_nothing_of_models():
+    stamps = maps(4, "D").time.values.copy()
+    stamps[2] = np.datetime64("NaT")
+    assert "bicubic" in maps(4, "D").assign_coords(time=stamps).geoml.models()

@@ -107,7 +107,7 @@ def test_the_order_of_the_steps_does_not_matter(sea, model):
     for shuffled in (sea.isel(time=order), sea.chunk(time=40).isel(time=order)):
         same(shuffled.geoml.fill_gaps(model, freq="MS", **given), expected)
     twice = xr.concat([sea, sea.isel(time=[5])], "time")
-    with pytest.raises(TimeAxisError, match="duplicate stamps"):
+    with pytest.raises(TimeAxisError, match="duplicate stamp"):
         twice.geoml.fill_gaps(model, freq="MS")
 
 

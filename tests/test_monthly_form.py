@@ -311,3 +311,17 @@ def test_the_command(daily, tmp_path):
         assert done.exit_code in (1, 2)
         assert told in done.output
         assert "Traceback" not in done.output
+
+
+def test_of_stacked_cells_levels_are_kept(daily):
+    stacked = daily.stack(point=("lat", "lon"))
+    full = stacked.geoml.fill_gaps("linear", freq="MS")
+    assert full.indexes["point"].equals(stacked.indexes["point"])
+    expected = daily.geoml.fill_gaps("linear", freq="MS").stack(point=("lat", "lon"))
+    xr.testing.assert_equal(full.drop_vars([FLAG, NUMBER]), expected.drop_vars([FLAG, NUMBER]))
+
+
+def test_stacked_steps_are_no_time(daily):
+    stacked = daily.stack(step=("time", "lat"))
+    with pytest.raises(TimeAxisError, match="'step' has dtype object"):
+        stacked.geoml.fill_gaps("linear", freq="MS", dims={"T": "step"})

@@ -390,3 +390,13 @@ def test_real_records(data_path):
             if ds.sizes["time"] > 10:
                 s = infer_steps(ds.time[holes(ds.sizes["time"])])
                 np.testing.assert_array_equal(s.stamps, ds.time.values)
+
+
+def test_a_time_zone_is_refused():
+    stamps = pd.date_range("2001-01-01", periods=3, tz="Asia/Tokyo")
+    with pytest.raises(TimeAxisError, match="of the time zone Asia/Tokyo; expected dates") as told:
+        check_time(time(stamps))
+    obj = xr.DataArray(np.zeros(3), {"time": stamps}, ("time",))
+    cure = str(told.value).partition("UTC: ")[2]
+    assert cure.startswith("obj = obj.assign_coords(time=")
+    check_time(obj.assign_coords(time=obj.indexes["time"].tz_convert(None)).time)

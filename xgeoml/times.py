@@ -94,7 +94,8 @@ def check_time(coord: xr.DataArray) -> None:
         again = ordered[1:][ordered[1:] == ordered[:-1]]
         different = list(dict.fromkeys(_show(stamp) for stamp in again))
         raise TimeAxisError(
-            f"the time coordinate {name!r} has {again.size} duplicate stamps: "
+            f"the time coordinate {name!r} has {again.size} duplicate "
+            f"stamp{'s' * (again.size > 1)}: "
             f"{', '.join(different[:3])}{' ...' if len(different) > 3 else ''}; "
             "expected each once. "
             f'Keep the first: obj = obj.drop_duplicates("{name}"), '

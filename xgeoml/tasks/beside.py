@@ -316,9 +316,10 @@ def on_points(
     theirs = Grid.of(given, axes_as_said(given, said))
     extra = [d for d in given.dims if d not in theirs.dims]
     if extra:
+        what = label if label.isidentifier() else "cov"
         raise InputError(
-            f"{label} has dims {given.dims}; expected Y and X only: pick one of the others, "
-            f"cov.isel({extra[0]}=0)"
+            f"{label} has dims {tuple(map(str, given.dims))}; expected Y and X only: pick one of "
+            f"the others, {what}.isel({extra[0]}=0)"
         )
     placement = place(Grid.of(points, axes_as_said(points, said)), theirs, "the result", label)
     values = in_numbers(given, label).transpose(*theirs.dims).values.astype(np.float64)

@@ -110,10 +110,10 @@ def downscale(
     Returns
     -------
     same type as `obj`
-        Dims in their order, names, attributes and dtype kept (integers become float64). Coordinates
-        and bounds along Y and X are those of the parts, or those of `like`. Of other coordinates
-        along them, such as areas of cells, a warning tells that they were left out. Missing cells
-        stay missing.
+        Dims in their order, names, attributes and dtype kept (integers become float64, float16
+        float32). Coordinates and bounds along Y and X are those of the parts, or those of `like`.
+        Of other coordinates along them, such as areas of cells, a warning tells that they were left
+        out. Missing cells stay missing.
 
     Raises
     ------
@@ -299,7 +299,9 @@ def variables_with_a_grid(
             if {"Y", "X"} <= set(find_axes(variable, usable or None).names):
                 found.append(name)
     if not found:
-        kinds = {str(k): f"{v.dtype}{v.dims}" for k, v in dataset.data_vars.items()}
+        kinds = {
+            str(k): f"{v.dtype}{tuple(map(str, v.dims))}" for k, v in dataset.data_vars.items()
+        }
         raise NothingToDoError(
             f"no floating-point variable with axes Y and X to downscale; found {kinds}: name one "
             "with variables=, and its axes with dims={'Y': ..., 'X': ...}"

@@ -313,7 +313,9 @@ def variables_to_fill(
         if variable.dtype.kind == "f" and name not in apart and _has_time(variable, request.dims)
     ]
     if not found:
-        kinds = {str(k): f"{v.dtype}{v.dims}" for k, v in dataset.data_vars.items()}
+        kinds = {
+            str(k): f"{v.dtype}{tuple(map(str, v.dims))}" for k, v in dataset.data_vars.items()
+        }
         raise NothingToDoError(
             f"no floating-point variable with a time axis to fill; found {kinds}: name one with "
             "variables=, and its time axis with dims={'T': ...}"

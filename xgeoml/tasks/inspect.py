@@ -23,7 +23,7 @@ from xgeoml.tasks.dispatch import (
 )
 from xgeoml.tasks.filling import gives_months
 from xgeoml.tasks.quantities import plain
-from xgeoml.tasks.samples import Samples, samples_of
+from xgeoml.tasks.samples import Samples, sample_dim, samples_of
 from xgeoml.times import check_time
 
 # Seconds between samples of seismograms, at most.
@@ -197,7 +197,10 @@ def seismograms_in(obj: xr.DataArray | xr.Dataset) -> Samples | None:
 
 def _samples_of(array: xr.DataArray) -> Samples | None:
     try:
-        axes, samples = find_axes(array), samples_of(array)
+        axes, dim = find_axes(array), sample_dim(array, None)
+        if any(c.dims == (dim,) and c.chunks is not None for c in array.coords.values()):
+            return None  # they would have to be computed
+        samples = samples_of(array)
     except GeoMLError:
         return None
     if samples.unit is None:

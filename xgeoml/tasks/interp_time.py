@@ -117,11 +117,12 @@ def interp_time(
     Returns
     -------
     same type as `obj`
-        Dims in their order, names, attributes and dtype kept (integers become float64). Bounds of
-        time run along with it, or are those of the parts. What ``cell_methods`` call a mean over
-        time stays one: between two steps it is an estimate of the mean over an interval as long as
-        theirs, not of the value at a moment. Coordinates along time are interpolated
-        linearly where they are floats or times; of others a warning tells that they were left out.
+        Dims in their order, names, attributes and dtype kept (integers become float64, float16
+        float32). Bounds of time run along with it, or are those of the parts. What ``cell_methods``
+        call a mean over time stays one: between two steps it is an estimate of the mean over an
+        interval as long as theirs, not of the value at a moment. Coordinates along time are
+        interpolated linearly where they are floats or times; of others a warning tells that they
+        were left out.
 
     Raises
     ------
@@ -294,7 +295,9 @@ def variables_in_time(
             if "T" in find_axes(variable, usable or None).names:
                 found.append(name)
     if not found:
-        kinds = {str(k): f"{v.dtype}{v.dims}" for k, v in dataset.data_vars.items()}
+        kinds = {
+            str(k): f"{v.dtype}{tuple(map(str, v.dims))}" for k, v in dataset.data_vars.items()
+        }
         raise NothingToDoError(
             f"no floating-point variable with a time axis to interpolate; found {kinds}: name one "
             "with variables=, and its time axis with dims={'T': ...}"

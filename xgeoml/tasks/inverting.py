@@ -187,7 +187,9 @@ def records_of(dataset: xr.Dataset, names: Sequence[Hashable] | None, wish: Wish
         n for n in found if not _same(dataset[n], wish.greens)
     ]
     if not found:
-        kinds = {str(k): f"{v.dtype}{v.dims}" for k, v in dataset.data_vars.items()}
+        kinds = {
+            str(k): f"{v.dtype}{tuple(map(str, v.dims))}" for k, v in dataset.data_vars.items()
+        }
         raise NothingToDoError(
             f"no floating-point variable with a time axis{_and(wish.join)} to invert; found "
             f"{kinds}: name one with variables=, and its time axis with dims={{'T': ...}}"
@@ -332,11 +334,11 @@ def inverted(ready: Ready) -> dict[Hashable, xr.DataArray]:
         greens = greens.chunk(own) if is_lazy(greens.data) else greens
     else:
         job = replace(job, threads=processors())
+    # Labels are found: where other coordinates differ, those of the records stay.
+    greens = greens.drop_vars(list(greens.coords))
     missing = [d for d in join if d not in greens.dims]
     if missing:
         greens = greens.expand_dims({d: record.sizes[d] for d in missing})
-    # Labels are found: where other coordinates differ, those of the records stay.
-    greens = greens.drop_vars(list(greens.coords))
     dtype = float_dtype(record)
     made: Sequence[xr.DataArray] = xr.apply_ufunc(
         _run,

@@ -36,7 +36,7 @@ from xgeoml.tasks.masks import mask_on
 from xgeoml.tasks.prepare import Prepared, prepare
 from xgeoml.tasks.slots import SLOTS, Array, Slots, month_means, slots_of
 from xgeoml.tasks.values import in_numbers
-from xgeoml.times import check_time
+from xgeoml.times import check_time, check_zone
 
 __all__ = ["fill_months", "in_chunks", "in_slots", "prepare_months"]
 
@@ -196,6 +196,7 @@ def _by_time(obj: Object, time: str, dataset: xr.Dataset) -> Object:
         obj = obj.assign_coords({time: dataset[time]})
     if time not in obj.coords:
         return obj
+    check_zone(obj[time])
     stamps = obj[time].values
     if stamps.dtype.kind != "M" and not is_cftime(stamps):
         return obj

@@ -32,6 +32,8 @@ from xgeoml.tasks.values import in_numbers
 # Means differ from the coarse values by less than this share of their deviation where they are
 # meant to be equal; the steps on which that is looked at.
 _EQUAL, _LOOKED_AT = 1e-3, 64
+# Single precision holds sums of squares of these.
+_LARGEST = 1e16
 # Steps without which there is nothing to learn.
 _FEWEST = 2
 # Steps that are read at a time.
@@ -382,14 +384,23 @@ def stored(array: xr.DataArray, path: Path) -> NDArray[Any]:
     data = array.variable.data
     dtype = np.dtype(np.float32) if array.dtype.itemsize <= 4 else np.dtype(np.float64)
     if not is_lazy(data):
-        values = np.array(array.values, dtype)
-        values[~np.isfinite(values)] = np.nan
-        return values
+        return _known(array.values, array.name).astype(dtype)
     path.parent.mkdir(parents=True, exist_ok=True)
     made = np.lib.format.open_memmap(path, "w+", dtype, array.shape)
     piece = max(1, _PIECE // max(1, int(np.prod(array.shape[1:]))))
     for first in range(0, array.shape[0], piece):
-        values = np.asarray(data[first : first + piece])
-        made[first : first + piece] = np.where(np.isfinite(values), values, np.nan)
+        made[first : first + piece] = _known(np.asarray(data[first : first + piece]), array.name)
     made.flush()
+    return made
+
+
+def _known(values: NDArray[Any], name: Hashable) -> NDArray[Any]:
+    """Return values, NaN where they are infinite."""
+    made = np.where(np.isfinite(values), values, np.nan)
+    largest = float(np.nanmax(np.abs(made), initial=0.0))
+    if largest > _LARGEST:
+        raise InputError(
+            f"{name!r} holds {largest:g}; expected values within {_LARGEST:g}, which can be learnt "
+            f"from: is it what stands for missing? Type obj = obj.where(abs(obj) < {_LARGEST:g})"
+        )
     return made

@@ -214,7 +214,9 @@ def prepare(
 def _checked(original: xr.DataArray, label: str) -> xr.DataArray:
     """Return the variable in floats, or raise if its values cannot be filled or kept."""
     if original.size == 0:
-        raise InputError(f"{label} is empty: sizes {dict(original.sizes)}")
+        raise InputError(
+            f"{label} is empty: sizes { {str(d): n for d, n in original.sizes.items()} }"
+        )
     numbers = in_numbers(original, label)
     if numbers.dtype.itemsize > 8:
         raise InputError(

@@ -151,7 +151,9 @@ def make_ready(
         wish = replace(wish, mask=lookup(wish.mask, "mask", dataset, above))
     original = dataset[name]
     if original.size == 0:
-        raise InputError(f"variable {name!r} is empty: sizes {dict(original.sizes)}")
+        raise InputError(
+            f"variable {name!r} is empty: sizes { {str(d): n for d, n in original.sizes.items()} }"
+        )
     if wish.members and MEMBER in {*dataset.variables, *dataset.dims}:
         raise InputError(
             f"members={wish.members} goes along a new dim {MEMBER!r}, which the data have already; "

@@ -10,6 +10,7 @@ from types import ModuleType
 from typing import Any, NamedTuple
 
 import numpy as np
+import pandas as pd
 import xarray as xr
 from numpy.typing import NDArray
 
@@ -27,6 +28,7 @@ from xgeoml.tasks.choose import ModelLike
 from xgeoml.tasks.contenders import Metric, Metrics, Regions
 from xgeoml.tasks.holdouts import Bools
 from xgeoml.tasks.trials import Answer, Trial, on_cells, spread_over
+from xgeoml.times import check_zone
 
 SEASONS = ("DJF", "MAM", "JJA", "SON")
 GAP_LENGTHS = {"1": (1, 1), "2-3": (2, 3), "4-11": (4, 11), "12+": (12, np.inf)}
@@ -222,6 +224,8 @@ def _groups_of(trial: Trial, regions: Regions) -> dict[str, dict[str, Bools]]:
     truth, axes = trial.truth, trial.axes
     found: dict[str, dict[str, Bools]] = {}
     time = axes.coords.get("T")
+    if time is not None:
+        check_zone(truth[time])
     if time is not None and _dated(truth[time].values):
         season = truth[time].dt.season
         # All of them, in their order: what a repeat lacks another may have.
@@ -398,6 +402,8 @@ def _measured(metric: Metric, trial: Trial, made: NDArray[Any], area: Floats) ->
     given = trial.where & np.isfinite(made)
     right = trial.truth.values.astype(np.float64)
     truth = trial.truth.copy(data=np.where(given, right, np.nan))
+    # A metric may stack all dims, and a MultiIndex cannot be a part of another.
+    truth = truth.drop_vars([n for n, i in truth.indexes.items() if isinstance(i, pd.MultiIndex)])
     estimate = truth.copy(data=np.where(given, made.astype(np.float64), np.nan))
     weight = truth.copy(data=np.where(given, area, 0.0))
     known = inspect.signature(metric).parameters

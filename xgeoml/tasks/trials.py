@@ -173,6 +173,12 @@ def on_cells(mask: xr.DataArray, data: xr.DataArray, axes: Axes, label: str) -> 
     labelled = [d for d in mask.dims if d in mask.coords and d in data.coords]
     # Absent steps were added to the data: a mask knows nothing of them.
     apart = [d for d in labelled if d == axes.get("T") or mask.sizes[d] != data.sizes[d]]
+    for dim in apart:
+        if not (mask.indexes[dim].is_unique and data.indexes[dim].is_unique):
+            raise InputError(
+                f"{label} lies along {dim!r}, of which labels occur twice; expected each once, by "
+                f"which its values are found: obj.drop_duplicates({dim!r})"
+            )
     mask = mask.reindex({d: data[d] for d in apart}, fill_value=False) if apart else mask
     if any(mask.sizes[d] != data.sizes.get(d) for d in mask.dims):
         return mask  # which the caller complains of

@@ -23,6 +23,7 @@ from xgeoml.tasks.trials_of_gaps import (
     record_of,
     told_of,
 )
+from xgeoml.times import check_zone
 
 # So many times as many values are hidden in a month as are missing in the record itself. What is
 # missing there is put linearly between its neighbours, which has an error as every filled value
@@ -69,6 +70,7 @@ def month_trials(dataset: xr.Dataset, name: Hashable, wish: Wish) -> Iterator[Tr
         If no month of any cell is known well enough, or none of these loses values.
     """
     (time,) = require(find_axes(dataset[name], wish.dims), "T", purpose="making months")
+    check_zone(dataset[time])
     record = record_of(dataset.sortby(time) if time in dataset.indexes else dataset, name, wish)
     whole = _steps_of(record, record.suspect, wish)
     sure = (whole.seen > 0) & (whole.seen >= MORE * whole.lacking)

@@ -24,7 +24,7 @@ def in_numbers(array: xr.DataArray, label: str) -> xr.DataArray:
         cure = {
             "m": "obj / np.timedelta64(1, 'D')",
             "c": "obj.real",
-            "M": "name another one, variables=...",
+            "M": "name another one",
         }.get(kind, "obj.astype('float64')")
         raise InputError(
             f"{label} has dtype {array.dtype}; expected real numbers, such as float32: {cure}"
@@ -58,7 +58,9 @@ def as_floats(original: xr.DataArray) -> xr.DataArray:
     """
     label = f"variable {original.name!r}"
     if original.size == 0:
-        raise InputError(f"{label} is empty: sizes {dict(original.sizes)}")
+        raise InputError(
+            f"{label} is empty: sizes { {str(d): n for d, n in original.sizes.items()} }"
+        )
     numbers = in_numbers(original, label)
     if numbers.dtype.itemsize > 8:
         raise InputError(
@@ -69,7 +71,10 @@ def as_floats(original: xr.DataArray) -> xr.DataArray:
 
 
 def float_dtype(original: xr.DataArray) -> np.dtype[Any]:
-    """Return the dtype of what is made of an array: its own, or float64 of integers."""
+    """Return the dtype of what is made of an array: its own, or float64 of integers.
+
+    Of halves it is float32.
+    """
     if original.dtype.kind != "f":
         return np.dtype(np.float64)
     native = original.dtype.newbyteorder("=")
