@@ -186,12 +186,7 @@ def test_the_same_bits(client, cut_finely, expected, call, model, chunks):
     lazy = CALLS[call](data.chunk(chunks), model)
     assert max(v.data.npartitions for v in lazy.data_vars.values() if v.chunks) > 1
     for name, made in lazy.compute().data_vars.items():
-        if model == "eq_tf":
-            # How many events are in a pass decides which of them a processor takes one by one.
-            size = float(np.abs(whole[name]).max()) or 1.0
-            np.testing.assert_allclose(made, whole[name], rtol=0, atol=1e-5 * size)
-        else:
-            np.testing.assert_array_equal(made, whole[name])
+        np.testing.assert_array_equal(made, whole[name])
 
 
 def test_each_weight_is_loaded_once_a_worker(client, cut_finely, expected):

@@ -261,6 +261,11 @@ def test_units_of_dates_are_fine_enough():
         ({"times": ["soon"]}, TimeAxisError, "cannot be read as dates"),
         ({"times": ["2001-01-02T00Z"]}, TimeAxisError, "time zone"),
         ({"times": pd.date_range("2001", periods=2, tz="UTC")}, TimeAxisError, "tz_convert"),
+        (
+            {"times": xr.DataArray(pd.date_range("2001", periods=2, tz="UTC"))},
+            TimeAxisError,
+            r"times.to_index\(\).tz_convert",
+        ),
         ({"times": ["2001-01-02", "2001-01-02"]}, TimeAxisError, "ascending times, each once"),
         ({"times": ["2001-01-02", "2001-01-01"]}, TimeAxisError, "at position 1"),
         ({"times": [np.datetime64("NaT")]}, TimeAxisError, "NaT, which is no time"),

@@ -120,7 +120,7 @@ def test_on_lazy_data(record, own, filled, scheduler):
 def test_on_a_cluster(record, own, filled):
     from distributed import Client, LocalCluster
 
-    options = {"n_workers": 1, "threads_per_worker": 1, "dashboard_address": None}
+    options = {"n_workers": 1, "threads_per_worker": 1, "dashboard_address": "127.0.0.1:0"}
     with LocalCluster(processes=True, **options) as cluster, Client(cluster):
         lazy = record.chunk({"lat": 2}).geoml.fill_gaps(own)
         same_to_rounding(lazy, filled)

@@ -9,10 +9,18 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import click
+import dask
 
 from xgeoml.exceptions import MissingExtraError
 
 F = TypeVar("F", bound=Callable[..., Any])
+
+# Workers keep the memory that they free: dask's own setting has the system hand out every array
+# anew, which takes as long as the computation.
+_KEEPING = {
+    "distributed.nanny.pre-spawn-environ.MALLOC_MMAP_THRESHOLD_": 2**25,
+    "distributed.nanny.pre-spawn-environ.MALLOC_TRIM_THRESHOLD_": 2**26,
+}
 
 
 def on_cluster(function: F) -> F:
@@ -91,7 +99,8 @@ def _client(scheduler: str | None, workers: int | None) -> Any:
     Client: Any = distributed.Client
     if scheduler is None:
         # Each worker loads its own weights; a network has threads of its own.
-        return Client(n_workers=workers, threads_per_worker=1, dashboard_address="127.0.0.1:0")
+        with dask.config.set(_KEEPING):
+            return Client(n_workers=workers, threads_per_worker=1, dashboard_address="127.0.0.1:0")
     if Path(scheduler).exists():
         return Client(scheduler_file=scheduler)
     if ":" not in scheduler:

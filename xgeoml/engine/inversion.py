@@ -271,7 +271,10 @@ def _of_model(gather: Gather, job: Inversion) -> tuple[Floats, Floats]:
         import torch
 
         others = (seen.greens, estimates, seen.about)
-        return network(record, *(torch.from_numpy(a[which]).to(record.device) for a in others))
+        given = [record, *(torch.from_numpy(a[which]).to(record.device) for a in others)]
+        # One alone is multiplied by other routines, which round in another way: it goes as two.
+        alone = len(record) == 1
+        return network(*(torch.cat([a, a]) if alone else a for a in given))[: len(record)]
 
     options = job.options
     if options.batch_size is None and resolve_device(options.device) == "cpu":

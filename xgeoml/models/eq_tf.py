@@ -123,7 +123,7 @@ class EqTf(nn.Module):
         sources = []
         for step in self.steps:
             made = torch.fft.irfft(response * torch.fft.rfft(x, padded)[:, None], padded)[..., :n]
-            called = (torch.fft.rfft(observed - made, padded) * response.conj()).sum(1)
+            called = _correlated(torch.fft.rfft(observed - made, padded), response).sum(1)
             back = [torch.fft.irfft(called / (power + e), padded)[:, :lags] for e in _LEVELS]
             moving = [x, *begun.unbind(1), *back, *[x + b for b in back], pulse]
             given = torch.cat([torch.asinh(torch.stack(moving, 1)), still], 1)
@@ -192,6 +192,16 @@ class _Block(nn.Module):
         tokens = tokens + self.told(seen.transpose(1, 2).flatten(2))
         found: Tensor = tokens + self.wide(self.second(tokens))
         return found
+
+
+def _correlated(spectrum: Tensor, other: Tensor) -> Tensor:
+    """Return the product with the conjugate, in real numbers.
+
+    Of a complex product the last numbers of a batch are made one by one, and rounded in another way:
+    how many events it has would show in the last digits.
+    """
+    a, b = torch.view_as_real(spectrum).unbind(-1), torch.view_as_real(other).unbind(-1)
+    return torch.complex(a[0] * b[0] + a[1] * b[1], a[1] * b[0] - a[0] * b[1])
 
 
 def _angles(count: int, features: int, device: torch.device) -> tuple[Tensor, Tensor]:

@@ -158,6 +158,16 @@ def places(ticks: Ints, steps: Ints) -> tuple[NDArray[np.intp], Floats]:
     return low, np.asarray((ticks - steps[low]) / (steps[low + 1] - steps[low]), np.float64)
 
 
+def check_no_zone(times: Times) -> None:
+    """Raise TimeAxisError if times have a time zone: NumPy's have none."""
+    zone = getattr(getattr(times, "dtype", None), "tz", None)
+    if zone is not None:
+        index = "times.to_index()" if isinstance(times, xr.DataArray) else "pd.DatetimeIndex(times)"
+        raise TimeAxisError(
+            f"times= have the time zone {zone}; expected UTC: times={index}.tz_convert(None)"
+        )
+
+
 def read_times(times: Times, given: NDArray[Any], dim: str) -> NDArray[Any]:
     """Return what the user says of times as stamps of the record's kind.
 
@@ -166,11 +176,7 @@ def read_times(times: Times, given: NDArray[Any], dim: str) -> NDArray[Any]:
     TimeAxisError, InputError
         If they are no dates, of another calendar, not in order, or there are none.
     """
-    zone = getattr(times, "tz", None)
-    if zone is not None:
-        raise TimeAxisError(
-            f"times= have the time zone {zone}; expected UTC: times.tz_convert(None)"
-        )
+    check_no_zone(times)
     values = times.values if isinstance(times, xr.DataArray) else np.asarray(times)
     values = np.atleast_1d(values)
     if values.ndim != 1 or values.size == 0:

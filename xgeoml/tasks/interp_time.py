@@ -24,7 +24,7 @@ from xgeoml.tasks.earlier import flag_name, spread_name
 from xgeoml.tasks.fill_gaps import describe_call, listed
 from xgeoml.tasks.frequencies import is_freq
 from xgeoml.tasks.gaps import MaxGap, check_max_gap
-from xgeoml.tasks.instants import Instants, Times, TimeStep
+from xgeoml.tasks.instants import Instants, Times, TimeStep, check_no_zone
 from xgeoml.tasks.interpolating import (
     Wish,
     at_times,
@@ -235,6 +235,7 @@ def check_wish(
 
 def _told(times: Times) -> str:
     """Return what a call says of its times."""
+    check_no_zone(times)
     values = np.atleast_1d(np.asarray(times))
     several = [str(v) for v in (values[0], values[-1])] if values.size else []
     return f"{values.size} times, {' to '.join(dict.fromkeys(several))}"

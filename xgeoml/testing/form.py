@@ -132,7 +132,7 @@ def processes(subject: Subject) -> None:
     except ImportError:
         raise CheckSkippedError("distributed is not installed") from None
     cluster = LocalCluster(  # type: ignore[no-untyped-call]
-        n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None
+        n_workers=2, threads_per_worker=1, processes=True, dashboard_address="127.0.0.1:0"
     )
     with cluster, Client(cluster):  # type: ignore[no-untyped-call]
         _same_all(lazy.compute(), expected, "two workers of distributed")
