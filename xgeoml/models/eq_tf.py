@@ -197,8 +197,8 @@ class _Block(nn.Module):
 def _correlated(spectrum: Tensor, other: Tensor) -> Tensor:
     """Return the product with the conjugate, in real numbers.
 
-    Of a complex product the last numbers of a batch are made one by one, and rounded in another way:
-    how many events it has would show in the last digits.
+    Of a complex product the last numbers of a batch are made one by one, and rounded in another
+    way: how many events it has would show in the last digits.
     """
     a, b = torch.view_as_real(spectrum).unbind(-1), torch.view_as_real(other).unbind(-1)
     return torch.complex(a[0] * b[0] + a[1] * b[1], a[1] * b[0] - a[0] * b[1])
