@@ -239,3 +239,13 @@ def test_the_order_of_dims_and_chunks_change_no_bit(coarse):
     other = given.transpose("time", "lat", "lon").copy().geoml.downscale(2, "conservative")
     assert np.array_equal(lazy, whole)
     assert np.array_equal(other.transpose(*whole.dims), whole)
+
+
+def test_onto_a_grid_around_the_globe_that_meets_the_data_at_both_ends(coarse):
+    first = coarse.lon.values[4]
+    lon = np.array([first, first + 100.0, first + 200.0, coarse.lon.values[3] + 360.0])
+    lat = np.linspace(coarse.lat.values[0], coarse.lat.values[-1], 4 * coarse.sizes["lat"])
+    like = xr.Dataset(coords={"lat": lat, "lon": lon})
+    made = coarse.geoml.downscale(like=like, model="bilinear", conserve="area")
+    assert made.isel(lon=[1, 2]).isnull().all()
+    assert made.isel(lon=[0, 3]).notnull().any()

@@ -163,6 +163,14 @@ def test_flags_that_do_not_fit(short, lazy):
     assert not bool((dropped[FLAG] == FILLED).where(short[FLAG] == FILLED, False).any())
 
 
+def test_no_variable_is_lost_to_a_spread(short):
+    other = short[[NAME]].assign({f"{NAME}_spread": short[NAME] * 2})
+    with pytest.raises(InputError, match=rf"{NAME}_spread'.*has no '{FLAG}' beside it.*drop_vars"):
+        other.geoml.fill_gaps("climatology", variables=[NAME], spread=True)
+    kept = other.geoml.fill_gaps("climatology", variables=[NAME])
+    xr.testing.assert_identical(kept[f"{NAME}_spread"], other[f"{NAME}_spread"])
+
+
 def test_nothing_was_observed(short):
     at = int(np.flatnonzero((short[FLAG] == FILLED).any(("lat", "lon")))[0])
     step = short.isel(time=[at])

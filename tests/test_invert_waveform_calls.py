@@ -262,3 +262,13 @@ def test_paths_that_a_model_has_not_learnt(data, tmp_path):
 def test_the_task_lists_its_models():
     found = xgeoml.list_models("invert_waveform")
     assert {"eq_tf", "iterative", "landweber", "nnls", "water_level", "wiener"} <= set(found)
+
+
+@pytest.mark.parametrize(
+    ("what", "options"), [("moment", {}), ("each_misfit", {"dim": "station"})], ids=str
+)
+def test_no_variable_is_lost(data, what, options):
+    name = f"record_{what}"
+    told = rf"the data hold \['{name}'\].*drop_vars"
+    other = data.assign({name: ("station", np.zeros(3))})
+    refuse(other, InputError, told, greens="greens", **options)

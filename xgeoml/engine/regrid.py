@@ -143,7 +143,9 @@ def _cell_means(at: Floats, size: int, around: bool = False) -> sparse.csr_array
     """Return weights of linear interpolation, mean over the cells whose centres are `at`."""
     from scipy import sparse
 
-    width = float(np.nanmedian(np.abs(np.diff(at)))) if np.isfinite(at).sum() > 1 else 1.0
+    apart = np.abs(np.diff(at))
+    apart = apart[np.isfinite(apart)]
+    width = float(np.median(apart)) if apart.size else 1.0
     parts = 2 * math.ceil(width) if width > 1.0 else 1
     inside = ((np.arange(parts) + 0.5) / parts - 0.5) * width
     points = (at[:, None] + inside).ravel()

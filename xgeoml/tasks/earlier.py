@@ -14,7 +14,7 @@ from xgeoml.insert import fill_value
 from xgeoml.provenance import FILLED, MEANINGS, OBSERVED, SUSPECT
 from xgeoml.tasks.values import in_numbers
 
-__all__ = ["Earlier", "find_earlier", "flag_name", "spread_name"]
+__all__ = ["Earlier", "check_no_spread", "find_earlier", "flag_name", "spread_name"]
 
 
 def flag_name(name: Hashable) -> str:
@@ -117,6 +117,13 @@ def find_earlier(dataset: xr.Dataset, name: Hashable) -> Earlier | None:
         filled = (flags == FILLED) & value.notnull()
         old = _like(old, value, spread_name(name), name).where(filled)
     return Earlier(value.to_base_variable(), flags, old)
+
+
+def check_no_spread(dataset: xr.Dataset, name: Hashable) -> None:
+    """Raise InputError if a spread would replace a variable that no earlier call made."""
+    spread = spread_name(name)
+    if spread in dataset.variables and flag_name(name) not in dataset.variables:
+        raise _foreign(spread, name, f"has no {flag_name(name)!r} beside it")
 
 
 def _like(extra: xr.Variable, value: xr.Variable, label: str, name: Hashable) -> xr.Variable:

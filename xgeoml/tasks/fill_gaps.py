@@ -26,7 +26,7 @@ from xgeoml.tasks.dispatch import (
     on_object,
     with_own_steps,
 )
-from xgeoml.tasks.earlier import flag_name, spread_name
+from xgeoml.tasks.earlier import check_no_spread, flag_name, spread_name
 from xgeoml.tasks.filling import Request, fill_variable
 from xgeoml.tasks.gaps import MaxGap, check_max_gap
 from xgeoml.tasks.in_months import follow_months
@@ -247,6 +247,9 @@ def _fill_dataset(
     request: Request,
 ) -> tuple[xr.Dataset, dict[Hashable, list[str]]]:
     names = variables_to_fill(dataset, names, request)
+    if request.spread:
+        for name in names:
+            check_no_spread(dataset, name)
     request = with_named(request, dataset, above)
     fill = _fill_steps if request.freq is None else fill_months
     result, added, used = fill(dataset, names, request)

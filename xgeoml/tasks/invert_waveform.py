@@ -11,6 +11,7 @@ import xarray as xr
 
 from xgeoml import provenance
 from xgeoml.engine.inversion import Amplitudes, Gaps
+from xgeoml.exceptions import InputError
 from xgeoml.options import get_options
 from xgeoml.tasks.best import resolve_best
 from xgeoml.tasks.choose import ModelLike, WeightsLike, check_name
@@ -224,6 +225,12 @@ def _invert_dataset(
     handle = resolve(wish)
     readies = [make_ready(dataset, n, handle, wish) for n in records_of(dataset, names, wish)]
     result = without_records(dataset, readies, wish.greens)
+    taken = [n for ready in readies for n in ready.beside if n in result.variables]
+    if taken:
+        raise InputError(
+            f"the data hold {taken}, names that the result has for what it tells of the sources; "
+            f"rename them, or drop them: obj = obj.drop_vars({taken})"
+        )
     added: dict[Hashable, list[str]] = {}
     for ready in readies:
         made = inverted(ready)

@@ -113,6 +113,18 @@ class Ready:
     spread: bool
     times: tuple[Clock, NDArray[Any] | None]
 
+    @property
+    def beside(self) -> list[str]:
+        """Names of the variables that tell of the sources."""
+        made = {
+            "moment": True,
+            "misfit": True,
+            "each_misfit": bool(self.join),
+            "spread": self.spread,
+            "factor": self.job.amplitudes == "free",
+        }
+        return [f"{self.name}_{what}" for what, there in made.items() if there]
+
 
 def resolve(wish: Wish) -> ModelHandle:
     """Return the model asked for.
