@@ -129,13 +129,13 @@ class ModelHandle:
 
 
 def _once(key: Any, make: Callable[[], Any]) -> Any:
-    """Return what `make` makes, kept for the next that asks; the oldest is dropped in the end."""
+    """Return what `make` makes, kept for the next that asks; what none asked for longest goes."""
     with _lock:
-        if key not in _loaded:
-            while len(_loaded) >= _MOST_LOADED:
-                del _loaded[next(iter(_loaded))]
-            _loaded[key] = make()
-        return _loaded[key]
+        made = _loaded.pop(key) if key in _loaded else make()
+        while len(_loaded) >= _MOST_LOADED:
+            del _loaded[next(iter(_loaded))]
+        _loaded[key] = made
+        return made
 
 
 def load_weights(network: nn.Module, path: str | Path) -> None:

@@ -295,7 +295,8 @@ def _with_time(array: xr.DataArray, axes: Axes, grid: Grid, label: str) -> xr.Da
         )
     if time is None or time not in array.dims:
         time = "time"
-        array = array.expand_dims(time)
+        along = time in array.coords and array[time].ndim > 0  # another dim, of which it is no axis
+        array = (array.drop_vars(time) if along else array).expand_dims(time)
     return array.transpose(time, *grid.dims)
 
 

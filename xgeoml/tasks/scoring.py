@@ -402,8 +402,12 @@ def _measured(metric: Metric, trial: Trial, made: NDArray[Any], area: Floats) ->
     given = trial.where & np.isfinite(made)
     right = trial.truth.values.astype(np.float64)
     truth = trial.truth.copy(data=np.where(given, right, np.nan))
-    # A metric may stack all dims, and a MultiIndex cannot be a part of another.
+    # A metric may stack all dims: a MultiIndex cannot be a part of another, nor can other bytes.
     truth = truth.drop_vars([n for n, i in truth.indexes.items() if isinstance(i, pd.MultiIndex)])
+    swapped = [n for n, c in truth.coords.items() if not getattr(c.dtype, "isnative", True)]
+    truth = truth.assign_coords(
+        {n: truth[n].astype(truth[n].dtype.newbyteorder()) for n in swapped}
+    )
     estimate = truth.copy(data=np.where(given, made.astype(np.float64), np.nan))
     weight = truth.copy(data=np.where(given, area, 0.0))
     known = inspect.signature(metric).parameters
