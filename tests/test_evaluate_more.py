@@ -304,6 +304,16 @@ def test_a_metric_that_stacks_cells_that_are_stacked(months):
     assert np.isfinite(scores.pearson_r).all()
 
 
+def test_a_metric_that_stacks_axes_in_other_bytes(months):
+    pytest.importorskip("xskillscore")
+    other = months.assign_coords(lat=months["lat"].astype(">f8"))
+    options = {"holdout": "steps", "metrics": ["pearson_r"]}
+    xr.testing.assert_equal(
+        evaluated(other, "fill_gaps", ["linear"], **options).pearson_r,
+        evaluated(months, "fill_gaps", ["linear"], **options).pearson_r,
+    )
+
+
 def test_a_region_along_a_time_with_labels_that_occur_twice(hills):
     field = hills["t2m"].isel(time=[0, 0, 1, 2])
     region = {"a": (field > field.mean()).isel(lon=0, drop=True)}

@@ -84,6 +84,13 @@ def coarse_and_fine(steps=12):
     return fine.coarsen(lat=2, lon=2).mean(), fine
 
 
+def test_pairs_of_one_step_whose_time_is_no_axis():
+    coarse, fine = (f.isel(time=3) for f in coarse_and_fine())
+    stamps = ("lat", np.repeat(coarse.time.values, coarse.sizes["lat"]))
+    with pytest.raises(InputError, match="at 1 of 1 steps both"):
+        coarse.drop_vars("time").assign_coords(time=stamps).geoml.fit("delta", target=fine)
+
+
 def test_pairs_without_steps():
     coarse, fine = coarse_and_fine()
     with pytest.raises(InputError, match="the data have 0 steps, the target 12"):
