@@ -13,7 +13,7 @@ import toy_waves
 import xarray as xr
 
 import xgeoml
-from xgeoml.engine import in_time_run, refine
+from xgeoml.engine import in_time_run, inversion, refine
 from xgeoml.spec import ModelSpec
 from xgeoml.testing.compare import small_tiles
 
@@ -172,6 +172,7 @@ def cut_finely(monkeypatch):
     """Have the engine cut tiny data as it cuts large ones: several tiles, passes and tasks."""
     monkeypatch.setattr(refine, "PASS_ELEMENTS", 4 * 24 * 32)
     monkeypatch.setattr(in_time_run, "_FEWEST", 1)
+    monkeypatch.setattr(inversion, "ELEMENTS", 1)
     with small_tiles():
         yield
 

@@ -8,6 +8,7 @@ from click.testing import CliRunner
 
 import xgeoml
 from xgeoml import cli
+from xgeoml.engine import inversion
 from xgeoml.exceptions import GeoMLError, InputError, TimeAxisError
 from xgeoml.tasks.plan_waveforms import WaveformPlan
 from xgeoml.tasks.trained_path import TrainedPath
@@ -58,7 +59,8 @@ def test_a_plan_says_what_would_be_done(waves):
     assert "15, each of one record" in repr(alone)
 
 
-def test_a_plan_has_the_chunks_of_the_result(waves):
+def test_a_plan_has_the_chunks_of_the_result(waves, monkeypatch):
+    monkeypatch.setattr(inversion, "ELEMENTS", 2 * waves.record[0].size)
     lazy = waves.chunk(event=2, time=100)
     made = plan(lazy, dim="station")
     result = lazy.geoml.invert_waveform("wiener", greens="greens", dim="station")
@@ -72,7 +74,7 @@ def test_a_plan_has_the_chunks_of_the_result(waves):
 
 
 def test_many_events_are_treated_some_at_a_time(waves, monkeypatch):
-    monkeypatch.setattr("xgeoml.engine.inversion.ELEMENTS", 2 * 3 * 256)
+    monkeypatch.setattr(inversion, "ELEMENTS", 2 * 3 * 256)
     made = plan(waves, dim="station")
     assert (made.at_once, made.passes) == (2, 3)
     assert plan(waves.chunk(event=3), dim="station").passes == 3

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -14,7 +15,7 @@ from numpy.typing import NDArray
 
 from xgeoml.engine.execute import check_device, is_lazy, warn_of_progress
 from xgeoml.engine.handle import ModelHandle
-from xgeoml.engine.inversion import Amplitudes, Gaps, Inversion, invert
+from xgeoml.engine.inversion import Amplitudes, Gaps, Inversion, events_at_once, invert
 from xgeoml.engine.passes import processors
 from xgeoml.exceptions import AxisError, InputError, SpecError
 from xgeoml.insert import bounds_name
@@ -23,6 +24,7 @@ from xgeoml.provenance import with_ancillary
 from xgeoml.tasks.choose import ModelLike, WeightsLike, make_handle
 from xgeoml.tasks.dispatch import NothingToDoError, check_named
 from xgeoml.tasks.earlier import spread_name
+from xgeoml.tasks.event_chunks import in_passes
 from xgeoml.tasks.greens import Greens, Impulse, aligned
 from xgeoml.tasks.joined import check_amplitudes
 from xgeoml.tasks.samples import Clock, Samples, count_of, sample_dim, samples_of
@@ -340,10 +342,10 @@ def inverted(ready: Ready) -> dict[Hashable, xr.DataArray]:
         warn_of_progress(job.options)
         check_device(job.options)
         job = replace(job, options=replace(job.options, progress=False))
-        core = dict.fromkeys((*join, dim), -1)
-        record = record.chunk(core) if is_lazy(record.data) else record
-        own = {d: n for d, n in core.items() if d in greens.dims}
-        greens = greens.chunk(own) if is_lazy(greens.data) else greens
+        core = (*join, dim)
+        of_event = math.prod(record.sizes[d] for d in core)
+        at_once = events_at_once(of_event, job.handle, job.options)
+        record, greens = in_passes(record, greens, core, at_once)
     else:
         job = replace(job, threads=processors())
     # Labels are found: where other coordinates differ, those of the records stay.
