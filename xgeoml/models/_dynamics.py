@@ -14,9 +14,9 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from scipy.linalg.lapack import dpotrf, dpotri
+from scipy.linalg.lapack import dpotrf, dpotri, dpttrf, dpttrs
 
-from xgeoml.models.series import Bools, Floats
+from xgeoml.models.series import Bools, Floats, Rows
 
 # Numbers of coupled modes, beside the model without coupling.
 _COUPLED = (6, 9, 13, 20)
@@ -153,62 +153,64 @@ def _independent(observed: Observed) -> tuple[Floats, Floats]:
         ratio = np.divide(product, power, out=np.zeros_like(power), where=power > 0.0)
         correlation.append(ratio)
     signal, memory = decay(np.stack(correlation))
-    noise = np.maximum(1.0 - signal, 0.01) + error
-    known = np.broadcast_to(seen[:, None], value.shape)
-    return smooth_red(value, known, np.broadcast_to(memory, value.shape), signal, noise)
+    noise = (np.maximum(1.0 - signal, 0.01) + error).T
+    known = np.broadcast_to(seen, value.T.shape)
+    apart = np.ones(len(value) - 1, dtype=np.int64)
+    mean, variance = smooth_red(value.T, known, memory, apart, signal, noise)
+    return mean.T, variance.T
 
 
 def smooth_red(
-    value: Floats, known: Bools, memory: Floats, signal: Floats, noise: Floats
+    value: Floats, known: Bools, memory: Floats, apart: Rows, signal: Floats, noise: Floats
 ) -> tuple[Floats, Floats]:
     """Smooth many first-order autoregressive processes, each observed with noise.
 
     Parameters
     ----------
-    value : ndarray, (step, process)
+    value : ndarray, (process, step)
         Any finite number where not known.
-    known : ndarray of bool, (step, process)
-    memory : ndarray, (step, process)
-        Correlation of each step with the one before.
+    known : ndarray of bool, (process, step)
+    memory : ndarray, (process,)
+        Correlation over a distance of one.
+    apart : ndarray of int, (step - 1,)
+        Distance of each step from the one before.
     signal : ndarray, (process,)
         Variance of the process.
-    noise : ndarray, (process,) or (step, process)
+    noise : ndarray, (process, 1) or (process, step)
         Variance of the noise on the values.
 
     Returns
     -------
-    mean, variance : ndarray, (step, process)
+    mean, variance : ndarray, (process, step)
         Of the process, given all that is known of it.
     """
+    if value.size == 0:
+        return np.zeros(value.shape), np.zeros(value.shape)
     # Of variance one, so that a process of none has a precision as well. Its precision given the
-    # values has a diagonal and one beside it: eliminated forwards, solved backwards.
-    steps = len(value)
-    root = np.sqrt(signal)
-    inside = memory[1:]
-    beside = inside / (inside**2 - 1.0)
+    # values has a diagonal and one beside it.
+    distances, kind = np.unique(apart, return_inverse=True)
+    each = kind if len(distances) > 1 else slice(None)
+    inside = memory[:, None] ** distances
+    after = 1.0 / (1.0 - inside**2)
+    signal = signal[:, None]
     whole = np.where(known, 1.0 / noise, 0.0)
-    right = whole * value * root
+    right = whole * value
+    right *= np.sqrt(signal)
     whole *= signal
-    whole[0] += 1.0
-    whole[1:] += 1.0 / (1.0 - inside**2)
-    whole[:-1] -= inside * beside
-    for t in range(1, steps):
-        share = beside[t - 1] / whole[t - 1]
-        whole[t] -= share * beside[t - 1]
-        share *= right[t - 1]
-        right[t] -= share
-    variance = 1.0 / whole
-    mean = right * variance
-    back = beside * variance[:-1]
-    square = back**2
-    for t in range(steps - 2, -1, -1):
-        back[t] *= mean[t + 1]
-        mean[t] -= back[t]
-        square[t] *= variance[t + 1]
-        variance[t] += square[t]
-    mean *= root
-    variance *= signal
-    return mean, variance
+    whole[:, 0] += 1.0
+    whole[:, 1:] += after[:, each]
+    whole[:, :-1] += (after - 1.0)[:, each]
+    # All processes in a row make one long one, with nothing between them.
+    beside = np.zeros(value.shape)
+    beside[:, :-1] = -(inside * after)[:, each]
+    link = beside.ravel()[:-1]
+    forward, ratio, _ = dpttrf(whole.ravel(), link)
+    backward, _, _ = dpttrf(whole.ravel()[::-1], link[::-1])
+    mean = dpttrs(forward, ratio, right.ravel())[0].reshape(value.shape)
+    mean *= np.sqrt(signal)
+    variance = (forward + backward[::-1]).reshape(value.shape)
+    variance -= whole
+    return mean, np.divide(signal, variance, out=variance)
 
 
 def _seasons(years: Floats) -> Floats:

@@ -278,9 +278,7 @@ def _smooth_rest(
     error_variance : ndarray, (series, time)
         Variance of an unobserved value around it, over the variance of the rest.
     """
-    apart = np.diff(lattice, prepend=lattice[:1])[:, None].astype(np.float64)
-    noise = np.maximum(1.0 - signal, 1e-3)
-    # Time first: each step then works on contiguous numbers.
-    values, there = np.ascontiguousarray(rest.T), np.ascontiguousarray(known.T)
-    mean, variance = smooth_red(values, there, memory**apart, signal, noise)
-    return mean.T, variance.T + noise[:, None]
+    noise = np.maximum(1.0 - signal, 1e-3)[:, None]
+    mean, variance = smooth_red(rest, known, memory, np.diff(lattice), signal, noise)
+    variance += noise
+    return mean, variance
