@@ -5,8 +5,8 @@ the others the leading modes drive each other from step to step (linear inverse 
 Sardeshmukh 1995, J. Climate 8, 1999-2024), in a way that depends on the season: El Niño grows and
 decays at set times of the year. How many modes to couple cannot be told from a short record, so
 several numbers are tried and their results averaged. The smoother is Rauch, Tung and Striebel's
-(1965); the noise of the amplitudes and, in short records, the coupling are learnt by a few rounds
-of expectation and maximisation (Shumway and Stoffer 1982, J. Time Series Anal. 3, 253-264).
+(1965); the noise of the amplitudes and, in short records, the coupling are learnt by a round of
+expectation and maximisation (Shumway and Stoffer 1982, J. Time Series Anal. 3, 253-264).
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ from scipy.linalg.lapack import dpttrf, dpttrs
 from xgeoml.models.series import Bools, Floats, Rows
 
 # Numbers of coupled modes, beside the model without coupling.
-_COUPLED = (6, 9, 13, 20)
+_COUPLED = (7, 13, 20)
 # The coupling is drawn to none with the weight of so many steps (more for weaker modes). Choosing
 # the weight by leaving steps out was no better on sea surface temperature or water storage.
 _RIDGE, _TILT = 150.0, 0.5
 # Eigenvalues are kept off one: no mode remembers for more than about five years of months.
 _MOST_MEMORY = 0.985
 _FIRST_NOISE, _LEAST_NOISE = 0.01, 0.003
-# Long records tell the coupling without these rounds, and would take long over them.
-_ROUNDS, _LONG = 2, 1500
+# Long records tell the coupling without that round, and would take long over it.
+_LONG = 1500
 # A dependence on the season takes some years to show.
 _SEASONAL_YEARS = 4.0
 
@@ -246,7 +246,7 @@ def _coupled(observed: Observed, variance: Floats) -> _Path:
     error = np.full(k, _FIRST_NOISE)
     move = _moves(own, coupling, season)
     path = _smooth(value, _sure(observed, error_variance, error), move, noise)
-    for _ in range(_ROUNDS if len(value) <= _LONG else 0):
+    if len(value) <= _LONG:
         coupling, noise = _relearn(path, own, season, ridge)
         if observed.whole.any():
             square = (value - path.mean) ** 2 + np.einsum("tii->ti", path.covariance)
@@ -327,7 +327,7 @@ def _solve(precise: Floats, links: Floats, right: Floats) -> _Path:
     right : ndarray, (step, mode, 1)
     """
     if len(precise) == 1:
-        covariance = np.linalg.inv(precise)
+        covariance: Floats = np.asarray(np.linalg.inv(precise), float)
         return _Path((covariance @ right)[:, :, 0], covariance, links)
     # What is eliminated has one step before it, and all but perhaps the last have one after.
     count, both = len(precise) // 2, len(links) // 2
@@ -342,7 +342,8 @@ def _solve(precise: Floats, links: Floats, right: Floats) -> _Path:
     rest[1:] -= forth @ own[:both]
     kept = _solve(left, -(forth @ before[:both]), rest)
 
-    mean, covariance, link = np.empty(right.shape[:2]), np.empty_like(precise), np.empty_like(links)
+    mean, link = np.empty(right.shape[:2]), np.empty_like(links)
+    covariance = np.empty_like(precise)
     mean[::2], covariance[::2] = kept.mean, kept.covariance
     own -= before @ kept.mean[:count, :, None]
     own[:both] -= after @ kept.mean[1:, :, None]
