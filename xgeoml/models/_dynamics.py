@@ -5,8 +5,8 @@ the others the leading modes drive each other from step to step (linear inverse 
 Sardeshmukh 1995, J. Climate 8, 1999-2024), in a way that depends on the season: El Niño grows and
 decays at set times of the year. How many modes to couple cannot be told from a short record, so
 several numbers are tried and their results averaged. The smoother is Rauch, Tung and Striebel's
-(1965); the noise of the amplitudes and, in short records, the coupling are learnt by a round of
-expectation and maximisation (Shumway and Stoffer 1982, J. Time Series Anal. 3, 253-264).
+(1965); the noise of the amplitudes and, in short records, the coupling are learnt by a round or
+two of expectation and maximisation (Shumway and Stoffer 1982, J. Time Series Anal. 3, 253-264).
 """
 
 from __future__ import annotations
@@ -26,8 +26,9 @@ _RIDGE, _TILT = 150.0, 0.5
 # Eigenvalues are kept off one: no mode remembers for more than about five years of months.
 _MOST_MEMORY = 0.985
 _FIRST_NOISE, _LEAST_NOISE = 0.01, 0.003
-# Long records tell the coupling without that round, and would take long over it.
-_LONG = 1500
+# Rounds of learning: where steps were seen in part, the second tells the noise of what is seen there.
+# Long records tell the coupling without them, and would take long over them.
+_ROUNDS, _ROUNDS_IN_PART, _LONG = 1, 2, 1500
 # A dependence on the season takes some years to show.
 _SEASONAL_YEARS = 4.0
 
@@ -246,7 +247,8 @@ def _coupled(observed: Observed, variance: Floats) -> _Path:
     error = np.full(k, _FIRST_NOISE)
     move = _moves(own, coupling, season)
     path = _smooth(value, _sure(observed, error_variance, error), move, noise)
-    if len(value) <= _LONG:
+    rounds = _ROUNDS_IN_PART if (seen & ~observed.whole).any() else _ROUNDS
+    for _ in range(rounds if len(value) <= _LONG else 0):
         coupling, noise = _relearn(path, own, season, ridge)
         if observed.whole.any():
             square = (value - path.mean) ** 2 + np.einsum("tii->ti", path.covariance)
