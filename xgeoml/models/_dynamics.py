@@ -26,7 +26,7 @@ _RIDGE, _TILT = 150.0, 0.5
 # Eigenvalues are kept off one: no mode remembers for more than about five years of months.
 _MOST_MEMORY = 0.985
 _FIRST_NOISE, _LEAST_NOISE = 0.01, 0.003
-# Rounds of learning: where steps were seen in part, the second tells the noise of what is seen there.
+# Rounds of learning; where steps were seen in part the second tells the noise of what is seen.
 # Long records tell the coupling without them, and would take long over them.
 _ROUNDS, _ROUNDS_IN_PART, _LONG = 1, 2, 1500
 # A dependence on the season takes some years to show.
