@@ -21,12 +21,13 @@ from xgeoml.models.series import Bools, Estimate, Floats, Series, State
 Singles = NDArray[np.float32]
 
 # Numbers of modes that are tried, one after the other, each starting from the one before.
-_RANKS = (1, 2, 3, 4, 6, 8, 11, 15, 20, 27, 36, 48)
+_RANKS = (1, 2, 4, 8, 15, 27, 48)
 # Passes of the filter in time, each with a diffusion of 0.3 steps squared.
 _PASSES = (0, 1, 3)
 _DIFFUSION = 0.3
-# Rounds for each number of modes, and series whose held-out values tell how good they are.
-_SEARCH_ROUNDS, _MOST_SERIES = 6, 512
+# Rounds for each number of modes, series that these are found on, and series whose held-out values
+# tell how good they are. With half as many, filters and numbers of modes came out wrong.
+_SEARCH_ROUNDS, _MOST_SERIES, _MOST_JUDGED = 4, 512, 256
 # Exchanges between the background of a series and its fit on the modes.
 _BACKFITS = 1
 # Share of the values held out, and at how many values the share may end.
@@ -84,25 +85,23 @@ class Dineof:
         root = np.sqrt(sample.area[rows] / sample.area[rows].mean()).astype(np.float32)
         root = root[:, None]
         found = _search(field, inside, root, sample.years[steps], self.seed)
-        modes, error_variance = _interpolate(found.modes, sample.years[steps], sample.years)
-        if found.error > 0.0:
-            # Once more, from a background that the modes have been taken out of.
-            base = _backfit(sample, Regression(known, modes, found.penalty))[0]
+        some = _evenly(len(field))
+        if found.error > 0.0 and not inside.all():
+            # The background of half a record takes its share of every mode: here, they come first.
+            penalty = _penalty(field[some], inside[some], found.modes)[0]
+            modes = _interpolate(found.modes, sample.years[steps], sample.years)[0]
+            base = _backfit(sample, Regression(known, modes, penalty))[0]
             anomaly = np.where(known, sample.values - base, 0.0)
             field = (anomaly[np.ix_(rows, steps)] / scale).astype(np.float32)
-            start = modes[steps].astype(np.float32)
-            better = _iterate(field, inside, root, start, sample.years[steps], found.passes)
-            penalty, noise = _penalty(field, inside, better)
-            found = found._replace(modes=better, penalty=penalty, noise=noise)
-            modes, error_variance = _interpolate(found.modes, sample.years[steps], sample.years)
-        inflation = 1.0
-        if found.noise > 0.0:
-            inflation = max(1.0, found.error**2 / found.noise)
+        start = found.modes.astype(np.float32)
+        own = _iterate(field, inside, root, start, sample.years[steps], found.passes)
+        penalty, noise = _penalty(field[some], inside[some], own)
+        modes, error_variance = _interpolate(own, sample.years[steps], sample.years)
         return {
             "modes": modes,
             "error_variance": error_variance,
-            "penalty": found.penalty,
-            "inflation": np.array(inflation),
+            "penalty": penalty,
+            "inflation": np.array(max(1.0, found.error**2 / noise) if noise > 0.0 else 1.0),
         }
 
     def predict(self, block: Series, state: State) -> Estimate:
@@ -134,11 +133,14 @@ class Dineof:
 
 
 class _Found(NamedTuple):
-    modes: Floats  # (time, k), unit variance
-    penalty: Floats  # (k,)
-    noise: float  # residual variance, in the field's
+    modes: Floats  # (time, k), 0 where none of the series has a value that these are found on
     error: float  # standard deviation for held-out values, in the field's; 0 where none were
     passes: int  # of the filter in time
+
+
+def _evenly(length: int) -> slice:
+    """Return series spread evenly over a field: how many modes there are, these can tell."""
+    return slice(None, None, -(-length // _MOST_SERIES))
 
 
 def _backfit(block: Series, regression: Regression) -> tuple[Floats, Fit]:
@@ -155,25 +157,25 @@ def _backfit(block: Series, regression: Regression) -> tuple[Floats, Fit]:
 
 
 def _search(field: Singles, known: Bools, root: Singles, years: Floats, seed: int) -> _Found:
-    """Return the modes that predict held-out values best, then fitted to all values."""
+    """Return the modes that predict held-out values of some of the series best."""
     random = np.random.default_rng(seed)
+    some = _evenly(len(field))
+    field, known, root = field[some], known[some], root[some]
     held = hold_out(known, random)
-    kept = known & ~held
     start = random.standard_normal((field.shape[1], max(_RANKS)))
+    start[~known.any(axis=0)] = 0.0
+    if not held.any():
+        return _Found(start[:, :1], 0.0, 0)
     most = min(min(field.shape) - 1, int(known.sum()) // (2 * sum(field.shape)) + 1)
     ranks = [k for k in _RANKS if k <= most] or [1]
-    if not held.any():
-        modes = _iterate(field, known, root, start[:, :1].astype(np.float32), years, 0)
-        return _Found(modes, *_penalty(field, known, modes), 0.0, 0)
-    trial = _Trial(field, kept, held, root, years)
+    trial = _Trial(field, known & ~held, held, root, years)
     error, modes = _path(trial, start, 0, ranks)
     filtered = {p: trial.error(trial.modes(modes, p)) for p in _PASSES}
     passes = min(_PASSES, key=lambda p: filtered[p])
     if passes:
         # With a filter there may be more modes.
         error, modes = _path(trial, start, passes, ranks)
-    modes = _iterate(field, known, root, modes.astype(np.float32), years, passes)
-    return _Found(modes, *_penalty(field, known, modes), error, passes)
+    return _Found(modes, error, passes)
 
 
 def hold_out(known: Bools, random: np.random.Generator) -> Bools:
@@ -219,7 +221,7 @@ class _Trial:
         self.kept, self.root, self.years = kept, root, years
         # Some of the series tell how good the modes are.
         some = np.flatnonzero(held.any(axis=1))
-        some = some[:: -(-len(some) // _MOST_SERIES)]
+        some = some[:: -(-len(some) // _MOST_JUDGED)]
         self._part, self._known, self._held = self.field[some], kept[some], held[some]
         self._truth = field[some][self._held].astype(np.float64)
         self._weight = np.broadcast_to(root[some] ** 2, self._held.shape)[self._held]
