@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xgeoml.models._each import times_each
-from xgeoml.models._on_modes import Fit, Regression, packed_normal
+from xgeoml.models._on_modes import Fit, Regression
 from xgeoml.models.background import background
 from xgeoml.models.series import Bools, Estimate, Floats, Series, State
 
@@ -33,6 +33,8 @@ _BACKFITS = 1
 # Share of the values held out, and at how many values the share may end.
 _HELD, _LEAST_HELD = 0.03, 20
 _ITERATIONS, _TOLERANCE = 40, 1e-3
+# Conjugate gradients: steps at most, and what may be left of the right-hand side.
+_STEPS, _EXACT = 40, 1e-3
 # After that many ranks in a row without a better score the search ends.
 _PATIENCE = 3
 
@@ -314,16 +316,35 @@ def _held_back(coefficients: Floats, noise: float) -> Floats:
 
 
 def _guess(field: Singles, known: Bools, modes: Floats) -> Floats:
-    """Return the field as the modes have it, fitted to its known values alone."""
+    """Return the field as the modes have it, fitted to its known values alone.
+
+    By conjugate gradients, all series at once: few values are missing, or about as many in each, so
+    that a few steps are enough, and a step costs no more than a product with the modes.
+    """
     there = known.astype(np.float64)
     right = np.where(known, field, np.float32(0.0)) @ modes
     # As if all were known, which tells enough of how far to draw the coefficients to 0.
-    plain = right / np.maximum(there.sum(axis=1, keepdims=True), 1.0)
-    noise = float(np.mean((field - plain @ modes.T)[known] ** 2))
-    normal = packed_normal(there, modes, np.matmul)
-    normal += np.diag(_held_back(plain, noise))
-    found: Floats = np.linalg.solve(normal, right[:, :, None])[:, :, 0] @ modes.T
-    return found
+    found = right / np.maximum(there.sum(axis=1, keepdims=True), 1.0)
+    noise = float(np.mean((field - found @ modes.T)[known] ** 2))
+    penalty = _held_back(found, noise)
+
+    def applied(coefficients: Floats) -> Floats:
+        return ((coefficients @ modes.T) * there) @ modes + coefficients * penalty
+
+    left = right - applied(found)
+    way, size = left, (left**2).sum(axis=1, keepdims=True)
+    enough = _EXACT**2 * float((right**2).sum())
+    for _ in range(_STEPS):
+        if size.sum() <= enough:
+            break
+        step = applied(way)
+        far = size / np.maximum((way * step).sum(axis=1, keepdims=True), 1e-300)
+        found += far * way
+        left = left - far * step
+        before, size = size, (left**2).sum(axis=1, keepdims=True)
+        way = left + size / np.maximum(before, 1e-300) * way
+    guess: Floats = found @ modes.T
+    return guess
 
 
 def _interpolate(modes: Floats, seen: Floats, years: Floats) -> tuple[Floats, Floats]:
