@@ -32,7 +32,7 @@ _SEARCH_ROUNDS, _MOST_SERIES, _MOST_JUDGED = 4, 512, 256
 _BACKFITS = 1
 # Share of the values held out, and at how many values the share may end.
 _HELD, _LEAST_HELD = 0.03, 20
-_ITERATIONS, _TOLERANCE = 40, 1e-3
+_ITERATIONS, _ITERATIONS_WHOLE, _TOLERANCE = 40, 10, 1e-3
 # Conjugate gradients: steps at most, and what may be left of the right-hand side.
 _STEPS, _EXACT = 40, 1e-3
 # After that many ranks in a row without a better score the search ends.
@@ -281,7 +281,8 @@ def _iterate(
     # Without gaps the field stays as it is.
     short = not gaps and filled.shape[1] < filled.shape[0]
     gram = filled.T @ filled if short else None
-    for iteration in range(rounds):
+    # All of a field without gaps is in its first rounds: later ones only turn the weakest modes.
+    for iteration in range(rounds if gaps else min(rounds, _ITERATIONS_WHOLE)):
         if gaps:
             before, fill = fill, np.matmul(filled @ modes, modes.T, out=before)
             np.copyto(filled, fill, where=missing)
