@@ -22,7 +22,7 @@ Singles = NDArray[np.float32]
 
 # Numbers of modes that are tried, one after the other, each starting from the one before.
 _RANKS = (1, 2, 4, 8, 15, 27, 48)
-# Passes of the filter in time, each with a diffusion of 0.3 steps squared.
+# Passes of the filter in time, as many as help, each with a diffusion of 0.3 steps squared.
 _PASSES = (0, 1, 3)
 _DIFFUSION = 0.3
 # Rounds for each number of modes, series that these are found on, and series whose held-out values
@@ -172,8 +172,12 @@ def _search(field: Singles, known: Bools, root: Singles, years: Floats, seed: in
     ranks = [k for k in _RANKS if k <= most] or [1]
     trial = _Trial(field, known & ~held, held, root, years)
     error, modes = _path(trial, start, 0, ranks)
-    filtered = {p: trial.error(trial.modes(modes, p)) for p in _PASSES}
-    passes = min(_PASSES, key=lambda p: filtered[p])
+    passes, least = 0, np.inf
+    for tried in _PASSES:
+        filtered = trial.error(trial.modes(modes, tried))
+        if filtered >= least:
+            break
+        passes, least = tried, filtered
     if passes:
         # With a filter there may be more modes.
         error, modes = _path(trial, start, passes, ranks)
