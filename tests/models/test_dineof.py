@@ -112,3 +112,15 @@ def test_clouds_hold_out_clouds() -> None:
     # Whole pieces of steps, not single values.
     steps = held.sum(axis=0)
     assert steps[steps > 0].mean() > 15
+
+
+def test_steps_that_only_few_series_have_are_filled_from_these() -> None:
+    random = np.random.default_rng(1)
+    truth = random.normal(size=(1100, 2)) @ random.normal(size=(2, 80))
+    values = truth + random.normal(0.0, 0.1, truth.shape)
+    # Every third series is one on which the modes are counted: none has a value here.
+    lost = np.arange(1100) % 3 != 1
+    values[np.ix_(lost, [20, 50])] = np.nan
+    found = run(values).mean
+    error = (found - truth)[np.ix_(lost, [20, 50])]
+    assert np.sqrt(np.mean(error**2)) < 0.2 * truth.std()

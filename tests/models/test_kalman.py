@@ -7,6 +7,7 @@ import warnings
 import numpy as np
 import pytest
 
+from xgeoml.models._dynamics import _smooth, _stationary, smooth_red
 from xgeoml.models.kalman import Kalman
 from xgeoml.models.linear import Linear
 from xgeoml.models.series import Estimate, Series
@@ -203,3 +204,51 @@ def test_drivers_can_be_left_out():
     expected = Kalman().predict(plain, Kalman().summarise(plain))
     np.testing.assert_array_equal(found.mean, expected.mean)
     np.testing.assert_array_equal(found.spread, expected.spread)
+
+
+@pytest.mark.parametrize("steps", [1, 2, 3, 8, 13])
+def test_the_smoother_of_coupled_modes_inverts_the_precision_of_the_whole_path(steps):
+    rng = np.random.default_rng(steps)
+    move = 0.3 * rng.standard_normal((steps, 2, 2))
+    noise, first = np.array([[1.0, 0.3], [0.3, 0.8]]), rng.standard_normal((steps, 2))
+    sure = np.tile(np.diag([4.0, 9.0]), (steps, 1, 1))
+    sure[1::3] = 0.0
+    path = _smooth(first, sure, move, noise)
+    # The same from the covariance that the moves give the path, all steps at once.
+    whole = np.zeros((steps, 2, steps, 2))
+    whole[0, :, 0] = _stationary(move.mean(axis=0), noise)
+    for t in range(1, steps):
+        whole[t] = np.einsum("ij,jsk->isk", move[t], whole[t - 1])
+        whole[:, :, t] = whole[t].transpose(1, 2, 0)
+        whole[t, :, t] = move[t] @ whole[t - 1, :, t - 1] @ move[t].T + noise
+    seen = np.zeros_like(whole)
+    seen[range(steps), :, range(steps)] = sure
+    of_path = np.linalg.inv(
+        np.linalg.inv(whole.reshape(2 * steps, -1)) + seen.reshape(2 * steps, -1)
+    )
+    right = np.einsum("tij,tj->ti", sure, first).ravel()
+    assert path.mean.ravel() == pytest.approx(of_path @ right, abs=1e-9)
+    blocks = of_path.reshape(steps, 2, steps, 2)
+    for t in range(steps):
+        assert path.covariance[t] == pytest.approx(blocks[t, :, t], abs=1e-9)
+        if t:
+            assert path.link[t - 1] == pytest.approx(blocks[t, :, t - 1], abs=1e-9)
+
+
+def test_red_noise_is_smoothed_across_uneven_steps_as_its_covariance_says():
+    rng = np.random.default_rng(3)
+    apart, memory, signal = (
+        np.array([1, 1, 4, 1, 2]),
+        np.array([0.9, 0.5, 0.7]),
+        np.array([0.8, 0, 2]),
+    )
+    known = rng.random((3, 6)) > 0.3
+    value, noise = rng.standard_normal((3, 6)), np.full((3, 1), 0.3)
+    mean, variance = smooth_red(value, known, memory, apart, signal, noise)
+    place = np.concatenate([[0], np.cumsum(apart)])
+    for i in range(3):
+        prior = signal[i] * memory[i] ** np.abs(place[:, None] - place)
+        seen = np.flatnonzero(known[i])
+        gain = prior[:, seen] @ np.linalg.inv(prior[np.ix_(seen, seen)] + 0.3 * np.eye(len(seen)))
+        assert mean[i] == pytest.approx(gain @ value[i, seen], abs=1e-12)
+        assert variance[i] == pytest.approx(np.diag(prior - gain @ prior[seen]), abs=1e-12)

@@ -5,8 +5,8 @@ the others the leading modes drive each other from step to step (linear inverse 
 Sardeshmukh 1995, J. Climate 8, 1999-2024), in a way that depends on the season: El Niño grows and
 decays at set times of the year. How many modes to couple cannot be told from a short record, so
 several numbers are tried and their results averaged. The smoother is Rauch, Tung and Striebel's
-(1965); the noise of the amplitudes and, in short records, the coupling are learnt by a few rounds
-of expectation and maximisation (Shumway and Stoffer 1982, J. Time Series Anal. 3, 253-264).
+(1965); the noise of the amplitudes and, in short records, the coupling are learnt by a round or
+two of expectation and maximisation (Shumway and Stoffer 1982, J. Time Series Anal. 3, 253-264).
 """
 
 from __future__ import annotations
@@ -14,20 +14,21 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from scipy.linalg.lapack import dpotrf, dpotri
+from scipy.linalg.lapack import dpttrf, dpttrs
 
-from xgeoml.models.series import Bools, Floats
+from xgeoml.models.series import Bools, Floats, Rows
 
 # Numbers of coupled modes, beside the model without coupling.
-_COUPLED = (6, 9, 13, 20)
+_COUPLED = (7, 13, 20)
 # The coupling is drawn to none with the weight of so many steps (more for weaker modes). Choosing
 # the weight by leaving steps out was no better on sea surface temperature or water storage.
 _RIDGE, _TILT = 150.0, 0.5
 # Eigenvalues are kept off one: no mode remembers for more than about five years of months.
 _MOST_MEMORY = 0.985
 _FIRST_NOISE, _LEAST_NOISE = 0.01, 0.003
-# Long records tell the coupling without these rounds, and would take long over them.
-_ROUNDS, _LONG = 2, 1500
+# Rounds of learning; where steps were seen in part the second tells the noise of what is seen.
+# Long records tell the coupling without them, and would take long over them.
+_ROUNDS, _ROUNDS_IN_PART, _LONG = 1, 2, 1500
 # A dependence on the season takes some years to show.
 _SEASONAL_YEARS = 4.0
 
@@ -153,62 +154,64 @@ def _independent(observed: Observed) -> tuple[Floats, Floats]:
         ratio = np.divide(product, power, out=np.zeros_like(power), where=power > 0.0)
         correlation.append(ratio)
     signal, memory = decay(np.stack(correlation))
-    noise = np.maximum(1.0 - signal, 0.01) + error
-    known = np.broadcast_to(seen[:, None], value.shape)
-    return smooth_red(value, known, np.broadcast_to(memory, value.shape), signal, noise)
+    noise = (np.maximum(1.0 - signal, 0.01) + error).T
+    known = np.broadcast_to(seen, value.T.shape)
+    apart = np.ones(len(value) - 1, dtype=np.int64)
+    mean, variance = smooth_red(value.T, known, memory, apart, signal, noise)
+    return mean.T, variance.T
 
 
 def smooth_red(
-    value: Floats, known: Bools, memory: Floats, signal: Floats, noise: Floats
+    value: Floats, known: Bools, memory: Floats, apart: Rows, signal: Floats, noise: Floats
 ) -> tuple[Floats, Floats]:
     """Smooth many first-order autoregressive processes, each observed with noise.
 
     Parameters
     ----------
-    value : ndarray, (step, process)
+    value : ndarray, (process, step)
         Any finite number where not known.
-    known : ndarray of bool, (step, process)
-    memory : ndarray, (step, process)
-        Correlation of each step with the one before.
+    known : ndarray of bool, (process, step)
+    memory : ndarray, (process,)
+        Correlation over a distance of one.
+    apart : ndarray of int, (step - 1,)
+        Distance of each step from the one before.
     signal : ndarray, (process,)
         Variance of the process.
-    noise : ndarray, (process,) or (step, process)
+    noise : ndarray, (process, 1) or (process, step)
         Variance of the noise on the values.
 
     Returns
     -------
-    mean, variance : ndarray, (step, process)
+    mean, variance : ndarray, (process, step)
         Of the process, given all that is known of it.
     """
+    if value.size == 0:
+        return np.zeros(value.shape), np.zeros(value.shape)
     # Of variance one, so that a process of none has a precision as well. Its precision given the
-    # values has a diagonal and one beside it: eliminated forwards, solved backwards.
-    steps = len(value)
-    root = np.sqrt(signal)
-    inside = memory[1:]
-    beside = inside / (inside**2 - 1.0)
+    # values has a diagonal and one beside it.
+    distances, kind = np.unique(apart, return_inverse=True)
+    each = kind if len(distances) > 1 else slice(None)
+    inside = memory[:, None] ** distances
+    after = 1.0 / (1.0 - inside**2)
+    signal = signal[:, None]
     whole = np.where(known, 1.0 / noise, 0.0)
-    right = whole * value * root
+    right = whole * value
+    right *= np.sqrt(signal)
     whole *= signal
-    whole[0] += 1.0
-    whole[1:] += 1.0 / (1.0 - inside**2)
-    whole[:-1] -= inside * beside
-    for t in range(1, steps):
-        share = beside[t - 1] / whole[t - 1]
-        whole[t] -= share * beside[t - 1]
-        share *= right[t - 1]
-        right[t] -= share
-    variance = 1.0 / whole
-    mean = right * variance
-    back = beside * variance[:-1]
-    square = back**2
-    for t in range(steps - 2, -1, -1):
-        back[t] *= mean[t + 1]
-        mean[t] -= back[t]
-        square[t] *= variance[t + 1]
-        variance[t] += square[t]
-    mean *= root
-    variance *= signal
-    return mean, variance
+    whole[:, 0] += 1.0
+    whole[:, 1:] += after[:, each]
+    whole[:, :-1] += (after - 1.0)[:, each]
+    # All processes in a row make one long one, with nothing between them.
+    beside = np.zeros(value.shape)
+    beside[:, :-1] = -(inside * after)[:, each]
+    link = beside.ravel()[:-1]
+    forward, ratio, _ = dpttrf(whole.ravel(), link)
+    backward, _, _ = dpttrf(whole.ravel()[::-1], link[::-1])
+    mean = dpttrs(forward, ratio, right.ravel())[0].reshape(value.shape)
+    mean *= np.sqrt(signal)
+    variance = (forward + backward[::-1]).reshape(value.shape)
+    variance -= whole
+    return mean, np.divide(signal, variance, out=variance)
 
 
 def _seasons(years: Floats) -> Floats:
@@ -244,7 +247,8 @@ def _coupled(observed: Observed, variance: Floats) -> _Path:
     error = np.full(k, _FIRST_NOISE)
     move = _moves(own, coupling, season)
     path = _smooth(value, _sure(observed, error_variance, error), move, noise)
-    for _ in range(_ROUNDS if len(value) <= _LONG else 0):
+    rounds = _ROUNDS_IN_PART if (seen & ~observed.whole).any() else _ROUNDS
+    for _ in range(rounds if len(value) <= _LONG else 0):
         coupling, noise = _relearn(path, own, season, ridge)
         if observed.whole.any():
             square = (value - path.mean) ** 2 + np.einsum("tii->ti", path.covariance)
@@ -300,46 +304,61 @@ def _relearn(path: _Path, own: Floats, season: Floats, ridge: Floats) -> tuple[F
 def _smooth(value: Floats, sure: Floats, move: Floats, noise: Floats) -> _Path:
     """Smooth a path; `sure` is the inverse of the error's covariance, 0 where nothing was seen.
 
-    The precision of the path given the values links each step to the two beside it: the steps are
-    eliminated forwards, then solved for backwards. That takes half of the operations of a filter
-    and its smoother, which counts where each takes as long as to call it.
+    The precision of the path given the values links each step to the two beside it.
     """
-    steps, k = value.shape
     of_noise = np.linalg.inv(noise)
     links = -(of_noise @ move[1:])
     precise = sure.copy()
     precise[0] += np.linalg.inv(_stationary(move.mean(axis=0), noise))
     precise[1:] += of_noise
     precise[:-1] -= move[1:].transpose(0, 2, 1) @ links
-    right = (sure @ value[:, :, None])[:, :, 0]
-    covariance, back = np.empty((steps, k, k)), np.empty((steps - 1, k, k))
-    for t, link in enumerate(links):
-        covariance[t] = inverse = _inverse(precise[t])
-        back[t] = carry = link @ inverse
-        precise[t + 1] -= carry @ link.T
-        right[t + 1] -= carry @ right[t]
-    covariance[-1] = _inverse(precise[-1])
-    mean = (covariance @ right[:, :, None])[:, :, 0]
-    # Of the last step all is known now; each step before follows from the one after.
-    for t in range(steps - 2, -1, -1):
-        carry = back[t]
-        mean[t] -= mean[t + 1] @ carry
-        covariance[t] += carry.T @ covariance[t + 1] @ carry
-    return _Path(mean, covariance, -(covariance[1:] @ back))
+    return _solve(precise, links, sure @ value[:, :, None])
 
 
-def _inverse(matrix: Floats) -> Floats:
-    """Invert a small symmetric matrix, positive definite but for rounding.
+def _solve(precise: Floats, links: Floats, right: Floats) -> _Path:
+    """Return the path of which each step is linked to the two beside it.
 
-    LAPACK directly: of a hundred thousand small matrices `numpy.linalg` takes most of the time.
+    Every other step is eliminated, all at once, until one is left; then these are solved for in the
+    opposite order (cyclic reduction). That takes twice the operations of going from step to step,
+    but a twentieth of the calls, each of which takes as long as many operations.
+
+    Parameters
+    ----------
+    precise, links : ndarray, (step, mode, mode) and (step - 1, mode, mode)
+        Precision of each step, and of each but the first with the one before.
+    right : ndarray, (step, mode, 1)
     """
-    factor, failed = dpotrf(matrix.T, lower=True)
-    if failed:
-        return np.asarray(np.linalg.inv(matrix), float)
-    lower = dpotri(factor, lower=True, overwrite_c=True)[0]
-    inverse: Floats = lower + lower.T
-    inverse.ravel("A")[:: len(inverse) + 1] *= 0.5
-    return inverse
+    if len(precise) == 1:
+        covariance: Floats = np.asarray(np.linalg.inv(precise), float)
+        return _Path((covariance @ right)[:, :, 0], covariance, links)
+    # What is eliminated has one step before it, and all but perhaps the last have one after.
+    count, both = len(precise) // 2, len(links) // 2
+    forth, back = links[1::2], links[::2].transpose(0, 2, 1)
+    inverse = np.linalg.inv(precise[1::2])
+    before, after = inverse @ links[::2], inverse[:both] @ forth.transpose(0, 2, 1)
+    own = inverse @ right[1::2]
+    left, rest = precise[::2].copy(), right[::2].copy()
+    left[:count] -= back @ before
+    left[1:] -= forth @ after
+    rest[:count] -= back @ own
+    rest[1:] -= forth @ own[:both]
+    kept = _solve(left, -(forth @ before[:both]), rest)
+
+    mean, link = np.empty(right.shape[:2]), np.empty_like(links)
+    covariance = np.empty_like(precise)
+    mean[::2], covariance[::2] = kept.mean, kept.covariance
+    own -= before @ kept.mean[:count, :, None]
+    own[:both] -= after @ kept.mean[1:, :, None]
+    mean[1::2] = own[:, :, 0]
+    to_before = before @ kept.covariance[:count]
+    to_before[:both] += after @ kept.link
+    to_after = before[:both] @ kept.link.transpose(0, 2, 1) + after @ kept.covariance[1:]
+    inverse += to_before @ before.transpose(0, 2, 1)
+    inverse[:both] += to_after @ after.transpose(0, 2, 1)
+    covariance[1::2] = inverse
+    link[::2] = -to_before
+    link[1::2] = -to_after.transpose(0, 2, 1)
+    return _Path(mean, covariance, link)
 
 
 def _stationary(move: Floats, noise: Floats) -> Floats:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -40,7 +39,9 @@ class Regression:
         self.modes, self.penalty = modes, penalty
         self._known = known
         seen, self._kind = kinds(known)
-        self._normal = packed_normal(seen, modes, lambda there, each: times_each(each.T, there))
+        self._normal = np.empty((len(seen), modes.shape[1], modes.shape[1]))
+        for normal, there in zip(self._normal, seen > 0.0, strict=True):
+            normal[...] = modes[there].T @ modes[there]
         self._invert()
 
     def held_by(self, penalty: Floats) -> Regression:
@@ -69,27 +70,7 @@ class Regression:
 
     def leverage(self) -> Floats:
         """Return the error variance of the fit over that of the noise, (series, time)."""
-        one, two = np.triu_indices(self.modes.shape[1])
-        products = self.modes[:, one] * self.modes[:, two]
-        packed = self._inverse[:, one, two] * np.where(one == two, 1.0, 2.0)
-        return np.maximum(times_each(products, packed), 0.0)[self._kind]
-
-
-def packed_normal(
-    there: Floats, modes: Floats, times: Callable[[Floats, Floats], Floats]
-) -> Floats:
-    """Return the normal equations of each row's known steps, (row, k, k).
-
-    Parameters
-    ----------
-    there : ndarray, (row, time)
-        1 or 0.
-    modes : ndarray, (time, k)
-    times : callable
-        How rows, (row, time), are multiplied with (time, product).
-    """
-    k = modes.shape[1]
-    one, two = np.triu_indices(k)
-    normal = np.empty((len(there), k, k))
-    normal[:, one, two] = normal[:, two, one] = times(there, modes[:, one] * modes[:, two])
-    return normal
+        found = np.empty((len(self._inverse), len(self.modes)))
+        for each, inverse in zip(found, self._inverse, strict=True):
+            np.einsum("tk,tk->t", self.modes @ inverse, self.modes, out=each)
+        return np.maximum(found, 0.0)[self._kind]

@@ -23,7 +23,7 @@ __all__ = [
 
 # Reweighting: rounds at most, and the change, in units of the sampling error, after which a series
 # has settled: its next would be far smaller.
-_ROUNDS, _SETTLED = 5, 0.02
+_ROUNDS, _SETTLED = 5, 0.1
 # Series in a block: their numbers stay in a processor's cache from one pass to the next.
 _AT_ONCE = 256
 # More blocks than these, the sample of a whole field, are shared between threads.

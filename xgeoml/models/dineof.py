@@ -14,24 +14,27 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xgeoml.models._each import times_each
-from xgeoml.models._on_modes import Fit, Regression, packed_normal
+from xgeoml.models._on_modes import Fit, Regression
 from xgeoml.models.background import background
 from xgeoml.models.series import Bools, Estimate, Floats, Series, State
 
 Singles = NDArray[np.float32]
 
 # Numbers of modes that are tried, one after the other, each starting from the one before.
-_RANKS = (1, 2, 3, 4, 6, 8, 11, 15, 20, 27, 36, 48)
-# Passes of the filter in time, each with a diffusion of 0.3 steps squared.
+_RANKS = (1, 2, 4, 8, 15, 27, 48)
+# Passes of the filter in time, as many as help, each with a diffusion of 0.3 steps squared.
 _PASSES = (0, 1, 3)
 _DIFFUSION = 0.3
-# Rounds for each number of modes, and series whose held-out values tell how good they are.
-_SEARCH_ROUNDS, _MOST_SERIES = 6, 512
+# Rounds for each number of modes, series that these are found on, and series whose held-out values
+# tell how good they are. With half as many, filters and numbers of modes came out wrong.
+_SEARCH_ROUNDS, _MOST_SERIES, _MOST_JUDGED = 4, 512, 256
 # Exchanges between the background of a series and its fit on the modes.
 _BACKFITS = 1
 # Share of the values held out, and at how many values the share may end.
 _HELD, _LEAST_HELD = 0.03, 20
-_ITERATIONS, _TOLERANCE = 40, 1e-3
+_ITERATIONS, _ITERATIONS_WHOLE, _TOLERANCE = 40, 10, 1e-3
+# Conjugate gradients: steps at most, and what may be left of the right-hand side.
+_STEPS, _EXACT = 40, 1e-3
 # After that many ranks in a row without a better score the search ends.
 _PATIENCE = 3
 
@@ -84,25 +87,23 @@ class Dineof:
         root = np.sqrt(sample.area[rows] / sample.area[rows].mean()).astype(np.float32)
         root = root[:, None]
         found = _search(field, inside, root, sample.years[steps], self.seed)
-        modes, error_variance = _interpolate(found.modes, sample.years[steps], sample.years)
-        if found.error > 0.0:
-            # Once more, from a background that the modes have been taken out of.
-            base = _backfit(sample, Regression(known, modes, found.penalty))[0]
+        some = _evenly(len(field))
+        if found.error > 0.0 and not inside.all():
+            # The background of half a record takes its share of every mode: here, they come first.
+            penalty = _penalty(field[some], inside[some], found.modes)[0]
+            modes = _interpolate(found.modes, sample.years[steps], sample.years)[0]
+            base = _backfit(sample, Regression(known, modes, penalty))[0]
             anomaly = np.where(known, sample.values - base, 0.0)
             field = (anomaly[np.ix_(rows, steps)] / scale).astype(np.float32)
-            start = modes[steps].astype(np.float32)
-            better = _iterate(field, inside, root, start, sample.years[steps], found.passes)
-            penalty, noise = _penalty(field, inside, better)
-            found = found._replace(modes=better, penalty=penalty, noise=noise)
-            modes, error_variance = _interpolate(found.modes, sample.years[steps], sample.years)
-        inflation = 1.0
-        if found.noise > 0.0:
-            inflation = max(1.0, found.error**2 / found.noise)
+        start = found.modes.astype(np.float32)
+        own = _iterate(field, inside, root, start, sample.years[steps], found.passes)
+        penalty, noise = _penalty(field[some], inside[some], own)
+        modes, error_variance = _interpolate(own, sample.years[steps], sample.years)
         return {
             "modes": modes,
             "error_variance": error_variance,
-            "penalty": found.penalty,
-            "inflation": np.array(inflation),
+            "penalty": penalty,
+            "inflation": np.array(max(1.0, found.error**2 / noise) if noise > 0.0 else 1.0),
         }
 
     def predict(self, block: Series, state: State) -> Estimate:
@@ -134,11 +135,14 @@ class Dineof:
 
 
 class _Found(NamedTuple):
-    modes: Floats  # (time, k), unit variance
-    penalty: Floats  # (k,)
-    noise: float  # residual variance, in the field's
+    modes: Floats  # (time, k), 0 where none of the series has a value that these are found on
     error: float  # standard deviation for held-out values, in the field's; 0 where none were
     passes: int  # of the filter in time
+
+
+def _evenly(length: int) -> slice:
+    """Return series spread evenly over a field: how many modes there are, these can tell."""
+    return slice(None, None, -(-length // _MOST_SERIES))
 
 
 def _backfit(block: Series, regression: Regression) -> tuple[Floats, Fit]:
@@ -155,25 +159,29 @@ def _backfit(block: Series, regression: Regression) -> tuple[Floats, Fit]:
 
 
 def _search(field: Singles, known: Bools, root: Singles, years: Floats, seed: int) -> _Found:
-    """Return the modes that predict held-out values best, then fitted to all values."""
+    """Return the modes that predict held-out values of some of the series best."""
     random = np.random.default_rng(seed)
+    some = _evenly(len(field))
+    field, known, root = field[some], known[some], root[some]
     held = hold_out(known, random)
-    kept = known & ~held
     start = random.standard_normal((field.shape[1], max(_RANKS)))
+    start[~known.any(axis=0)] = 0.0
+    if not held.any():
+        return _Found(start[:, :1], 0.0, 0)
     most = min(min(field.shape) - 1, int(known.sum()) // (2 * sum(field.shape)) + 1)
     ranks = [k for k in _RANKS if k <= most] or [1]
-    if not held.any():
-        modes = _iterate(field, known, root, start[:, :1].astype(np.float32), years, 0)
-        return _Found(modes, *_penalty(field, known, modes), 0.0, 0)
-    trial = _Trial(field, kept, held, root, years)
+    trial = _Trial(field, known & ~held, held, root, years)
     error, modes = _path(trial, start, 0, ranks)
-    filtered = {p: trial.error(trial.modes(modes, p)) for p in _PASSES}
-    passes = min(_PASSES, key=lambda p: filtered[p])
+    passes, least = 0, np.inf
+    for tried in _PASSES:
+        filtered = trial.error(trial.modes(modes, tried))
+        if filtered >= least:
+            break
+        passes, least = tried, filtered
     if passes:
         # With a filter there may be more modes.
         error, modes = _path(trial, start, passes, ranks)
-    modes = _iterate(field, known, root, modes.astype(np.float32), years, passes)
-    return _Found(modes, *_penalty(field, known, modes), error, passes)
+    return _Found(modes, error, passes)
 
 
 def hold_out(known: Bools, random: np.random.Generator) -> Bools:
@@ -219,7 +227,7 @@ class _Trial:
         self.kept, self.root, self.years = kept, root, years
         # Some of the series tell how good the modes are.
         some = np.flatnonzero(held.any(axis=1))
-        some = some[:: -(-len(some) // _MOST_SERIES)]
+        some = some[:: -(-len(some) // _MOST_JUDGED)]
         self._part, self._known, self._held = self.field[some], kept[some], held[some]
         self._truth = field[some][self._held].astype(np.float64)
         self._weight = np.broadcast_to(root[some] ** 2, self._held.shape)[self._held]
@@ -277,7 +285,8 @@ def _iterate(
     # Without gaps the field stays as it is.
     short = not gaps and filled.shape[1] < filled.shape[0]
     gram = filled.T @ filled if short else None
-    for iteration in range(rounds):
+    # All of a field without gaps is in its first rounds: later ones only turn the weakest modes.
+    for iteration in range(rounds if gaps else min(rounds, _ITERATIONS_WHOLE)):
         if gaps:
             before, fill = fill, np.matmul(filled @ modes, modes.T, out=before)
             np.copyto(filled, fill, where=missing)
@@ -312,16 +321,35 @@ def _held_back(coefficients: Floats, noise: float) -> Floats:
 
 
 def _guess(field: Singles, known: Bools, modes: Floats) -> Floats:
-    """Return the field as the modes have it, fitted to its known values alone."""
+    """Return the field as the modes have it, fitted to its known values alone.
+
+    By conjugate gradients, all series at once: few values are missing, or about as many in each, so
+    that a few steps are enough, and a step costs no more than a product with the modes.
+    """
     there = known.astype(np.float64)
     right = np.where(known, field, np.float32(0.0)) @ modes
     # As if all were known, which tells enough of how far to draw the coefficients to 0.
-    plain = right / np.maximum(there.sum(axis=1, keepdims=True), 1.0)
-    noise = float(np.mean((field - plain @ modes.T)[known] ** 2))
-    normal = packed_normal(there, modes, np.matmul)
-    normal += np.diag(_held_back(plain, noise))
-    found: Floats = np.linalg.solve(normal, right[:, :, None])[:, :, 0] @ modes.T
-    return found
+    found = right / np.maximum(there.sum(axis=1, keepdims=True), 1.0)
+    noise = float(np.mean((field - found @ modes.T)[known] ** 2))
+    penalty = _held_back(found, noise)
+
+    def applied(coefficients: Floats) -> Floats:
+        return ((coefficients @ modes.T) * there) @ modes + coefficients * penalty
+
+    left = right - applied(found)
+    way, size = left, (left**2).sum(axis=1, keepdims=True)
+    enough = _EXACT**2 * float((right**2).sum())
+    for _ in range(_STEPS):
+        if size.sum() <= enough:
+            break
+        step = applied(way)
+        far = size / np.maximum((way * step).sum(axis=1, keepdims=True), 1e-300)
+        found += far * way
+        left = left - far * step
+        before, size = size, (left**2).sum(axis=1, keepdims=True)
+        way = left + size / np.maximum(before, 1e-300) * way
+    guess: Floats = found @ modes.T
+    return guess
 
 
 def _interpolate(modes: Floats, seen: Floats, years: Floats) -> tuple[Floats, Floats]:

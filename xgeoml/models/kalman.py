@@ -24,6 +24,8 @@ _LONGEST_PAUSE = 400
 _LAGS = (1, 2, 3, 4, 5, 6)
 _MEMORIES = np.array([0.3, 0.5, 0.7, 0.8, 0.87, 0.92, 0.95, 0.97, 0.985, 0.995])
 _PAIRS = 60.0
+# Series that tell the memory of the field's.
+_MOST_SERIES = 512
 # Kinds of series whose regressions are held in memory together.
 _AT_ONCE = 512
 
@@ -78,7 +80,10 @@ class Kalman:
                     x[lattice] for x in smooth_amplitudes(observed, modes.variance)
                 )
                 explained = modes.variance / total
-                pattern = modes.patterns * np.sqrt(modes.variance)
+                # Evenly spaced series are enough to tell the memory of all.
+                some = slice(None, None, -(-len(known) // _MOST_SERIES))
+                anomaly, known, weight = anomaly[some], known[some], weight[some]
+                pattern = modes.patterns[some] * np.sqrt(modes.variance)
                 rest = np.where(known, anomaly - pattern @ mean.T, 0.0)
                 autocorrelation = _pooled(_pairs(rest, known, lattice), weight)
                 persistence = _pooled(_pairs(anomaly, known, lattice, _LAGS[:1]), weight)[0]
@@ -278,9 +283,7 @@ def _smooth_rest(
     error_variance : ndarray, (series, time)
         Variance of an unobserved value around it, over the variance of the rest.
     """
-    apart = np.diff(lattice, prepend=lattice[:1])[:, None].astype(np.float64)
-    noise = np.maximum(1.0 - signal, 1e-3)
-    # Time first: each step then works on contiguous numbers.
-    values, there = np.ascontiguousarray(rest.T), np.ascontiguousarray(known.T)
-    mean, variance = smooth_red(values, there, memory**apart, signal, noise)
-    return mean.T, variance.T + noise[:, None]
+    noise = np.maximum(1.0 - signal, 1e-3)[:, None]
+    mean, variance = smooth_red(rest, known, memory, np.diff(lattice), signal, noise)
+    variance += noise
+    return mean, variance
