@@ -33,12 +33,15 @@ def chunks(subject: Inverter) -> None:
         # Of single records both would do the same.
         for sizes in CHUNKINGS if dim else CHUNKINGS[-1:]:
             greens = data.greens if sizes["event"] == 1 else data.greens.chunk(sizes)
-            lazy = subject.invert(data.record.chunk(sizes), greens=greens, **given)
+            with sources.small_groups():  # or chunks of few events would be joined
+                lazy = subject.invert(data.record.chunk(sizes), greens=greens, **given)
             made = lazy.compute(scheduler="threads")
             _alike(subject, made, expected, f"chunks {sizes}, dim={dim!r}")
             for told in ("record_moment", "record_misfit"):
                 near(made[told], expected[told], f"{told!r} of chunks {sizes}", ROUNDING)
-    lazy = subject.invert(sources.quakes().record, greens=sources.quakes().greens.chunk(event=1))
+    with sources.small_groups():
+        few = sources.quakes()
+        lazy = subject.invert(few.record, greens=few.greens.chunk(event=1))
     _alike(subject, lazy.compute(), subject.usual, "lazy Green's functions of loaded records")
 
 
@@ -48,7 +51,8 @@ def processes(subject: Inverter) -> None:
 
     data = _holes()
     expected = subject.invert(data.record, greens=data.greens, gaps="window")
-    lazy = subject.invert(data.record.chunk(event=2), greens=data.greens, gaps="window")
+    with sources.small_groups():
+        lazy = subject.invert(data.record.chunk(event=2), greens=data.greens, gaps="window")
     with dask.config.set(scheduler="processes", num_workers=2):
         _alike(subject, lazy.compute(), expected, "two processes")
 
