@@ -25,6 +25,7 @@ from xgeoml.tasks.placing import FACTORS
 from xgeoml.tasks.quantities import plain
 from xgeoml.tasks.refined import on_new_grid
 from xgeoml.tasks.refining import CONSERVE, Conserve, Fine, Wish, refine_variable
+from xgeoml.tasks.values import kinds_of
 
 
 def downscale(
@@ -299,12 +300,10 @@ def variables_with_a_grid(
             if {"Y", "X"} <= set(find_axes(variable, usable or None).names):
                 found.append(name)
     if not found:
-        kinds = {
-            str(k): f"{v.dtype}{tuple(map(str, v.dims))}" for k, v in dataset.data_vars.items()
-        }
         raise NothingToDoError(
-            f"no floating-point variable with axes Y and X to downscale; found {kinds}: name one "
-            "with variables=, and its axes with dims={'Y': ..., 'X': ...}"
+            f"no floating-point variable with axes Y and X to downscale; found "
+            f"{kinds_of(dataset)}: name one with variables=, "
+            f"and its axes with dims={{'Y': ..., 'X': ...}}"
         )
     return found
 

@@ -32,6 +32,7 @@ from xgeoml.tasks.gaps import MaxGap, check_max_gap
 from xgeoml.tasks.in_months import follow_months
 from xgeoml.tasks.monthly import fill_months
 from xgeoml.tasks.quantities import plain
+from xgeoml.tasks.values import kinds_of
 from xgeoml.weights.download import shown
 
 
@@ -316,12 +317,10 @@ def variables_to_fill(
         if variable.dtype.kind == "f" and name not in apart and _has_time(variable, request.dims)
     ]
     if not found:
-        kinds = {
-            str(k): f"{v.dtype}{tuple(map(str, v.dims))}" for k, v in dataset.data_vars.items()
-        }
         raise NothingToDoError(
-            f"no floating-point variable with a time axis to fill; found {kinds}: name one with "
-            "variables=, and its time axis with dims={'T': ...}"
+            f"no floating-point variable with a time axis to fill; found "
+            f"{kinds_of(dataset)}: name one with variables=, "
+            f"and its time axis with dims={{'T': ...}}"
         )
     return found
 

@@ -34,6 +34,7 @@ from xgeoml.tasks.interpolating import (
     make_ready,
     resolve,
 )
+from xgeoml.tasks.values import kinds_of
 from xgeoml.tasks.vectors import Vectors, check_vectors, in_groups
 
 # What says that values are totals over an interval of time.
@@ -296,12 +297,10 @@ def variables_in_time(
             if "T" in find_axes(variable, usable or None).names:
                 found.append(name)
     if not found:
-        kinds = {
-            str(k): f"{v.dtype}{tuple(map(str, v.dims))}" for k, v in dataset.data_vars.items()
-        }
         raise NothingToDoError(
-            f"no floating-point variable with a time axis to interpolate; found {kinds}: name one "
-            "with variables=, and its time axis with dims={'T': ...}"
+            f"no floating-point variable with a time axis to interpolate; found "
+            f"{kinds_of(dataset)}: name one with variables=, "
+            f"and its time axis with dims={{'T': ...}}"
         )
     return found
 

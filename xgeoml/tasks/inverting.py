@@ -30,7 +30,7 @@ from xgeoml.tasks.joined import check_amplitudes
 from xgeoml.tasks.samples import Clock, Samples, count_of, sample_dim, samples_of
 from xgeoml.tasks.trained_path import TrainedPath
 from xgeoml.tasks.units import quotient
-from xgeoml.tasks.values import as_floats, float_dtype
+from xgeoml.tasks.values import as_floats, float_dtype, kinds_of
 
 TASK: Final = "invert_waveform"
 DEFAULT = "eq_tf"
@@ -201,12 +201,10 @@ def records_of(dataset: xr.Dataset, names: Sequence[Hashable] | None, wish: Wish
         n for n in found if not _same(dataset[n], wish.greens)
     ]
     if not found:
-        kinds = {
-            str(k): f"{v.dtype}{tuple(map(str, v.dims))}" for k, v in dataset.data_vars.items()
-        }
         raise NothingToDoError(
             f"no floating-point variable with a time axis{_and(wish.join)} to invert; found "
-            f"{kinds}: name one with variables=, and its time axis with dims={{'T': ...}}"
+            f"{kinds_of(dataset)}: name one with variables=, and its time axis with "
+            "dims={'T': ...}"
         )
     return found
 

@@ -21,7 +21,7 @@ from xgeoml.spec import ModelSpec
 from xgeoml.steps import Steps, infer_steps
 from xgeoml.tasks.covariates import Covariates, align_covariates
 from xgeoml.tasks.earlier import Earlier, find_earlier, flag_name
-from xgeoml.tasks.values import in_numbers
+from xgeoml.tasks.values import check_not_empty, in_numbers
 from xgeoml.times import check_time, decimal_years
 
 # Cells at the poles may be stamped a little beyond them.
@@ -213,10 +213,7 @@ def prepare(
 
 def _checked(original: xr.DataArray, label: str) -> xr.DataArray:
     """Return the variable in floats, or raise if its values cannot be filled or kept."""
-    if original.size == 0:
-        raise InputError(
-            f"{label} is empty: sizes { {str(d): n for d, n in original.sizes.items()} }"
-        )
+    check_not_empty(original, label)
     numbers = in_numbers(original, label)
     if numbers.dtype.itemsize > 8:
         raise InputError(

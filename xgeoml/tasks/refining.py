@@ -29,7 +29,7 @@ from xgeoml.tasks.filling import told
 from xgeoml.tasks.placing import Grid, factor_for, place
 from xgeoml.tasks.refined import given_coords, is_angle, refined_coords
 from xgeoml.tasks.trained_grids import TrainedGrids
-from xgeoml.tasks.values import in_numbers
+from xgeoml.tasks.values import check_not_empty, in_numbers
 
 TASK: Literal["downscale"] = "downscale"
 DEFAULT = "subgrid"
@@ -150,10 +150,7 @@ def make_ready(
     if isinstance(wish.mask, str):
         wish = replace(wish, mask=lookup(wish.mask, "mask", dataset, above))
     original = dataset[name]
-    if original.size == 0:
-        raise InputError(
-            f"variable {name!r} is empty: sizes { {str(d): n for d, n in original.sizes.items()} }"
-        )
+    check_not_empty(original, f"variable {name!r}")
     if wish.members and MEMBER in {*dataset.variables, *dataset.dims}:
         raise InputError(
             f"members={wish.members} goes along a new dim {MEMBER!r}, which the data have already; "

@@ -10,7 +10,7 @@ import xarray as xr
 from xgeoml.exceptions import InputError
 from xgeoml.insert import fill_value, in_floats
 
-__all__ = ["in_numbers"]
+__all__ = ["as_floats", "check_not_empty", "float_dtype", "in_numbers", "kinds_of"]
 
 
 def in_numbers(array: xr.DataArray, label: str) -> xr.DataArray:
@@ -48,6 +48,18 @@ def is_temperature(array: xr.DataArray) -> bool:
     return bare in ("k", "kelvin", "c", "celsius", "celcius", "f", "fahrenheit")
 
 
+def kinds_of(dataset: xr.Dataset) -> dict[str, str]:
+    """Return dtype and dims of each variable, as errors tell them."""
+    return {str(k): f"{v.dtype}{tuple(map(str, v.dims))}" for k, v in dataset.data_vars.items()}
+
+
+def check_not_empty(array: xr.DataArray, label: str) -> None:
+    """Raise InputError if an array has no values."""
+    if array.size == 0:
+        sizes = {str(d): n for d, n in array.sizes.items()}
+        raise InputError(f"{label} is empty: sizes {sizes}; expected one value or more")
+
+
 def as_floats(original: xr.DataArray) -> xr.DataArray:
     """Return an array in floats of 32 or 64 bits, see `in_numbers`.
 
@@ -57,10 +69,7 @@ def as_floats(original: xr.DataArray) -> xr.DataArray:
         If it is empty, no number, or of more bits.
     """
     label = f"variable {original.name!r}"
-    if original.size == 0:
-        raise InputError(
-            f"{label} is empty: sizes { {str(d): n for d, n in original.sizes.items()} }"
-        )
+    check_not_empty(original, label)
     numbers = in_numbers(original, label)
     if numbers.dtype.itemsize > 8:
         raise InputError(
