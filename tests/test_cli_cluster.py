@@ -5,6 +5,7 @@ import json
 import logging
 from pathlib import Path
 
+import dask
 import numpy as np
 import pytest
 import xarray as xr
@@ -90,7 +91,7 @@ def test_workers_of_its_own(files, monkeypatch, scheduler):
     asked = []
 
     def client(**options):
-        asked.append(options)
+        asked.append({**options, **dask.config.get("distributed.nanny.pre-spawn-environ")})
         return distributed_client(scheduler.scheduler_address)
 
     distributed_client = distributed.Client
@@ -98,6 +99,9 @@ def test_workers_of_its_own(files, monkeypatch, scheduler):
     done = run("fill-gaps", "tws.nc", "--model", "linear", "--workers", 3, "--out", "full.nc")
     assert done.exit_code == 0, done.output
     assert (asked[0]["n_workers"], asked[0]["threads_per_worker"]) == (3, 1)
+    # They keep the memory that they free.
+    assert asked[0]["MALLOC_TRIM_THRESHOLD_"] == 2**26
+    assert dask.config.get("distributed.nanny.pre-spawn-environ")["MALLOC_TRIM_THRESHOLD_"] != 2**26
 
 
 def test_without_a_cluster_threads_compute(files, computed_by):
