@@ -160,7 +160,15 @@ def summarise(
     flat = raw[:, kept].astype(np.float64, order="C")
     check_size(flat)
     flat[~np.isfinite(flat)] = np.nan
-    series = Series(flat[0], years, np.ones(len(years), bool), flat[1:], area.reshape(-1)[kept])
+    series = Series(
+        flat[0],
+        years,
+        np.ones(len(years), bool),
+        flat[1:],
+        area.reshape(-1)[kept],
+        spread=_spread_wanted(job),
+        threads=job.threads,
+    )
     with one_blas_thread():
         suspect = suspect_steps(series)
         if suspect.any():
@@ -342,7 +350,8 @@ def _run_samples(
         given = {name: flat[i, some] for i, name in enumerate(job.given, start=1)}
     if some.any():
         estimate = _estimate(block, given, samples.shape[2:], job, summary)
-        result[:, some] = np.stack(estimate)[: job.n_estimates]
+        for made, found in zip(result, estimate, strict=False):
+            made[some] = found
     return result.reshape(job.n_estimates, len(some), *shape)
 
 
@@ -355,7 +364,13 @@ def _series(flat: Floats, job: Job, summary: Summary | None) -> Series:
         summary.trusted if summary else np.ones(length, bool),
         flat[1 + len(job.given) :],
         np.ones(flat.shape[1]),
+        spread=_spread_wanted(job),
     )
+
+
+def _spread_wanted(job: Job) -> bool:
+    """Whether anything is made of the spreads of classical models: networks are shown them."""
+    return job.spread or job.plan.tiled or job.handle.spec.backend != "numpy"
 
 
 def _coarse(shape: tuple[int, ...], job: Job) -> tuple[int, ...]:
@@ -395,7 +410,10 @@ def _joined(model: Any, parts: Sequence[Series], state: State, threads: int) -> 
     made: list[Estimate] = list(together(lambda part: model.predict(part, state), parts, threads))
     if len(made) == 1:
         return made[0]
-    return Estimate(*(np.concatenate(each) for each in zip(*made, strict=True)))
+    mean = np.concatenate([part.mean for part in made])
+    if not parts[0].spread:
+        return Estimate.without_spread(mean)
+    return Estimate(mean, np.concatenate([part.spread for part in made]))
 
 
 def _estimate(

@@ -86,14 +86,16 @@ def _likelihood(mean: Floats, covariance: Floats) -> tuple[Floats, Floats]:
 
 
 class _Path(NamedTuple):
-    """A smoothed path: mean and covariance, and what links each step to the one before."""
+    """A smoothed path: mean and, where these are wanted, covariances."""
 
     mean: Floats  # (step, mode)
     covariance: Floats  # (step, mode, mode)
     link: Floats  # (step - 1, mode, mode), covariance of step t+1 with step t
 
 
-def smooth_amplitudes(observed: Observed, variance: Floats) -> tuple[Floats, Floats]:
+def smooth_amplitudes(
+    observed: Observed, variance: Floats, spread: bool = True
+) -> tuple[Floats, Floats]:
     """Return the smoothed amplitudes of evenly spaced steps.
 
     Parameters
@@ -101,24 +103,30 @@ def smooth_amplitudes(observed: Observed, variance: Floats) -> tuple[Floats, Flo
     observed : Observed
     variance : ndarray, (mode,)
         Of each mode in the field, decreasing.
+    spread : bool
+        Whether the error variance is wanted.
 
     Returns
     -------
     mean, error_variance : ndarray, (step, mode)
-        Expected amplitude and its error variance, in units of the standard deviation.
+        Expected amplitude and its error variance, in units of the standard deviation; 0 where it
+        is not wanted.
     """
     alone, alone_variance = _independent(observed)
     modes = alone.shape[1]
     numbers = sorted({min(k, modes) for k in _COUPLED})
     mean, square = alone.copy(), alone_variance + alone**2
     for k in numbers:
-        path = _coupled(observed, variance[:k])
+        path = _coupled(observed, variance[:k], spread)
         member, error_variance = alone.copy(), alone_variance.copy()
         member[:, :k] = path.mean
-        error_variance[:, :k] = np.einsum("tii->ti", path.covariance)
+        if spread:
+            error_variance[:, :k] = np.einsum("tii->ti", path.covariance)
         mean += member
         square += error_variance + member**2
     mean /= 1 + len(numbers)
+    if not spread:
+        return mean, np.zeros_like(mean)
     return mean, np.maximum(square / (1 + len(numbers)) - mean**2, 0.0)
 
 
@@ -158,12 +166,19 @@ def _independent(observed: Observed) -> tuple[Floats, Floats]:
     known = np.broadcast_to(seen, value.T.shape)
     apart = np.ones(len(value) - 1, dtype=np.int64)
     mean, variance = smooth_red(value.T, known, memory, apart, signal, noise)
+    assert variance is not None
     return mean.T, variance.T
 
 
 def smooth_red(
-    value: Floats, known: Bools, memory: Floats, apart: Rows, signal: Floats, noise: Floats
-) -> tuple[Floats, Floats]:
+    value: Floats,
+    known: Bools,
+    memory: Floats,
+    apart: Rows,
+    signal: Floats,
+    noise: Floats,
+    spread: bool = True,
+) -> tuple[Floats, Floats | None]:
     """Smooth many first-order autoregressive processes, each observed with noise.
 
     Parameters
@@ -179,14 +194,16 @@ def smooth_red(
         Variance of the process.
     noise : ndarray, (process, 1) or (process, step)
         Variance of the noise on the values.
+    spread : bool
+        Whether the variance is wanted, which takes as long again.
 
     Returns
     -------
     mean, variance : ndarray, (process, step)
-        Of the process, given all that is known of it.
+        Of the process, given all that is known of it; no variance where none is wanted.
     """
     if value.size == 0:
-        return np.zeros(value.shape), np.zeros(value.shape)
+        return np.zeros(value.shape), np.zeros(value.shape) if spread else None
     # Of variance one, so that a process of none has a precision as well. Its precision given the
     # values has a diagonal and one beside it.
     distances, kind = np.unique(apart, return_inverse=True)
@@ -205,10 +222,12 @@ def smooth_red(
     beside = np.zeros(value.shape)
     beside[:, :-1] = -(inside * after)[:, each]
     link = beside.ravel()[:-1]
-    forward, ratio, _ = dpttrf(whole.ravel(), link)
-    backward, _, _ = dpttrf(whole.ravel()[::-1], link[::-1])
-    mean = dpttrs(forward, ratio, right.ravel())[0].reshape(value.shape)
+    forward, ratio, _ = dpttrf(whole.ravel(), link, overwrite_d=not spread)
+    mean: Floats = dpttrs(forward, ratio, right.ravel(), overwrite_b=True)[0].reshape(value.shape)
     mean *= np.sqrt(signal)
+    if not spread:
+        return mean, None
+    backward, _, _ = dpttrf(whole.ravel()[::-1], link[::-1])
     variance = (forward + backward[::-1]).reshape(value.shape)
     variance -= whole
     return mean, np.divide(signal, variance, out=variance)
@@ -224,7 +243,7 @@ def _seasons(years: Floats) -> Floats:
     return np.stack([one, np.cos(angle), np.sin(angle)], axis=1)
 
 
-def _coupled(observed: Observed, variance: Floats) -> _Path:
+def _coupled(observed: Observed, variance: Floats, spread: bool) -> _Path:
     """Learn the coupling of the leading modes and smooth them with it."""
     k = len(variance)
     seen = observed.seen
@@ -242,19 +261,23 @@ def _coupled(observed: Observed, variance: Floats) -> _Path:
     before = before.reshape(len(later), season.shape[1] * k)  # also where no two steps are seen
     change = value[later] - own * value[later - 1]
     coupling = np.linalg.solve(before.T @ before + np.diag(ridge), before.T @ change)
-    left = change - before @ coupling
-    noise = left.T @ left / max(len(later), 1) + 1e-6 * np.eye(k)
+    rest = change - before @ coupling
+    noise = rest.T @ rest / max(len(later), 1) + 1e-6 * np.eye(k)
     error = np.full(k, _FIRST_NOISE)
     move = _moves(own, coupling, season)
-    path = _smooth(value, _sure(observed, error_variance, error), move, noise)
     rounds = _ROUNDS_IN_PART if (seen & ~observed.whole).any() else _ROUNDS
-    for _ in range(rounds if len(value) <= _LONG else 0):
+    if len(value) > _LONG:
+        rounds = 0
+    sure = _sure(observed, error_variance, error)
+    path = _smooth(value, sure, move, noise, spread or rounds > 0)
+    for left in reversed(range(rounds)):
         coupling, noise = _relearn(path, own, season, ridge)
         if observed.whole.any():
             square = (value - path.mean) ** 2 + np.einsum("tii->ti", path.covariance)
             error = np.maximum(square[observed.whole].mean(axis=0), _LEAST_NOISE)
         move = _moves(own, coupling, season)
-        path = _smooth(value, _sure(observed, error_variance, error), move, noise)
+        sure = _sure(observed, error_variance, error)
+        path = _smooth(value, sure, move, noise, spread or left > 0)
     return path
 
 
@@ -287,21 +310,23 @@ def _relearn(path: _Path, own: Floats, season: Floats, ridge: Floats) -> tuple[F
     both = part[:, :, None] * part[:, None, :]
     normal = regressor.T @ regressor
     normal += np.einsum("tab,tij->aibj", both, spread_before, optimize=True).reshape(width, width)
+    change = now - own * before
     linked = path.link.transpose(0, 2, 1) - spread_before * own
-    right = regressor.T @ (now - own * before)
+    right = regressor.T @ change
     right += np.einsum("ta,tij->aij", part, linked, optimize=True).reshape(width, k)
     coupling: Floats = np.asarray(np.linalg.solve(normal + np.diag(ridge), right), float)
 
-    move = np.diag(own) + np.einsum("ts,sji->tij", part, coupling.reshape(-1, k, k))
-    left = now - np.einsum("tij,tj->ti", move, before)
-    cross = move @ path.link.transpose(0, 2, 1)
-    error_variance = spread - cross - cross.transpose(0, 2, 1)
-    error_variance += move @ spread_before @ move.transpose(0, 2, 1)
-    noise = (left.T @ left + error_variance.sum(axis=0)) / max(steps, 1)
+    # The mean square of what the coupling leaves, from sums alone.
+    link = path.link.sum(axis=0) * own
+    square = change.T @ change + spread.sum(axis=0) - link - link.T
+    square += own[:, None] * spread_before.sum(axis=0) * own
+    explained = coupling.T @ right
+    square += coupling.T @ normal @ coupling - explained - explained.T
+    noise = square / max(steps, 1)
     return coupling, 0.5 * (noise + noise.T) + 1e-6 * np.eye(k)
 
 
-def _smooth(value: Floats, sure: Floats, move: Floats, noise: Floats) -> _Path:
+def _smooth(value: Floats, sure: Floats, move: Floats, noise: Floats, spread: bool) -> _Path:
     """Smooth a path; `sure` is the inverse of the error's covariance, 0 where nothing was seen.
 
     The precision of the path given the values links each step to the two beside it.
@@ -312,10 +337,10 @@ def _smooth(value: Floats, sure: Floats, move: Floats, noise: Floats) -> _Path:
     precise[0] += np.linalg.inv(_stationary(move.mean(axis=0), noise))
     precise[1:] += of_noise
     precise[:-1] -= move[1:].transpose(0, 2, 1) @ links
-    return _solve(precise, links, sure @ value[:, :, None])
+    return _solve(precise, links, sure @ value[:, :, None], spread)
 
 
-def _solve(precise: Floats, links: Floats, right: Floats) -> _Path:
+def _solve(precise: Floats, links: Floats, right: Floats, spread: bool) -> _Path:
     """Return the path of which each step is linked to the two beside it.
 
     Every other step is eliminated, all at once, until one is left; then these are solved for in the
@@ -327,6 +352,8 @@ def _solve(precise: Floats, links: Floats, right: Floats) -> _Path:
     precise, links : ndarray, (step, mode, mode) and (step - 1, mode, mode)
         Precision of each step, and of each but the first with the one before.
     right : ndarray, (step, mode, 1)
+    spread : bool
+        Whether the covariances are wanted, half of the work.
     """
     if len(precise) == 1:
         covariance: Floats = np.asarray(np.linalg.inv(precise), float)
@@ -342,14 +369,17 @@ def _solve(precise: Floats, links: Floats, right: Floats) -> _Path:
     left[1:] -= forth @ after
     rest[:count] -= back @ own
     rest[1:] -= forth @ own[:both]
-    kept = _solve(left, -(forth @ before[:both]), rest)
+    kept = _solve(left, -(forth @ before[:both]), rest, spread)
 
-    mean, link = np.empty(right.shape[:2]), np.empty_like(links)
-    covariance = np.empty_like(precise)
-    mean[::2], covariance[::2] = kept.mean, kept.covariance
+    mean = np.empty(right.shape[:2])
+    mean[::2] = kept.mean
     own -= before @ kept.mean[:count, :, None]
     own[:both] -= after @ kept.mean[1:, :, None]
     mean[1::2] = own[:, :, 0]
+    if not spread:
+        return _Path(mean, precise[:0], links[:0])
+    covariance, link = np.empty_like(precise), np.empty_like(links)
+    covariance[::2] = kept.covariance
     to_before = before @ kept.covariance[:count]
     to_before[:both] += after @ kept.link
     to_after = before[:both] @ kept.link.transpose(0, 2, 1) + after @ kept.covariance[1:]

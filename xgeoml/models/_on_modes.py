@@ -60,13 +60,22 @@ class Regression:
         anomaly = np.where(self._known, values, 0.0)
         right = times_each(self.modes.T, anomaly)
         coefficients = of_each_kind(self._inverse, right, self._kind)
-        taken = np.einsum("gkl,glk->g", self._inverse, self._normal)[self._kind]
+        taken = self.freedom()
         # |a - M c|^2 from its three products.
         square = np.einsum("st,st->s", anomaly, anomaly)
         normal = of_each_kind(self._normal, coefficients, self._kind)
         square += np.einsum("sk,sk->s", coefficients, normal - 2.0 * right)
         free = np.maximum(self._known.sum(axis=1) - taken, 1.0)
         return Fit(coefficients, np.maximum(square, 0.0) / free)
+
+    def coefficients(self, anomaly: Floats) -> Floats:
+        """Return the coefficients of series that are 0 where not known, (series, k)."""
+        return of_each_kind(self._inverse, times_each(self.modes.T, anomaly), self._kind)
+
+    def freedom(self) -> Floats:
+        """Return how many of its values the fit of a series takes, (series,)."""
+        taken: Floats = np.einsum("gkl,glk->g", self._inverse, self._normal)
+        return taken[self._kind]
 
     def leverage(self) -> Floats:
         """Return the error variance of the fit over that of the noise, (series, time)."""

@@ -42,6 +42,8 @@ class Climatology:
         if not self.drivers:
             block = without_drivers(block)
         mean = background(block, state)
+        if not block.spread:
+            return Estimate.without_spread(mean.copy())
         learnt = learnable(block)
         count = learnt.sum(axis=1, keepdims=True)
         error = np.where(learnt, block.values - mean, 0.0)

@@ -7,7 +7,7 @@ Alvera-Azcarate et al. (2009), Ocean Science 5, 475-485. Written from the papers
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from xgeoml.models._each import times_each
 from xgeoml.models._on_modes import Fit, Regression
-from xgeoml.models.background import background
+from xgeoml.models.background import background, background_again
 from xgeoml.models.series import Bools, Estimate, Floats, Series, State
 
 Singles = NDArray[np.float32]
@@ -125,6 +125,8 @@ class Dineof:
         regression = Regression(block.usable(), modes, penalty)
         base, fit = _backfit(block, regression)
         mean = base + times_each(modes, fit.coefficients)
+        if not block.spread:
+            return Estimate.without_spread(mean)
         variance = regression.leverage() + 1.0
         variance *= (fit.noise * float(state["inflation"]))[:, None]
         error_variance = np.asarray(state["error_variance"], dtype=np.float64)
@@ -154,7 +156,7 @@ def _backfit(block: Series, regression: Regression) -> tuple[Floats, Fit]:
     for _ in range(_BACKFITS):
         fit = regression.fit(block.values - base)
         rest = block.values - times_each(regression.modes, fit.coefficients)
-        base = background(replace(block, values=rest))
+        base = background_again(block, rest)
     return base, regression.fit(block.values - base)
 
 

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from xgeoml.models._dynamics import Observed, smooth_amplitudes, smooth_red
 from xgeoml.models._each import kinds, of_each_kind, times_each
 from xgeoml.models._eof import Modes, leading_modes
+from xgeoml.models._on_modes import Regression
 from xgeoml.models.background import background, design, explain, learnable, summarise_drivers
 from xgeoml.models.series import Bools, Estimate, Floats, Series, State, without_drivers
 
@@ -26,8 +27,6 @@ _MEMORIES = np.array([0.3, 0.5, 0.7, 0.8, 0.87, 0.92, 0.95, 0.97, 0.985, 0.995])
 _PAIRS = 60.0
 # Series that tell the memory of the field's.
 _MOST_SERIES = 512
-# Kinds of series whose regressions are held in memory together.
-_AT_ONCE = 512
 
 
 class Kalman:
@@ -77,7 +76,7 @@ class Kalman:
             if total > 0.0:
                 observed = _observed(modes, anomaly, known, weight, sample.years)
                 mean, error_variance = (
-                    x[lattice] for x in smooth_amplitudes(observed, modes.variance)
+                    x[lattice] for x in smooth_amplitudes(observed, modes.variance, sample.spread)
                 )
                 explained = modes.variance / total
                 # Evenly spaced series are enough to tell the memory of all.
@@ -121,25 +120,33 @@ class Kalman:
         known = learnable(block)
         anomaly = block.values - base
         anomaly[~known] = 0.0
-        loading, leverage = _regress(anomaly, known, mean, explained)
+        # As far as its values tell, each series is a sum of the amplitudes.
+        penalty = max(1.0 - float(explained.sum()), 0.01) / np.maximum(explained, 1e-9)
+        regression = Regression(known, mean, penalty)
+        loading = regression.coefficients(anomaly)
         found = times_each(mean, loading)
         rest = np.subtract(anomaly, found, out=anomaly)
         rest *= known
-        count = known.sum(axis=1, keepdims=True)
-        # Regressed amplitudes take their share of freedom from the rest.
-        used = np.einsum("st,st->s", known, leverage)[:, None]
-        variance = np.einsum("st,st->s", rest, rest)[:, None] / np.maximum(count - used, 1.0)
         signal, memory = _memory(_pairs(rest, known, lattice), autocorrelation)
-        carried, spread = _smooth_rest(rest, known, lattice, signal, memory)
-        spread += leverage
-        spread *= variance
+        noise = np.maximum(1.0 - signal, 1e-3)[:, None]
+        apart = np.diff(lattice)
+        carried, spread = smooth_red(rest, known, memory, apart, signal, noise, block.spread)
+        found += base
+        found += carried
+        if spread is None:
+            return Estimate.without_spread(found)
+        # The error of the rest and of the loadings, over the variance of the rest, of which the
+        # regressed amplitudes have taken their share of freedom.
+        count = known.sum(axis=1)
+        spread += noise
+        spread += regression.leverage()
+        square = np.einsum("st,st->s", rest, rest)
+        spread *= (square / np.maximum(count - regression.freedom(), 1.0))[:, None]
         spread += times_each(error_variance, loading**2)
         spread *= 1.0 + float(state["excess"])
         spread += base_variance
         np.sqrt(spread, out=spread)
-        spread[count[:, 0] < 2] = np.nan
-        found += base
-        found += carried
+        spread[count < 2] = np.nan
         return Estimate(found, spread)
 
 
@@ -236,54 +243,3 @@ def _memory(pairs: _Pairs, autocorrelation: Floats) -> tuple[Floats, Floats]:
     misfit = signal * (signal - 2.0 * fit) * (shape**2).sum(axis=0)[:, None]
     best = np.argmin(misfit, axis=0)
     return np.take_along_axis(signal, best[None], axis=0)[0], _MEMORIES[best]
-
-
-def _regress(
-    anomaly: Floats, known: Bools, mean: Floats, explained: Floats
-) -> tuple[Floats, Floats]:
-    """Regress each series on the amplitudes, as far as its values tell.
-
-    Returns
-    -------
-    loading : ndarray, (series, mode)
-    leverage : ndarray, (series, time)
-        Error variance of the loadings at each step over the variance of the rest.
-    """
-    count = mean.shape[1]
-    if count == 0:
-        return np.zeros((len(anomaly), 0)), np.zeros(anomaly.shape)
-    upper = np.triu_indices(count)
-    products = mean[:, upper[0]] * mean[:, upper[1]]
-    ridge = np.diag(max(1.0 - float(explained.sum()), 0.01) / np.maximum(explained, 1e-9))
-    right = times_each(mean.T, anomaly)
-    seen, kind = kinds(known)
-    loading, leverage = np.empty((len(anomaly), count)), np.empty(anomaly.shape)
-    for start in range(0, len(seen), _AT_ONCE):
-        part = slice(start, start + _AT_ONCE)
-        packed = times_each(products.T, seen[part])
-        normal = np.empty((len(packed), count, count))
-        normal[:, upper[0], upper[1]] = normal[:, upper[1], upper[0]] = packed
-        inverse = np.asarray(np.linalg.inv(normal + ridge), float)
-        rows = np.flatnonzero((kind >= part.start) & (kind < part.stop))
-        own = kind[rows] - start
-        loading[rows] = of_each_kind(inverse, right[rows], own)
-        packed = inverse[:, upper[0], upper[1]] * np.where(upper[0] == upper[1], 1.0, 2.0)
-        leverage[rows] = times_each(products, packed)[own]
-    return loading, leverage
-
-
-def _smooth_rest(
-    rest: Floats, known: Bools, lattice: Lattice, signal: Floats, memory: Floats
-) -> tuple[Floats, Floats]:
-    """Carry the rest of each series into its gaps.
-
-    Returns
-    -------
-    mean : ndarray, (series, time)
-    error_variance : ndarray, (series, time)
-        Variance of an unobserved value around it, over the variance of the rest.
-    """
-    noise = np.maximum(1.0 - signal, 1e-3)[:, None]
-    mean, variance = smooth_red(rest, known, memory, np.diff(lattice), signal, noise)
-    variance += noise
-    return mean, variance

@@ -41,13 +41,14 @@ class Linear:
         value = block.values.ravel()
         start, end = value[gaps.before], value[gaps.after]
         mean.ravel()[gaps.place] = start + gaps.share * (end - start)
-
+        count = known.sum(axis=1)
+        mean[count == 0] = np.nan
+        if not block.spread:
+            return Estimate.without_spread(mean)
         rate, variance = (x[gaps.row] for x in _walk(block.values, known, block.years))
         # Two uncorrelated ends: their weighted mean adds 1 ... 0.5 of the variance to the value's.
         most = gaps.share**2 + (1.0 - gaps.share) ** 2 + 1.0
         spread.ravel()[gaps.place] = np.sqrt(np.minimum(rate * gaps.away, most * variance))
-        count = known.sum(axis=1)
-        mean[count == 0] = np.nan
         spread[count < 2] = np.nan
         return Estimate(mean, spread)
 

@@ -32,6 +32,10 @@ class Series:
         Drivers on the same steps; the first axis may have length 0; NaN where missing.
     area : ndarray, (series,)
         Relative area that each series stands for.
+    spread : bool
+        Whether estimates are to have a spread; a model may leave it NaN otherwise.
+    threads : int
+        How many threads may share the work on these series.
     """
 
     values: Floats
@@ -39,6 +43,8 @@ class Series:
     trusted: Bools
     covariates: Floats
     area: Floats
+    spread: bool = True
+    threads: int = 1
     _made: dict[Hashable, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
     # Not given on by `replace`: of other values, nothing is found there.
     _more: tuple[Series, Rows] | None = field(default=None, init=False, repr=False, compare=False)
@@ -91,11 +97,16 @@ class Estimate(NamedTuple):
     mean : ndarray, (series, time)
         The estimate, NaN where none is possible.
     spread : ndarray, (series, time)
-        One standard deviation of an unobserved value around `mean`.
+        One standard deviation of an unobserved value around `mean`; NaN where none was asked for.
     """
 
     mean: Floats
     spread: Floats
+
+    @classmethod
+    def without_spread(cls, mean: Floats) -> Estimate:
+        """Return an estimate of which no spread was asked for; it takes no memory."""
+        return cls(mean, np.broadcast_to(np.float64(np.nan), mean.shape))
 
 
 class SeriesModel(Protocol):
