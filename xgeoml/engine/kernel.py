@@ -157,9 +157,7 @@ def summarise(
     kept = np.flatnonzero(np.isfinite(raw[0]).any(-1))
     thin = math.ceil(kept.size * len(sample) * len(years) / SUMMARY_ELEMENTS) or 1
     kept = kept[::thin]
-    flat = raw[:, kept].astype(np.float64, order="C")
-    check_size(flat)
-    flat[~np.isfinite(flat)] = np.nan
+    flat = _finite(raw[:, kept])
     series = Series(
         flat[0],
         years,
@@ -190,8 +188,7 @@ def _patches(arrays: Sequence[NDArray[np.floating]], series: Series, job: Job) -
     tile = (rows.unit, columns.unit)
     for array, cut in zip(arrays, job.plan.patches(), strict=True):
         given = array[:-1] if job.masked else array
-        piece: Floats = given.reshape(len(given), *given.shape[-3:]).astype(np.float64, order="C")
-        piece[~np.isfinite(piece)] = np.nan
+        piece = _finite(given.reshape(len(given), *given.shape[-3:]))
         if np.isfinite(piece[0]).any():
             years, trusted = series.years[cut[-1]], series.trusted[cut[-1]]
             made.append(Field(piece[0], (0, 0), tile, years, trusted, piece[1:]))
@@ -272,9 +269,7 @@ def _run_fields(fields: NDArray[np.floating], job: Job, summary: Summary | None)
         Without halos.
     """
     assert summary is not None
-    values = fields.astype(np.float64, order="C")
-    check_size(values)
-    values[~np.isfinite(values)] = np.nan
+    values = _finite(fields)
     (name, model), *_ = job.handle.series_models(drivers=len(values) > 1).items()
     rows, columns = job.plan.core[:2]
     blocks = []
@@ -336,7 +331,7 @@ def _run_samples(
     With `rows` of the summary's series, one a sample, these are taken instead.
     """
     shape = _coarse(samples.shape[2:], job)
-    result = np.full((job.n_estimates, samples.shape[1], math.prod(shape)), np.nan)
+    result = np.empty((job.n_estimates, samples.shape[1], math.prod(shape)))
     given: dict[str, Floats] = {}
     if rows is not None and summary is not None and summary.whole is not None:
         some = rows >= 0
@@ -348,6 +343,7 @@ def _run_samples(
         some = np.isfinite(flat[0]).any(-1)
         block = _series(flat[:, some], job, summary)
         given = {name: flat[i, some] for i, name in enumerate(job.given, start=1)}
+    result[:, ~some] = np.nan
     if some.any():
         estimate = _estimate(block, given, samples.shape[2:], job, summary)
         for made, found in zip(result, estimate, strict=False):
@@ -378,8 +374,21 @@ def _coarse(shape: tuple[int, ...], job: Job) -> tuple[int, ...]:
     return tuple(n // a.coarsen for n, a in zip(shape, job.plan.core, strict=True))
 
 
-def check_size(values: Floats) -> None:
+def _finite(values: NDArray[np.floating]) -> Floats:
+    """Return values as models of series have them: in double precision, NaN where missing."""
+    if values.dtype.itemsize > 4:
+        check_size(values)
+    made: Floats = values.astype(np.float64, order="C")
+    infinite = np.isinf(made)
+    if infinite.any():
+        made[infinite] = np.nan
+    return made
+
+
+def check_size(values: NDArray[np.floating]) -> None:
     """Raise if a value is so large that its fourth power, a variance of variances, overflows."""
+    if not (np.abs(values) > np.float64(LARGEST)).any():
+        return
     largest = np.max(np.abs(values), initial=0.0, where=np.isfinite(values))
     if largest > LARGEST:
         raise InputError(

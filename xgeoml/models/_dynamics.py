@@ -11,11 +11,13 @@ two of expectation and maximisation (Shumway and Stoffer 1982, J. Time Series An
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
 import numpy as np
 from scipy.linalg.lapack import dpttrf, dpttrs
 
+from xgeoml.models._each import kinds
 from xgeoml.models.series import Bools, Floats, Rows
 
 # Numbers of coupled modes, beside the model without coupling.
@@ -94,7 +96,7 @@ class _Path(NamedTuple):
 
 
 def smooth_amplitudes(
-    observed: Observed, variance: Floats, spread: bool = True
+    observed: Observed, variance: Floats, spread: bool = True, threads: int = 1
 ) -> tuple[Floats, Floats]:
     """Return the smoothed amplitudes of evenly spaced steps.
 
@@ -105,6 +107,8 @@ def smooth_amplitudes(
         Of each mode in the field, decreasing.
     spread : bool
         Whether the error variance is wanted.
+    threads : int
+        How many may share the work.
 
     Returns
     -------
@@ -116,8 +120,10 @@ def smooth_amplitudes(
     modes = alone.shape[1]
     numbers = sorted({min(k, modes) for k in _COUPLED})
     mean, square = alone.copy(), alone_variance + alone**2
-    for k in numbers:
-        path = _coupled(observed, variance[:k], spread)
+    with ThreadPoolExecutor(threads) as pool:
+        # The longest first.
+        paths = list(pool.map(lambda k: _coupled(observed, variance[:k], spread), numbers[::-1]))
+    for k, path in zip(numbers, paths[::-1], strict=True):
         member, error_variance = alone.copy(), alone_variance.copy()
         member[:, :k] = path.mean
         if spread:
@@ -204,33 +210,52 @@ def smooth_red(
     """
     if value.size == 0:
         return np.zeros(value.shape), np.zeros(value.shape) if spread else None
+    # Processes of the same kind, missing at the same steps, have the same precisions.
+    first, group = _alike(known, memory, signal, noise)
+    known, memory, noise = known[first], memory[first], noise[first]
+    root = np.sqrt(signal[first])[:, None]
     # Of variance one, so that a process of none has a precision as well. Its precision given the
     # values has a diagonal and one beside it.
     distances, kind = np.unique(apart, return_inverse=True)
     each = kind if len(distances) > 1 else slice(None)
     inside = memory[:, None] ** distances
     after = 1.0 / (1.0 - inside**2)
-    signal = signal[:, None]
-    whole = np.where(known, 1.0 / noise, 0.0)
-    right = whole * value
-    right *= np.sqrt(signal)
-    whole *= signal
+    pull = np.where(known, root / noise, 0.0)
+    whole = pull * root
     whole[:, 0] += 1.0
     whole[:, 1:] += after[:, each]
     whole[:, :-1] += (after - 1.0)[:, each]
     # All processes in a row make one long one, with nothing between them.
-    beside = np.zeros(value.shape)
+    beside = np.zeros(whole.shape)
     beside[:, :-1] = -(inside * after)[:, each]
     link = beside.ravel()[:-1]
-    forward, ratio, _ = dpttrf(whole.ravel(), link, overwrite_d=not spread)
-    mean: Floats = dpttrs(forward, ratio, right.ravel(), overwrite_b=True)[0].reshape(value.shape)
-    mean *= np.sqrt(signal)
+    forward, ratio, _ = dpttrf(whole.ravel(), link)
+    forward, ratio = forward.reshape(whole.shape), np.append(ratio, 0.0).reshape(whole.shape)
+    right = pull[group]
+    right *= value
+    factors = forward[group].ravel(), ratio[group].ravel()[:-1]
+    solved = dpttrs(*factors, right.ravel(), overwrite_b=True)[0]
+    mean: Floats = solved.reshape(value.shape)
+    mean *= root[group]
     if not spread:
         return mean, None
     backward, _, _ = dpttrf(whole.ravel()[::-1], link[::-1])
-    variance = (forward + backward[::-1]).reshape(value.shape)
+    variance = forward + backward[::-1].reshape(whole.shape)
     variance -= whole
-    return mean, np.divide(signal, variance, out=variance)
+    return mean, (root**2 / variance)[group]
+
+
+def _alike(known: Bools, memory: Floats, signal: Floats, noise: Floats) -> tuple[Rows, Rows]:
+    """Return one process of each kind, and the kind of each process."""
+    if noise.shape[1] > 1:
+        every = np.arange(len(known))
+        return every, every
+    number = kinds(known)[1]
+    for each in (memory, signal, noise[:, 0]):
+        values, place = np.unique(each, return_inverse=True)
+        number = number * len(values) + place
+    _, first, group = np.unique(number, return_index=True, return_inverse=True)
+    return first, group
 
 
 def _seasons(years: Floats) -> Floats:
@@ -326,7 +351,7 @@ def _relearn(path: _Path, own: Floats, season: Floats, ridge: Floats) -> tuple[F
     return coupling, 0.5 * (noise + noise.T) + 1e-6 * np.eye(k)
 
 
-def _smooth(value: Floats, sure: Floats, move: Floats, noise: Floats, spread: bool) -> _Path:
+def _smooth(value: Floats, sure: Floats, move: Floats, noise: Floats, spread: bool = True) -> _Path:
     """Smooth a path; `sure` is the inverse of the error's covariance, 0 where nothing was seen.
 
     The precision of the path given the values links each step to the two beside it.

@@ -24,6 +24,8 @@ _LONGEST_PAUSE = 400
 # the number of pairs of steps that a series needs for its own to count as much as the field's.
 _LAGS = (1, 2, 3, 4, 5, 6)
 _MEMORIES = np.array([0.3, 0.5, 0.7, 0.8, 0.87, 0.92, 0.95, 0.97, 0.985, 0.995])
+# Shares of the variance with a memory, closer to each other where little is noise.
+_SIGNALS = np.concatenate([np.arange(30) / 32.0, 1.0 - np.geomspace(1 / 16, 1e-3, 13)])
 _PAIRS = 60.0
 # Series that tell the memory of the field's.
 _MOST_SERIES = 512
@@ -238,7 +240,8 @@ def _memory(pairs: _Pairs, autocorrelation: Floats) -> tuple[Floats, Floats]:
     drawn = (pairs.number * own + _PAIRS * autocorrelation[:, None]) / (pairs.number + _PAIRS)
     shape = _MEMORIES ** np.array(_LAGS)[:, None]
     fit = np.einsum("lm,ls->ms", shape, drawn) / (shape**2).sum(axis=0)[:, None]
-    signal = np.clip(fit, 0.0, 1.0)
+    # Of a few values, so that many series share a smoother.
+    signal = _SIGNALS[np.searchsorted(0.5 * (_SIGNALS[1:] + _SIGNALS[:-1]), fit)]
     # Squared misfit, less the part that is the same for all memories.
     misfit = signal * (signal - 2.0 * fit) * (shape**2).sum(axis=0)[:, None]
     best = np.argmin(misfit, axis=0)

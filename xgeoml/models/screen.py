@@ -17,7 +17,7 @@ _LONE = 1.8
 # smooth: what breaks the calm is no error.
 _SMOOTH = 0.02
 # A bad step is bad in all of the field: so many of its series are enough to see that.
-_MOST_SERIES = 1024
+_MOST_SERIES = 512
 # Fewer steps say nothing of what is usual; fewer common cells say nothing of a whole step.
 _FEWEST_STEPS, _LEAST_COMMON = 12, 0.1
 

@@ -99,18 +99,20 @@ def fill_block(
     largest : float
         What the dtype of the result can hold: beyond it a gap stays.
     """
-    missing = np.isnan(value)
-    # NaN compares false. A scalar of NumPy is not rounded to the estimate's dtype.
-    may = missing & (np.abs(estimate[0]) <= np.float64(largest))
-    if mask is not None:
-        may &= mask > 0
     result = np.empty((1 + len(estimate), *value.shape), value.dtype)
     result[0] = value
-    np.copyto(result[0], estimate[0], where=may, casting="same_kind")
     result[1] = OBSERVED if trusted is None else np.where(trusted, OBSERVED, SUSPECT)
-    result[1][missing] = UNFILLED
-    result[1][may] = FILLED
-    if len(estimate) > 1:
-        result[2] = np.nan
-        np.copyto(result[2], estimate[1], where=may, casting="same_kind")
+    result[2:] = np.nan
+    # Few are missing in most records: only these are looked at.
+    missing = np.flatnonzero(np.isnan(value))
+    made = estimate.reshape(len(estimate), -1)[:, missing]
+    # NaN compares false. A scalar of NumPy is not rounded to the estimate's dtype.
+    may = np.abs(made[0]) <= np.float64(largest)
+    if mask is not None:
+        may &= mask.ravel()[missing] > 0
+    flat, filled = result.reshape(len(result), -1), missing[may]
+    flat[1, missing] = UNFILLED
+    flat[1, filled] = FILLED
+    flat[0, filled] = made[0, may]
+    flat[2:, filled] = made[1:, may]
     return result
