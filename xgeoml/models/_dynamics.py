@@ -29,8 +29,8 @@ _RIDGE, _TILT = 150.0, 0.5
 _MOST_MEMORY = 0.985
 _FIRST_NOISE, _LEAST_NOISE = 0.01, 0.003
 # Rounds of learning; where steps were seen in part the second tells the noise of what is seen.
-# Long records tell the coupling without them, and would take long over them.
-_ROUNDS, _ROUNDS_IN_PART, _LONG = 1, 2, 1500
+# Of more steps times modes, the coupling is told without them, and they would take long.
+_ROUNDS, _ROUNDS_IN_PART, _LONG = 1, 2, 6000
 # A dependence on the season takes some years to show.
 _SEASONAL_YEARS = 4.0
 
@@ -291,7 +291,7 @@ def _coupled(observed: Observed, variance: Floats, spread: bool) -> _Path:
     error = np.full(k, _FIRST_NOISE)
     move = _moves(own, coupling, season)
     rounds = _ROUNDS_IN_PART if (seen & ~observed.whole).any() else _ROUNDS
-    if len(value) > _LONG:
+    if len(value) * k > _LONG:
         rounds = 0
     sure = _sure(observed, error_variance, error)
     path = _smooth(value, sure, move, noise, spread or rounds > 0)

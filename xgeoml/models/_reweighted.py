@@ -18,7 +18,7 @@ Singles = NDArray[np.float32]
 
 # Reweighting: rounds at most, and the change, in units of the sampling error, after which a series
 # has settled: its next would be far smaller.
-_ROUNDS, _SETTLED = 5, 0.1
+_ROUNDS, _SETTLED = 5, 0.2
 # Standard deviations beyond which a value is not told from others.
 _FARTHEST = 1e6
 # A term whose neighbours in time are this alike has little to say on its own sampling error.

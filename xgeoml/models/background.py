@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
@@ -16,7 +15,6 @@ from xgeoml.models.series import Bools, Floats, Rows, Series, State
 
 __all__ = [
     "background",
-    "background_again",
     "background_of_some",
     "design",
     "explain",
@@ -123,12 +121,9 @@ class _Found:
         if more is None:
             self.mean = np.empty_like(series.values)
             self.done = np.zeros(len(series.values), dtype=bool)
-            # What the values are standardised with, (2, series, 1).
-            self.unit = np.zeros((2, len(series.values), 1))
         else:
             before, rows = more
             self.mean, self.done = before.mean[rows], before.done[rows]
-            self.unit = before.unit[:, rows]
             if len(series.covariates):
                 self.error_variance = before.error_variance[rows]
 
@@ -136,19 +131,11 @@ class _Found:
         """Find that of some series, by default of all."""
         left = np.flatnonzero(~self.done) if rows is None else rows[~self.done[rows]]
         basis = terms(series.years)
-
-        def find(part: Rows) -> None:
-            made = _explain(series.rows(part), basis, state)
-            self.mean[part], self.error_variance[part], self.unit[:, part] = made
+        # Not on several threads: these wait for each other longer than they work.
+        for start in range(0, len(left), _AT_ONCE):
+            part = left[start : start + _AT_ONCE]
+            self.mean[part], self.error_variance[part] = _explain(series.rows(part), basis, state)
             self.done[part] = True
-
-        parts = [left[i : i + _AT_ONCE] for i in range(0, len(left), _AT_ONCE)]
-        if series.threads > 1 and len(parts) > 1:
-            with ThreadPoolExecutor(series.threads) as pool:
-                list(pool.map(find, parts))
-        else:
-            for part in parts:
-                find(part)
 
 
 def _found(series: Series, state: State | None) -> _Found:
@@ -158,73 +145,28 @@ def _found(series: Series, state: State | None) -> _Found:
     return series.once(key, lambda: _Found(series, series.found(key)))
 
 
-def _explain(series: Series, basis: Terms, state: State | None) -> tuple[Floats, Floats, Floats]:
-    """Return background, its error variance, and what the series were standardised with."""
+def _explain(series: Series, basis: Terms, state: State | None) -> tuple[Floats, Floats]:
     usable = learnable(series)
     scaled, centre, scale = standardise(series.values, usable)
+    line = basis.matrix[:, 1] if basis.matrix.shape[1] > 1 else None
+    bounds = None if line is None else _bounds(line, usable)
     if series.covariates.shape[0]:
-        line = _line(basis)
-        trend = None if line is None else np.clip(line, *_bounds(line, usable))
+        trend = None if line is None or bounds is None else np.clip(line, *bounds)
         mean, error_variance = regress(scaled, usable, series, trend, state)
-        mean = mean * scale + centre
-        mean[~usable.any(axis=1)] = np.nan
-        return mean, error_variance * scale**2, np.stack([centre, scale])
-    coefficients = fit(Weighted(scaled, usable, basis), _angle(basis, series.years))
-    mean = _evaluated(coefficients, usable, basis, centre, scale)
-    return mean, np.zeros((1, 1)), np.stack([centre, scale])
-
-
-def background_again(series: Series, rest: Floats) -> Floats:
-    """Return the background of series without drivers from which something has been taken.
-
-    One round of the regression, that goes on from the background of the series themselves.
-
-    Parameters
-    ----------
-    series : Series
-    rest : ndarray, (series, time)
-        What was left of the values.
-
-    Returns
-    -------
-    ndarray, (series, time)
-    """
-    found = _found(series, None)
-    found.complete(series, None)
-    basis, usable = terms(series.years), learnable(series)
-    angle, made = _angle(basis, series.years), np.empty_like(rest)
-    for start in range(0, len(rest), _AT_ONCE):
-        part = slice(start, start + _AT_ONCE)
-        known, (centre, scale) = usable[part], found.unit[:, part]
-        squares = Weighted(np.where(known, (rest[part] - centre) / scale, 0.0), known, basis)
-        left = np.where(known, (rest[part] - found.mean[part]) / scale, 0.0).astype(np.float32)
-        freedom = np.maximum(squares.count - float(len(angle)), 0.1)
-        far, less, penalty, _ = squares.weigh(left, freedom, angle)
-        coefficients = squares.solve(far, less, penalty)[0]
-        made[part] = _evaluated(coefficients, known, basis, centre, scale)
-    return made
-
-
-def _line(basis: Terms) -> Floats | None:
-    """Return the trend of the regressors, (time,), unless they have none."""
-    return basis.matrix[:, 1] if basis.matrix.shape[1] > 1 else None
-
-
-def _evaluated(
-    coefficients: Floats, usable: Bools, basis: Terms, centre: Floats, scale: Floats
-) -> Floats:
-    """Return what coefficients say at every step, (series, time), in the units of the values."""
-    mean: Floats = times_each(basis.matrix, coefficients)
-    line = _line(basis)
-    if line is not None:
-        low, high = _bounds(line, usable)
-        beyond = (line < low.max(initial=-np.inf)) | (line > high.min(initial=np.inf))
-        held = np.clip(line[beyond], low, high) - line[beyond]
-        mean[:, beyond] += held * coefficients[:, 1:2]
+        error_variance = error_variance * scale**2
+    else:
+        coefficients = fit(Weighted(scaled, usable, basis), _angle(basis, series.years))
+        mean = times_each(basis.matrix, coefficients)
+        if line is not None and bounds is not None:
+            low, high = bounds
+            beyond = (line < low.max(initial=-np.inf)) | (line > high.min(initial=np.inf))
+            held = np.clip(line[beyond], low, high) - line[beyond]
+            mean[:, beyond] += held * coefficients[:, 1:2]
+        error_variance = np.zeros((1, 1))
     mean *= scale
     mean += centre
     mean[~usable.any(axis=1)] = np.nan
-    return mean
+    return mean, error_variance
 
 
 def _angle(basis: Terms, years: Floats) -> Floats:

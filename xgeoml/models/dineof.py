@@ -8,14 +8,15 @@ Alvera-Azcarate et al. (2009), Ocean Science 5, 475-485. Written from the papers
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.linalg import qr
 
 from xgeoml.models._each import times_each
-from xgeoml.models._on_modes import Fit, Regression
-from xgeoml.models.background import background, background_again
+from xgeoml.models._on_modes import Regression
+from xgeoml.models.background import background, design
 from xgeoml.models.series import Bools, Estimate, Floats, Series, State
 
 Singles = NDArray[np.float32]
@@ -28,13 +29,14 @@ _DIFFUSION = 0.3
 # Rounds for each number of modes, series that these are found on, and series whose held-out values
 # tell how good they are. With half as many, filters and numbers of modes came out wrong.
 _SEARCH_ROUNDS, _MOST_SERIES, _MOST_JUDGED = 4, 512, 256
-# Exchanges between the background of a series and its fit on the modes.
-_BACKFITS = 1
 # Share of the values held out, and at how many values the share may end.
 _HELD, _LEAST_HELD = 0.03, 20
 _ITERATIONS, _ITERATIONS_WHOLE, _TOLERANCE = 40, 10, 1e-3
 # Conjugate gradients: steps at most, and what may be left of the right-hand side.
 _STEPS, _EXACT = 40, 1e-3
+_TINY = np.float32(1e-30)
+# Share of missing values below which these alone are filled, and not all where they are.
+_FEW = 0.1
 # After that many ranks in a row without a better score the search ends.
 _PATIENCE = 3
 
@@ -70,10 +72,11 @@ class Dineof:
             coefficient; `inflation` (), error variance of held-out values over the fitted one's.
         """
         known = sample.usable()
-        anomaly = np.where(known, sample.values - background(sample), 0.0)
+        anomaly = sample.values - background(sample)
+        anomaly[~known] = 0.0
         rows = known.sum(axis=1) > 1
         steps = known[rows].any(axis=0)
-        scale = float(np.sqrt(np.mean(anomaly[known] ** 2))) if known.any() else 0.0
+        scale = float(np.sqrt(np.vdot(anomaly, anomaly) / max(known.sum(), 1)))
         if scale == 0.0 or steps.sum() < 3:
             none = np.zeros((len(sample.years), 0))
             return {
@@ -82,21 +85,20 @@ class Dineof:
                 "penalty": np.zeros(0),
                 "inflation": np.ones(()),
             }
-        inside = known[np.ix_(rows, steps)]
-        field = (anomaly[np.ix_(rows, steps)] / scale).astype(np.float32)
+        inside = np.ascontiguousarray(known[rows][:, steps])
+        field = (anomaly[rows][:, steps] / scale).astype(np.float32, order="C")
         root = np.sqrt(sample.area[rows] / sample.area[rows].mean()).astype(np.float32)
         root = root[:, None]
         found = _search(field, inside, root, sample.years[steps], self.seed)
         some = _evenly(len(field))
         if found.error > 0.0 and not inside.all():
-            # The background of half a record takes its share of every mode: here, they come first.
+            # The background of half a record takes its share of every mode, and gives it back here.
             penalty = _penalty(field[some], inside[some], found.modes)[0]
-            modes = _interpolate(found.modes, sample.years[steps], sample.years)[0]
-            base = _backfit(sample, Regression(known, modes, penalty))[0]
-            anomaly = np.where(known, sample.values - base, 0.0)
-            field = (anomaly[np.ix_(rows, steps)] / scale).astype(np.float32)
+            slow = design(sample.years)[steps]
+            given = Regression(inside, found.modes, penalty, slow).fit(field.astype(np.float64))
+            field -= times_each(slow, given.first).astype(np.float32)
         start = found.modes.astype(np.float32)
-        own = _iterate(field, inside, root, start, sample.years[steps], found.passes)
+        own = _iterate(field * root, inside, start, sample.years[steps], found.passes)
         penalty, noise = _penalty(field[some], inside[some], own)
         modes, error_variance = _interpolate(own, sample.years[steps], sample.years)
         return {
@@ -122,9 +124,11 @@ class Dineof:
         """
         modes = np.asarray(state["modes"], dtype=np.float64)
         penalty = np.asarray(state["penalty"], dtype=np.float64)
-        regression = Regression(block.usable(), modes, penalty)
-        base, fit = _backfit(block, regression)
-        mean = base + times_each(modes, fit.coefficients)
+        slow, base = design(block.years), background(block)
+        regression = Regression(block.usable(), modes, penalty, slow)
+        fit = regression.fit(block.values - base)
+        mean = times_each(np.concatenate([slow, modes], axis=1), fit.whole)
+        mean += base
         if not block.spread:
             return Estimate.without_spread(mean)
         variance = regression.leverage() + 1.0
@@ -145,19 +149,6 @@ class _Found(NamedTuple):
 def _evenly(length: int) -> slice:
     """Return series spread evenly over a field: how many modes there are, these can tell."""
     return slice(None, None, -(-length // _MOST_SERIES))
-
-
-def _backfit(block: Series, regression: Regression) -> tuple[Floats, Fit]:
-    """Return the background of each series and its fit on the modes, each freed of the other.
-
-    A background fitted alone takes its share of every mode; from half a record it takes a lot.
-    """
-    base = background(block)
-    for _ in range(_BACKFITS):
-        fit = regression.fit(block.values - base)
-        rest = block.values - times_each(regression.modes, fit.coefficients)
-        base = background_again(block, rest)
-    return base, regression.fit(block.values - base)
 
 
 def _search(field: Singles, known: Bools, root: Singles, years: Floats, seed: int) -> _Found:
@@ -226,7 +217,8 @@ class _Trial:
         self, field: Singles, kept: Bools, held: Bools, root: Singles, years: Floats
     ) -> None:
         self.field = np.where(kept, field, np.float32(0.0))
-        self.kept, self.root, self.years = kept, root, years
+        self.kept, self.years = kept, years
+        self._weighed = self.field * root
         # Some of the series tell how good the modes are.
         some = np.flatnonzero(held.any(axis=1))
         some = some[:: -(-len(some) // _MOST_JUDGED)]
@@ -237,7 +229,7 @@ class _Trial:
     def modes(self, start: Floats, passes: int) -> Floats:
         """Return the modes after a few rounds, (time, k)."""
         first = start.astype(np.float32)
-        return _iterate(self.field, self.kept, self.root, first, self.years, passes, _SEARCH_ROUNDS)
+        return _iterate(self._weighed, self.kept, first, self.years, passes, _SEARCH_ROUNDS)
 
     def error(self, modes: Floats) -> float:
         """Return the root mean square error of what the modes make of held-out values."""
@@ -263,9 +255,8 @@ def _path(trial: _Trial, start: Floats, passes: int, ranks: list[int]) -> tuple[
 
 
 def _iterate(
-    field: Singles,
+    weighed: Singles,
     known: Bools,
-    root: Singles,
     start: Singles,
     years: Floats,
     passes: int,
@@ -273,34 +264,54 @@ def _iterate(
 ) -> Floats:
     """Return the leading temporal modes of the field whose gaps they fill, (time, k).
 
-    One round is a step of subspace iteration on the filled, area-weighted field, its filter in
-    time, and a new fill; the gaps start from the modes that are given.
+    One round is a step of subspace iteration on the filled field, its filter in time, and a new
+    fill; the gaps start from the modes that are given.
+
+    Parameters
+    ----------
+    weighed : ndarray, (series, time)
+        The field times the root of the areas, anything where not known.
+    known : ndarray of bool, (series, time)
+    start : ndarray, (time, k)
+    years : ndarray, (time,)
+    passes : int
+        Of the filter.
+    rounds : int
+        At most.
     """
-    missing = ~known
-    gaps = int(missing.sum())
-    filled = np.where(known, field, np.float32(0.0)) * root
+    missing = np.flatnonzero(~known)
+    gaps, steps = len(missing), known.shape[1]
+    few = gaps < _FEW * known.size
+    row, step = np.divmod(missing, steps) if few else (missing, missing)
+    filled = np.ascontiguousarray(np.where(known, weighed, np.float32(0.0)))
     # Steps that border on each other are filtered together, those beyond an absence are not.
     apart = np.diff(years)
     joined = (apart <= 1.5 * np.median(apart)).astype(np.float32)[:, None]
-    modes = np.linalg.qr(start)[0].astype(np.float32)
-    fill, before = np.zeros_like(filled), np.zeros_like(filled)
+    modes = qr(start, mode="economic")[0]
+    fill: NDArray[np.floating] = np.zeros(1, dtype=np.float32)
     # Without gaps the field stays as it is.
     short = not gaps and filled.shape[1] < filled.shape[0]
     gram = filled.T @ filled if short else None
     # All of a field without gaps is in its first rounds: later ones only turn the weakest modes.
     for iteration in range(rounds if gaps else min(rounds, _ITERATIONS_WHOLE)):
         if gaps:
-            before, fill = fill, np.matmul(filled @ modes, modes.T, out=before)
-            np.copyto(filled, fill, where=missing)
-        judged = gaps and iteration and iteration % 4 == 0
-        if judged and np.linalg.norm((fill - before)[missing]) < _TOLERANCE * np.sqrt(gaps):
-            break
+            scores = filled @ modes
+            if few:
+                before, fill = fill, np.einsum("mk,mk->m", scores[row], modes[step])
+                filled.ravel()[missing] = fill
+            else:
+                before, fill = fill, scores @ modes.T
+                np.copyto(filled, fill, where=~known)
+        if gaps and iteration and iteration % 4 == 0:
+            change = fill - before if few else (fill - before).ravel()[missing]
+            if np.linalg.norm(change) < _TOLERANCE * np.sqrt(gaps):
+                break
         turned = filled.T @ (filled @ modes) if gram is None else gram @ modes
         for _ in range(passes):
             flow = np.float32(_DIFFUSION) * joined * np.diff(turned, axis=0)
             turned[:-1] += flow
             turned[1:] -= flow
-        modes = np.linalg.qr(turned)[0].astype(np.float32)
+        modes = qr(turned, mode="economic")[0]
     found: Floats = modes.astype(np.float64) * np.sqrt(len(modes))
     return found
 
@@ -309,48 +320,53 @@ def _penalty(field: Singles, known: Bools, modes: Floats) -> tuple[Floats, float
     """Return how far to draw the coefficients to 0, (k,), noise over variance, and the noise."""
     values = np.where(known, field, np.float32(0.0)).astype(np.float64)
     regression = Regression(known, modes, np.full(modes.shape[1], 1e-3))
-    fit = regression.fit(values)
+    sums = regression.sums(values)
+    fit = regression.solve(*sums)
     for _ in range(2):
         regression = regression.held_by(_held_back(fit.coefficients, float(np.mean(fit.noise))))
-        fit = regression.fit(values)
+        fit = regression.solve(*sums)
     return regression.penalty, float(np.mean(fit.noise))
 
 
-def _held_back(coefficients: Floats, noise: float) -> Floats:
+def _held_back(coefficients: NDArray[np.floating], noise: float) -> Floats:
     power = np.maximum(np.mean(coefficients**2, axis=0), 1e-12)
     held: Floats = np.maximum(noise / power, 1e-9)
     return held
 
 
-def _guess(field: Singles, known: Bools, modes: Floats) -> Floats:
+def _guess(field: Singles, known: Bools, modes: Floats) -> Singles:
     """Return the field as the modes have it, fitted to its known values alone.
 
     By conjugate gradients, all series at once: few values are missing, or about as many in each, so
     that a few steps are enough, and a step costs no more than a product with the modes.
     """
-    there = known.astype(np.float64)
-    right = np.where(known, field, np.float32(0.0)) @ modes
+    there, modes = known.astype(np.float32), modes.astype(np.float32)
+    count = there.sum(axis=1, keepdims=True)
+    right = (field * there) @ modes
     # As if all were known, which tells enough of how far to draw the coefficients to 0.
-    found = right / np.maximum(there.sum(axis=1, keepdims=True), 1.0)
-    noise = float(np.mean((field - found @ modes.T)[known] ** 2))
-    penalty = _held_back(found, noise)
+    found: Any = right / np.maximum(count, np.float32(1.0))
+    left = field - found @ modes.T
+    left *= there
+    noise = float(np.vdot(left, left)) / max(float(count.sum()), 1.0)
+    penalty = _held_back(found, noise).astype(np.float32)
 
-    def applied(coefficients: Floats) -> Floats:
+    def applied(coefficients: Any) -> Any:
         return ((coefficients @ modes.T) * there) @ modes + coefficients * penalty
 
     left = right - applied(found)
-    way, size = left, (left**2).sum(axis=1, keepdims=True)
+    way, size = left.copy(), (left**2).sum(axis=1, keepdims=True)
     enough = _EXACT**2 * float((right**2).sum())
     for _ in range(_STEPS):
         if size.sum() <= enough:
             break
         step = applied(way)
-        far = size / np.maximum((way * step).sum(axis=1, keepdims=True), 1e-300)
+        far = size / np.maximum((way * step).sum(axis=1, keepdims=True), _TINY)
         found += far * way
-        left = left - far * step
+        left -= far * step
         before, size = size, (left**2).sum(axis=1, keepdims=True)
-        way = left + size / np.maximum(before, 1e-300) * way
-    guess: Floats = found @ modes.T
+        way *= size / np.maximum(before, _TINY)
+        way += left
+    guess: Singles = found @ modes.T
     return guess
 
 

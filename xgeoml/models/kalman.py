@@ -73,7 +73,9 @@ class Kalman:
         if most > 0:
             weight = weight / weight.sum()
             lattice = _lattice(sample.years)
-            modes = leading_modes(anomaly[:, steps], known[:, steps], weight, most)
+            modes = leading_modes(
+                anomaly.take(steps, axis=1), known.take(steps, axis=1), weight, most
+            )
             total = float(modes.variance.sum()) + modes.rest
             if total > 0.0:
                 observed = _observed(modes, anomaly, known, weight, sample.years)
