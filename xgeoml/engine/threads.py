@@ -27,7 +27,9 @@ def one_blas_thread() -> Iterator[None]:
     global _users, _limit
     with _lock:
         if _users == 0:
-            _limit = _libraries(len(sys.modules)).limit(limits=1, user_api="blas")
+            libraries = _libraries(len(sys.modules))
+            with _owned(libraries):
+                _limit = libraries.limit(limits=1, user_api="blas")
         _users += 1
     try:
         yield
@@ -35,7 +37,29 @@ def one_blas_thread() -> Iterator[None]:
         with _lock:
             _users -= 1
             if _users == 0 and _limit is not None:
-                _limit.restore_original_limits()
+                with _owned(_libraries(len(sys.modules))):
+                    _limit.restore_original_limits()
+
+
+@contextmanager
+def _owned(libraries: ThreadpoolController) -> Iterator[None]:
+    """Let this thread change the limits, whichever changed them before.
+
+    From release 3.8 on threadpoolctl ignores all threads but the first that has set a limit, until
+    that thread gives it up. Here the last user, in any thread, lifts what the first has set.
+    """
+    _give_up(libraries)
+    try:
+        yield
+    finally:
+        _give_up(libraries)
+
+
+def _give_up(libraries: ThreadpoolController) -> None:
+    for library in libraries.lib_controllers:
+        give_up = getattr(library, "clear_controlling_thread", None)
+        if give_up is not None:
+            give_up(force=True)
 
 
 @lru_cache(maxsize=1)
