@@ -252,3 +252,17 @@ def test_red_noise_is_smoothed_across_uneven_steps_as_its_covariance_says():
         gain = prior[:, seen] @ np.linalg.inv(prior[np.ix_(seen, seen)] + 0.3 * np.eye(len(seen)))
         assert mean[i] == pytest.approx(gain @ value[i, seen], abs=1e-12)
         assert variance[i] == pytest.approx(np.diag(prior - gain @ prior[seen]), abs=1e-12)
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 2), (3, 1), (0, 4), (3, 0)])
+def test_red_noise_of_few_values(shape):
+    known = np.ones(shape, bool)
+    memory, signal, noise = (np.full(shape[0], x) for x in (0.8, 0.6, 0.4))
+    apart = np.ones(max(shape[1] - 1, 0), dtype=np.int64)
+    value = np.random.default_rng(0).standard_normal(shape)
+    mean, variance = smooth_red(value, known, memory, apart, signal, noise[:, None])
+    assert mean.shape == variance.shape == shape
+    if shape[1] == 1:
+        assert mean == pytest.approx(0.6 * value)
+        assert variance == pytest.approx(0.6 * 0.4)
+    assert smooth_red(value, known, memory, apart, signal, noise[:, None], spread=False)[1] is None

@@ -229,20 +229,30 @@ def smooth_red(
     beside = np.zeros(whole.shape)
     beside[:, :-1] = -(inside * after)[:, each]
     link = beside.ravel()[:-1]
-    forward, ratio, _ = dpttrf(whole.ravel(), link)
-    forward, ratio = forward.reshape(whole.shape), np.append(ratio, 0.0).reshape(whole.shape)
+    forward, ratio = (x.reshape(whole.shape) for x in _factors(whole.ravel(), link))
     right = pull[group]
     right *= value
-    factors = forward[group].ravel(), ratio[group].ravel()[:-1]
-    solved = dpttrs(*factors, right.ravel(), overwrite_b=True)[0]
-    mean: Floats = solved.reshape(value.shape)
+    if value.size == 1:
+        mean: Floats = right / forward
+    else:
+        factors = forward[group].ravel(), ratio[group].ravel()[:-1]
+        mean = dpttrs(*factors, right.ravel(), overwrite_b=True)[0].reshape(value.shape)
     mean *= root[group]
     if not spread:
         return mean, None
-    backward, _, _ = dpttrf(whole.ravel()[::-1], link[::-1])
+    backward, _ = _factors(whole.ravel()[::-1], link[::-1])
     variance = forward + backward[::-1].reshape(whole.shape)
     variance -= whole
     return mean, (root**2 / variance)[group]
+
+
+def _factors(diagonal: Floats, link: Floats) -> tuple[Floats, Floats]:
+    """Return pivots and ratios of a symmetric tridiagonal matrix, as many of the one as the other.
+
+    LAPACK's wrapper asks for two rows at least: one more stands by itself.
+    """
+    pivot, ratio, _ = dpttrf(np.append(diagonal, 1.0), np.append(link, 0.0))
+    return pivot[:-1], ratio
 
 
 def _alike(known: Bools, memory: Floats, signal: Floats, noise: Floats) -> tuple[Rows, Rows]:
