@@ -245,8 +245,9 @@ def _pool() -> ThreadPoolExecutor | None:
     """Return the threads that batches run on; None if there is one processor for all."""
     import torch
 
-    count = torch.get_num_threads()
     with _locks_lock:
+        # Asked inside: while another thread starts them, the number of all threads is theirs.
+        count = torch.get_num_threads()
         return _threads(count) if count > 1 else None
 
 

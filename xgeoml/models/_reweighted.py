@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import csr_array
 
 from xgeoml.models._cycles import Terms
 from xgeoml.models._each import times_each
@@ -82,6 +81,9 @@ class Weighted:
         normal : ndarray, (term, term, series)
         freedom : ndarray, (series,)
         """
+        # Here, so that the import of the package goes without scipy.
+        from scipy.sparse import csr_array
+
         series, steps = self.scaled.shape
         start = np.searchsorted(far, np.arange(series + 1) * steps)
         place = far % max(steps, 1)
